@@ -1,0 +1,127 @@
+"""Measurements: what running the reference block yielded. Values only; written to captures and reports."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from statistics import median
+from typing import Any
+
+
+class Backend(StrEnum):
+    CPU = "cpu"
+    OPENCL = "opencl"
+    VULKAN = "vulkan"
+
+
+class Status(StrEnum):
+    """How a measurement ended. A row that is not OK carries a reason."""
+
+    OK = "ok"
+    UNSUPPORTED = "unsupported"  # the device cannot, and says so
+    SKIPPED = "skipped"  # we chose not to (memory, time, option)
+    ERROR = "error"  # it should have worked
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """Distance of an output from the NumPy reference; `stage` names the worst intermediate result."""
+
+    max_abs: float
+    rel_l2: float
+    cosine: float
+    stage: str
+    tolerance: float
+    """Allowed rel_l2 for this backend and precision."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the output counts as right. NaN is never right."""
+        return self.rel_l2 <= self.tolerance
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One step of a plan on one backend.
+
+    `key` = backend/scheme/phase/variant is stable across versions and drivers; `device` and `driver`
+    are metadata.
+
+    Attributes:
+        scheme: int8 | int4 (the 8/4/4 mix) | "" for limits.
+        phase: decode | prefill | logits | limit.
+        variant: which kernels (layout, fusion, instruction set), e.g. "rows", "engine", "dotprod".
+        precision: of the activations: qd8 | fp16 | fp32.
+        samples_s: wall seconds of every timed repeat.
+        device_s: the same from the device's own clock, or empty where it has none or reports zero.
+        bytes: weights and cache that one repeat must read or write at least.
+        flops: 2 x multiply-accumulates of one repeat.
+        tokens: tokens processed by one repeat (decode 1, prefill the chunk).
+        context: KV-cache length attended to.
+        deterministic: all repeats returned the same bits; None with fewer than two repeats.
+        valid: False when the conditions changed while measuring (throttling); `reason` says how.
+        executor: agent | pyopencl | vulkan.
+        value, unit: the result of a limit (e.g. 31.2 GB/s).
+        details: further facts (threads, work-group, isa, memory, per-kernel seconds).
+    """
+
+    backend: Backend
+    scheme: str
+    phase: str
+    variant: str
+    status: Status
+    reason: str | None = None
+    precision: str | None = None
+    samples_s: tuple[float, ...] = ()
+    device_s: tuple[float, ...] = ()
+    bytes: int | None = None
+    flops: int | None = None
+    tokens: int | None = None
+    context: int | None = None
+    deviation: Deviation | None = None
+    deterministic: bool | None = None
+    valid: bool = True
+    executor: str = "agent"
+    device: str | None = None
+    driver: str | None = None
+    value: float | None = None
+    unit: str | None = None
+    details: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def key(self) -> str:
+        return "/".join((self.backend, self.scheme, self.phase, self.variant))
+
+    @property
+    def seconds(self) -> float | None:
+        """Median wall seconds of a repeat, or None if nothing was timed."""
+        return median(self.samples_s) if self.samples_s else None
+
+    @property
+    def gb_per_s(self) -> float | None:
+        return None if self.bytes is None or not self.seconds else self.bytes / self.seconds / 1e9
+
+    @property
+    def gflop_per_s(self) -> float | None:
+        return None if self.flops is None or not self.seconds else self.flops / self.seconds / 1e9
+
+    def to_dict(self) -> dict[str, Any]:
+        """A plain mapping for YAML and JSON; `None` and empty fields are left out."""
+        row = asdict(self)
+        row["backend"], row["status"] = str(self.backend), str(self.status)
+        row["samples_s"], row["device_s"] = list(self.samples_s), list(self.device_s)
+        return {k: v for k, v in row.items() if v is not None and v != [] and v != {}}
+
+    @classmethod
+    def from_dict(cls, row: dict[str, Any]) -> Measurement:
+        """The inverse of `to_dict`. Raises ValueError or TypeError on rows it cannot read."""
+        row = dict(row)
+        deviation = row.pop("deviation", None)
+        return cls(
+            backend=Backend(row.pop("backend")),
+            status=Status(row.pop("status")),
+            samples_s=tuple(row.pop("samples_s", ())),
+            device_s=tuple(row.pop("device_s", ())),
+            deviation=None if deviation is None else Deviation(**deviation),
+            **row,
+        )

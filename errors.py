@@ -1,0 +1,77 @@
+"""One hierarchy of errors. Each says what failed, on which device, and what to do next.
+
+A finding about a phone ("no OpenCL library") is never an exception: it is a value in the snapshot or
+in the measurements. An exception means that the tool could not do what it was asked to do.
+"""
+
+from __future__ import annotations
+
+
+class GemmafitError(Exception):
+    """Base of all errors a user may see.
+
+    Attributes:
+        hint: what to do next, one sentence, or None.
+        exit_code: the process exit status that this error leads to (design: "Exit codes").
+    """
+
+    exit_code = 4
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(GemmafitError):
+    """The request itself is wrong: an option, a file name, a malformed capture, profile or report."""
+
+    exit_code = 2
+
+
+class InputError(UsageError):
+    """A file the user named cannot be used. The message names the file and, where known, line and key."""
+
+
+class TargetError(GemmafitError):
+    """No such target, or it cannot be used in its present state (unauthorized, offline, several)."""
+
+    exit_code = 3
+
+
+class TransportError(GemmafitError):
+    """Talking to a device failed: the cable, the adb server, a deadline.
+
+    Attributes:
+        serial: the device, or None where none was reached.
+        command: what was being done, as the user could repeat it.
+        exit_status: of the remote command, or None if it never ended.
+        output: the tail of what it printed (stdout and stderr), unescaped.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        serial: str | None = None,
+        command: str | None = None,
+        exit_status: int | None = None,
+        output: str = "",
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.serial = serial
+        self.command = command
+        self.exit_status = exit_status
+        self.output = output
+
+
+class DeadlineExceeded(TransportError):
+    """A step did not end within its deadline; it was stopped."""
+
+
+class AgentError(TransportError):
+    """The agent could not be started, was killed, or is of another version than this host."""
+
+
+class ToolchainError(GemmafitError):
+    """A build input is missing (the agent's binary, a compiled kernel); the hint says what to install."""

@@ -1,0 +1,245 @@
+"""Snapshot: what is known about a device, read from a capture by pure functions.
+
+Every field may be None, which means unknown. `answers` says why (missing, refused, empty),
+`sources` says where a value comes from and `disagreements` what else was claimed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Scope(StrEnum):
+    """For whom a finding holds."""
+
+    SHELL = "shell"
+    """Seen by a process of `adb shell` (linker section [unrestricted])."""
+    APP_INFERRED = "app-inferred"
+    """Derived for an app from public.libraries, ABI, labels and API level."""
+    APP_TESTED = "app-tested"
+    """Observed inside an app's process."""
+    DEVICE = "device"
+    """A property of the device itself, the same for everybody."""
+
+
+class AnswerStatus(StrEnum):
+    """How a question to the device ended."""
+
+    OK = "ok"
+    MISSING = "missing"  # never asked, or no such file or command
+    REFUSED = "refused"  # permission denied
+    EMPTY = "empty"  # answered with nothing
+    CUT = "cut"  # over the limit: the rest was dropped
+    UNREADABLE = "unreadable"  # answered, but not in a form that could be read
+    TIMEOUT = "timeout"
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """Two sources said different things about `field` (dotted path below Snapshot)."""
+
+    field: str
+    believed: str
+    source: str
+    other: str
+    other_source: str
+    because: str
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """CPU cores of one kind. `core` is e.g. Cortex-A53; `max_mhz` from cpuinfo_max_freq."""
+
+    core: str | None
+    count: int | None
+    max_mhz: int | None = None
+    features: tuple[str, ...] = ()
+    cpus: tuple[int, ...] = ()
+    implementer: int | None = None
+    part: int | None = None
+
+
+@dataclass(frozen=True)
+class Cpu:
+    clusters: tuple[Cluster, ...] = ()
+    features: frozenset[str] | None = None
+    """Instruction-set features common to all cores, as /proc/cpuinfo or hwcap names them (asimddp, i8mm)."""
+    architecture: str | None = None
+    """aarch64, armv7l, x86_64, ...: the kernel's."""
+
+
+@dataclass(frozen=True)
+class Soc:
+    manufacturer: str | None = None
+    model: str | None = None
+    """As the device states it, e.g. SM8450; what Play's device targeting compares with."""
+    name: str | None = None
+    """As people call it, e.g. Snapdragon 8 Gen 1."""
+
+
+@dataclass(frozen=True)
+class Android:
+    release: str | None = None
+    sdk: int | None = None
+    security_patch: str | None = None
+    abis: tuple[str, ...] | None = None
+    bits: int | None = None
+    """Of the zygote that starts apps: 64 (an arm64 app can run) or 32."""
+    zygote: str | None = None
+
+
+@dataclass(frozen=True)
+class Identity:
+    manufacturer: str | None = None
+    brand: str | None = None
+    model: str | None = None
+    device: str | None = None
+    fingerprint: str | None = None
+    emulator: bool | None = None
+    emulator_kind: str | None = None
+    """emulator, container, cloud phone, ...: what it really is, where `emulator` is true."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    total_bytes: int | None = None
+    available_bytes: int | None = None
+    swap_bytes: int | None = None
+    storage_free_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Gpu:
+    vendor: str | None = None  # Qualcomm, Arm, Imagination, Samsung, ...: a row of profiles/gpus.yaml
+    model: str | None = None  # Adreno 730, Mali-T820, ...
+    architecture: str | None = None  # Adreno 7xx, Midgard, Bifrost, Valhall, ...
+    cores: int | None = None
+    driver: str | None = None  # as stated, e.g. "r26p0-01eac0"
+    driver_version: tuple[int, ...] | None = None  # orderable within the vendor
+    renderer: str | None = None  # GL_RENDERER, raw
+    gles_version: str | None = None
+    software: bool | None = None
+    """True for a CPU driver (PoCL, lavapipe, SwiftShader)."""
+
+
+@dataclass(frozen=True)
+class LibraryAttempt:
+    """One try of the agent to open an OpenCL library."""
+
+    name: str
+    route: str  # dlopen | sphal
+    opened: bool
+    error: str | None = None
+    section: str = "unrestricted"
+
+
+@dataclass(frozen=True)
+class AppVisibility:
+    """Whether an app could open the OpenCL library, inferred from files."""
+
+    visible: bool | None
+    because: str
+    needs_manifest: tuple[str, ...] = ()
+    """Libraries that the app has to name in <uses-native-library>."""
+
+
+@dataclass(frozen=True)
+class OpenCl:
+    """OpenCL as the engine would find it: platform 0, first GPU device (for `local` also a CPU device)."""
+
+    present: bool | None = None
+    """A library opened and a device was found; None: nobody looked."""
+    library: str | None = None
+    route: str | None = None
+    attempts: tuple[LibraryAttempt, ...] = ()
+    error: str | None = None
+    platform: str | None = None
+    device: str | None = None
+    vendor: str | None = None
+    device_type: str | None = None  # gpu | cpu | accelerator
+    version: str | None = None  # CL_DEVICE_VERSION
+    driver: str | None = None  # CL_DRIVER_VERSION
+    extensions: frozenset[str] | None = None
+    fp16: bool | None = None
+    integer_dot: bool | None = None
+    compute_units: int | None = None
+    max_alloc_bytes: int | None = None
+    global_mem_bytes: int | None = None
+    local_mem_bytes: int | None = None
+    max_work_group_size: int | None = None
+    properties: dict[str, Any] = field(default_factory=dict[str, Any])
+    """CL_... name -> value, as the agent or clinfo gave it."""
+    public: bool | None = None
+    """Named in a public.libraries file."""
+    paths: tuple[str, ...] | None = None
+    """Candidate library files that exist, whether or not they can be opened."""
+    app: AppVisibility | None = None
+
+
+@dataclass(frozen=True)
+class Vulkan:
+    """Vulkan matters as the base of the engine's WebGPU fallback, never as a shipped backend."""
+
+    present: bool | None = None
+    error: str | None = None
+    device: str | None = None
+    device_type: str | None = None
+    api_version: str | None = None
+    driver_id: int | None = None
+    driver_name: str | None = None
+    driver_info: str | None = None
+    driver_version: int | None = None
+    vendor_id: int | None = None
+    device_id: int | None = None
+    extensions: frozenset[str] | None = None
+    fp16: bool | None = None  # shaderFloat16
+    int8: bool | None = None  # shaderInt8
+    storage16: bool | None = None
+    storage8: bool | None = None
+    integer_dot: bool | None = None
+    subgroup_size: int | None = None
+    max_storage_buffer_range: int | None = None
+    max_work_group_invocations: int | None = None
+    max_shared_memory: int | None = None
+    heaps: tuple[int, ...] | None = None
+    timestamp_period_ns: float | None = None
+    properties: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Khronos structure name -> {field: value}, as `cmd gpu vkjson` or the agent gave it."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """The device's state when it was asked."""
+
+    battery_percent: int | None = None
+    charging: bool | None = None
+    battery_temperature_c: float | None = None
+    thermal_status: int | None = None  # 0 none .. 6 shutdown
+    cpu_max_mhz: dict[int, int] = field(default_factory=dict[int, int])
+    """cpu number -> scaling_max_freq in MHz (lower than the hardware's under throttling)."""
+    governor: str | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that is known about one target."""
+
+    kind: str
+    identity: Identity = Identity()
+    android: Android | None = None
+    """None for a target that is not Android."""
+    soc: Soc = Soc()
+    cpu: Cpu = Cpu()
+    memory: Memory = Memory()
+    gpu: Gpu = Gpu()
+    opencl: OpenCl = OpenCl()
+    vulkan: Vulkan = Vulkan()
+    conditions: Conditions = Conditions()
+    public_libraries: tuple[str, ...] | None = None
+    features: frozenset[str] | None = None
+    answers: dict[str, AnswerStatus] = field(default_factory=dict[str, AnswerStatus])
+    sources: dict[str, str] = field(default_factory=dict[str, str])
+    disagreements: tuple[Disagreement, ...] = ()
+    warnings: tuple[str, ...] = ()

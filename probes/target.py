@@ -1,0 +1,99 @@
+"""The axis "where the answers come from": adb, local, replay. One interface for all three.
+
+    adb.py     a phone over ADB
+    local.py   this computer
+    replay.py  a capture file
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ..events import Listener, ignore
+from .capture import Answer
+
+
+@dataclass(frozen=True)
+class Command:
+    """A question in the target's shell.
+
+    Attributes:
+        key: the capture key its answer is stored under.
+        script: POSIX sh, constant text written by us; nothing from a device is ever put into it.
+        deadline: seconds, kept on the device as well as on the host.
+        max_bytes: of stdout; more is cut and said so.
+    """
+
+    key: str
+    script: str
+    deadline: float = 10.0
+    max_bytes: int = 1 << 20
+
+
+@dataclass(frozen=True)
+class AgentRun:
+    """How one process of the agent ended.
+
+    Attributes:
+        exit: exit status; None when killed by a signal or by the deadline.
+        signal: the signal that ended it, or None.
+        timed_out: stopped because of the deadline.
+        files: the result files asked for that exist: name -> local path.
+        stdout, stderr: tails, for error messages; unescaped.
+    """
+
+    exit: int | None
+    signal: int | None
+    timed_out: bool
+    files: Mapping[str, Path]
+    stdout: str = ""
+    stderr: str = ""
+
+
+class AgentSession(Protocol):
+    """A private directory on the target with the agent in it. It is gone after the session, also when
+    this process dies."""
+
+    abi: str
+    """Which agent binary runs: arm64-v8a, armeabi-v7a, x86_64, linux-x86_64, linux-aarch64."""
+
+    def push(self, files: Mapping[str, Path | bytes]) -> None:
+        """Copy files into the session's directory (plain names, no slash)."""
+        ...
+
+    def run(
+        self,
+        args: Sequence[str],
+        *,
+        results: Sequence[str] = (),
+        deadline: float,
+        on_line: Listener = ignore,
+        section: str = "unrestricted",
+    ) -> AgentRun:
+        """Run the agent in the directory; fetch the named result files that exist afterwards.
+
+        section: where the binary stands, which decides the linker namespace on Android: unrestricted
+        (the session's own directory), isolated (/data/local/tmp/isolated), system
+        (/data/local/tests/system). A place that cannot be written raises AgentError.
+        """
+        ...
+
+
+class Target(Protocol):
+    """Something that answers questions, and on which the agent may run."""
+
+    kind: str  # adb | local | replay
+    serial: str
+
+    def ask(self, commands: Sequence[Command], on_event: Listener = ignore) -> dict[str, Answer]:
+        """Answer the commands, in as few round trips as possible. A command that fails, times out or
+        is refused is an Answer; only a lost device raises TransportError."""
+        ...
+
+    def session(self, on_event: Listener = ignore) -> AbstractContextManager[AgentSession]:
+        """Push the agent and keep a directory for it. Raises AgentError where it cannot run."""
+        ...

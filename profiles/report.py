@@ -1,0 +1,145 @@
+"""The report (`gemmafit.report/1`): the value that `judge` returns and the writers write.
+
+Field order here is the order in the file. `to_dict` is the file's content; `schema.py` describes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+SCHEMA = "gemmafit.report/1"
+
+
+class Verdict(StrEnum):
+    PASS = "pass"
+    DEGRADED = "degraded"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+
+class CheckStatus(StrEnum):
+    PASS = "pass"
+    WARN = "warn"
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+    SKIP = "skip"
+    ERROR = "error"
+
+
+class Evidence(StrEnum):
+    """How a statement is known; in rising order, never mixed."""
+
+    PREDICTED = "predicted"
+    PROBED = "probed"
+    RAN = "ran"
+    VERIFIED = "verified"
+
+
+@dataclass(frozen=True)
+class Range:
+    """A predicted quantity: the best estimate and the interval that should hold the truth 9 times in 10."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Predicted speed and memory of one model file on one backend. None: not predictable from what is known."""
+
+    prefill_tok_s: Range | None = None
+    decode_tok_s: Range | None = None
+    ttft_s: Range | None = None
+    peak_memory_bytes: Range | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question and its answer. `id` is stable: what.subject, e.g. opencl.visible."""
+
+    id: str
+    status: CheckStatus
+    scope: str
+    evidence: Evidence
+    found: str
+    required: str
+    because: str
+    remedy: str | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True)
+class VariantResult:
+    """One model file on one backend."""
+
+    id: str
+    file: str
+    runtime: str
+    backend: str
+    status: CheckStatus
+    evidence: Evidence
+    scope: str
+    reasons: tuple[str, ...] = ()
+    predicted: Predicted | None = None
+
+
+@dataclass(frozen=True)
+class BackendResult:
+    """One line of the verdict sheet: every column is a CheckStatus."""
+
+    status: CheckStatus
+    scope: str
+    visible: CheckStatus
+    capable: CheckStatus
+    correct: CheckStatus
+    deterministic: CheckStatus
+    speed: CheckStatus
+    memory: CheckStatus
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    variant: str
+    file: str
+    revision: str | None
+    runtime: str
+    format: str
+    backend: str
+    settings: Mapping[str, Any]  # max_tokens, prefill_chunk, threads, cpus
+    predicted: Predicted
+    evidence: Evidence
+    because: str
+
+
+@dataclass(frozen=True)
+class FallbackStep:
+    variant: str
+    backend: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """See the module. `device` and `conditions` are plain mappings with the fields of the contract."""
+
+    tool: Mapping[str, str]
+    created: str
+    target: Mapping[str, str]
+    device: Mapping[str, Any]
+    verdict: Verdict
+    summary: str
+    recommendation: Recommendation | None
+    fallback: tuple[FallbackStep, ...]
+    variants: tuple[VariantResult, ...]
+    backends: Mapping[str, BackendResult]
+    checks: tuple[Check, ...]
+    measurements: tuple[Mapping[str, Any], ...]
+    conditions: Mapping[str, Any]
+    capture: Mapping[str, Any]  # sha256 of the capture it was judged from
+    schema: str = SCHEMA
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Additive top-level keys that come after the contract's."""
