@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast, get_args
 
 from ..errors import GemmafitError
 from .measurements import Backend
@@ -34,12 +34,12 @@ class Buffer:
     (`(1, cols)` is plain row-major). `transposed` stores each block column after column.
 
     Attributes:
-        bytes: size; derived from rows, cols and the element type for filled buffers.
+        size: in bytes.
         data: the content for fill "hex" (small constants such as RoPE tables).
     """
 
     name: str
-    bytes: int
+    size: int
     fill: Fill = "zero"
     seed: int = 0
     rows: int = 0
@@ -124,9 +124,9 @@ class Plan:
     """Where each kernel's `file` is on the host. Not part of the text."""
 
     @property
-    def bytes(self) -> int:
-        """Memory that the buffers need."""
-        return sum(b.bytes for b in self.buffers)
+    def size(self) -> int:
+        """Bytes that the buffers need."""
+        return sum(b.size for b in self.buffers)
 
     def to_text(self) -> str:
         """The program as the agent reads it."""
@@ -150,7 +150,7 @@ def _float(value: float) -> str:
 
 
 def _buffer_line(b: Buffer) -> str:
-    parts = [f"buffer {b.name} bytes={b.bytes} fill={b.fill}"]
+    parts = [f"buffer {b.name} bytes={b.size} fill={b.fill}"]
     if b.fill in ("i8", "i4", "f32", "f16"):
         parts.append(f"seed={b.seed} rows={b.rows} cols={b.cols}")
         if b.fill in ("f32", "f16"):
@@ -171,9 +171,7 @@ def _kernel_line(k: Kernel, backend: Backend) -> str:
     line += f" bindings={k.bindings} push={k.push}"
     if k.subgroup:
         line += f" subgroup={k.subgroup}"
-    return line + "".join(
-        f" spec={i}:{'f' + _float(v) if isinstance(v, float) else v}" for i, v in k.spec
-    )
+    return line + "".join(f" spec={i}:{'f' + _float(v) if isinstance(v, float) else v}" for i, v in k.spec)
 
 
 def _arg_text(a: Arg) -> str:
@@ -263,14 +261,14 @@ def _one(pairs: dict[str, list[str]], key: str, default: str) -> str:
 
 def _parse_buffer(name: str, p: dict[str, list[str]]) -> Buffer:
     fill = p["fill"][0]
-    if fill not in ("zero", "i8", "i4", "f32", "f16", "hex"):
+    if fill not in get_args(Fill):
         raise ValueError(f"unknown fill {fill}")
     tile = _one(p, "tile", "")
     sizes = tile.split(",")
     return Buffer(
         name,
         int(p["bytes"][0]),
-        fill,
+        cast(Fill, fill),
         seed=int(_one(p, "seed", "0")),
         rows=int(_one(p, "rows", "0")),
         cols=int(_one(p, "cols", "0")),
@@ -321,9 +319,7 @@ def _parse_run(kernel: str, p: dict[str, list[str]]) -> Dispatch:
     return Dispatch(kernel, tuple(args), _sizes(_one(p, "global", "")), _sizes(_one(p, "local", "")))
 
 
-def _parse_step(
-    name: str, p: dict[str, list[str]], runs: list[Dispatch], returns: list[str]
-) -> Step:
+def _parse_step(name: str, p: dict[str, list[str]], runs: list[Dispatch], returns: list[str]) -> Step:
     low, _, high = p["repeat"][0].partition("..")
     return Step(
         name,

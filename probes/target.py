@@ -1,8 +1,8 @@
 """The axis "where the answers come from": adb, local, replay. One interface for all three.
 
-    adb.py     a phone over ADB
-    local.py   this computer
-    replay.py  a capture file
+adb.py     a phone over ADB
+local.py   this computer
+replay.py  a capture file
 """
 
 from __future__ import annotations

@@ -1,0 +1,17 @@
+from gemmafit.benchmarks.measurements import Backend
+from gemmafit.benchmarks.plan import Arg, Buffer, Dispatch, Kernel, Plan, Step, buffers, ints, parse
+
+
+def test_text_round_trip() -> None:
+    plan = Plan(
+        Backend.VULKAN,
+        (
+            Buffer("w", 4096, "i8", seed=7, rows=64, cols=64, tile=(4, 16), transposed=True),
+            Buffer("s", 256, "f32", seed=8, rows=1, cols=64, lo=0.1, hi=1e-7),
+            Buffer("t", 2, "hex", data=b"\x01\xff"),
+        ),
+        (Kernel("k", file="k.spv", bindings=2, push=4, spec=((0, 64), (1, 0.5)), subgroup=16),),
+        (Step("a", (Dispatch("k", buffers("w", "s") + ints(3) + (Arg("F", 0.1),), (4, 1, 1)),), ("s",)),),
+        {"device": "0"},
+    )
+    assert parse(plan.to_text()) == plan
