@@ -49,7 +49,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Predicted:
-    """Predicted speed and memory of one model file on one backend. None: not predictable from what is known."""
+    """Speed and memory of one model file on one backend. None: not predictable from what is known."""
 
     prefill_tok_s: Range | None = None
     decode_tok_s: Range | None = None
