@@ -55,8 +55,12 @@ class AgentRun:
 
 
 class AgentSession(Protocol):
-    """A private directory on the target with the agent in it. It is gone after the session, also when
-    this process dies."""
+    """A private directory on the target with an interpreter of plans in it. It is gone after the session,
+    also when this process dies.
+
+    On a phone the interpreter is the agent. On this computer it is the agent for the CPU and the Python
+    workers (`benchmarks/executors`) for OpenCL and Vulkan: they speak the same protocol.
+    """
 
     abi: str
     """Which agent binary runs: arm64-v8a, armeabi-v7a, x86_64, linux-x86_64, linux-aarch64."""
@@ -67,6 +71,7 @@ class AgentSession(Protocol):
 
     def run(
         self,
+        backend: str,
         args: Sequence[str],
         *,
         results: Sequence[str] = (),
@@ -76,6 +81,8 @@ class AgentSession(Protocol):
     ) -> AgentRun:
         """Run the agent in the directory; fetch the named result files that exist afterwards.
 
+        backend: cpu | opencl | vulkan; each call is a process of its own.
+        args: as in docs/plan-format.md, e.g. ["run", "--plan", "plan.txt", "--out", "result", ...].
         section: where the binary stands, which decides the linker namespace on Android: unrestricted
         (the session's own directory), isolated (/data/local/tmp/isolated), system
         (/data/local/tests/system). A place that cannot be written raises AgentError.
