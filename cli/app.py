@@ -1,0 +1,42 @@
+"""The Typer application and the options that several commands share.
+
+A command is one file with one function; it imports what it works with inside the function, so that
+`--help` stays fast and needs neither a Vulkan loader nor an OpenCL driver.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="gemmafit",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+TARGET_HELP = (
+    "Phone or machine: omitted for the one connected phone, an adb serial, HOST:PORT, "
+    "'local' for this computer, or replay:FILE for a recording."
+)
+
+TargetArgument = Annotated[str | None, typer.Argument(metavar="[TARGET]", help=TARGET_HELP)]
+AdbOption = Annotated[
+    str | None,
+    typer.Option("--adb", metavar="HOST:PORT", help="adb server to use (default: the usual one)."),
+]
+ProfilesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--profiles", metavar="DIR", help="Folder with knowledge of your own, laid over the built-in."
+    ),
+]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write there instead of to stdout."),
+]

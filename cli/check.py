@@ -1,0 +1,188 @@
+"""`gemmafit check`: probe, run the reference block, judge, report. The main job."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import GemmafitError, UsageError
+from .app import AdbOption, OutputOption, ProfilesOption, TargetArgument, app
+from .console import emit, safe, stderr
+
+if TYPE_CHECKING:
+    from ..pipeline import Examination, Request
+    from ..probes.target import Target
+    from ..profiles.report import Report
+    from ..profiles.writers import Format
+
+EXIT_CODES = {"pass": 0, "degraded": 0, "fail": 1, "inconclusive": 5}
+
+
+class FormatName(StrEnum):
+    """The report formats; the same names as `profiles.writers.Format`, which `--help` must not import."""
+
+    YAML = "yaml"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    JUNIT = "junit"
+
+
+class Use(StrEnum):
+    """What the model is for; weighs prefill against decode."""
+
+    CHAT = "chat"
+    SUMMARISE = "summarise"
+    OFFLINE_BATCH = "offline-batch"
+
+
+class BackendName(StrEnum):
+    """The backends that run the reference block."""
+
+    CPU = "cpu"
+    OPENCL = "opencl"
+    VULKAN = "vulkan"
+
+
+@app.command()
+def check(
+    target: TargetArgument = None,
+    output: OutputOption = None,
+    format: Annotated[
+        FormatName | None,
+        typer.Option("--format", "-f", help="Report format (default: by file name ending, else yaml)."),
+    ] = None,
+    family: Annotated[
+        str, typer.Option(metavar="NAME", help="Model family the verdict is about, or 'any'.")
+    ] = "gemma-2b",
+    use: Annotated[Use, typer.Option("--for", help="What the model will do.")] = Use.CHAT,
+    min_decode: Annotated[
+        float | None, typer.Option(metavar="TOK/S", help="Fast enough: decode tokens per second (default 5).")
+    ] = None,
+    max_ttft: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Fast enough: time to first token (default 10).")
+    ] = None,
+    prompt_tokens: Annotated[
+        int | None, typer.Option(metavar="N", help="Prompt length for the time to first token (default 256).")
+    ] = None,
+    backend: Annotated[
+        list[BackendName] | None, typer.Option(help="Run the block only there (repeatable).")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer repeats and shorter prefill.")] = False,
+    no_run: Annotated[bool, typer.Option("--no-run", help="Probe and predict; run no kernels.")] = False,
+    no_push: Annotated[
+        bool, typer.Option("--no-push", help="Push nothing to the phone (implies --no-run).")
+    ] = False,
+    package: Annotated[
+        str | None, typer.Option(metavar="PKG", help="An installed app whose view of the libraries counts.")
+    ] = None,
+    record: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write the capture, for `check replay:FILE`.")
+    ] = None,
+    all_phones: Annotated[
+        bool, typer.Option("--all", help="Every connected phone in parallel; -o names a folder.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 on 'degraded' too.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress and no summary on stderr.")
+    ] = False,
+    adb: AdbOption = None,
+    profiles: ProfilesOption = None,
+) -> None:
+    """Will Gemma run there, on which backend, with which file, how fast, and if not, why not?
+
+    Runs a reference Gemma-2B layer on the CPU, OpenCL and Vulkan of the target, checks its numbers against a
+    reference, and writes a report with the verdict, the file to ship and a fallback chain.
+
+    \b
+    Examples:
+      gemmafit check                        the one connected phone
+      gemmafit check local -o report.yaml   this computer
+      gemmafit check --all -o reports/      every phone, one report each
+      gemmafit check replay:phone.yaml      judge a recording again
+    """
+    request = _request(family, use, min_decode, max_ttft, prompt_tokens, backend, quick, no_run, no_push,
+                       package, profiles)  # fmt: skip
+    writer = _format(format, output if not all_phones else None)
+    if all_phones:
+        if target is not None:
+            raise UsageError("--all and a TARGET exclude each other")
+        if output is None:
+            raise UsageError("--all needs a folder for its reports", hint="Add -o FOLDER.")
+        raise typer.Exit(_check_all(adb, request, writer, output, strict, quiet))
+
+    from ..probes.targets import resolve
+    from .progress import progress
+
+    chosen = resolve(target, adb)
+    with progress(quiet) as on_event:
+        from ..pipeline import examine
+
+        examination = examine(chosen, request, on_event)
+    if record is not None:
+        _record(examination, record)
+    text = writer.writer()(examination.report)
+    if output is None:
+        emit(text)
+    else:
+        _write(output, text)
+    if not quiet:
+        from .render import render
+
+        render(examination.report, stderr())
+        if output is not None:
+            stderr().print(f"[dim]report: {safe(output)}[/dim]")
+    if examination.broken is not None:
+        raise examination.broken
+    raise typer.Exit(exit_code(examination.report, strict))
+
+
+def exit_code(report: Report, strict: bool) -> int:
+    """The exit status of a complete report (design, "Exit codes")."""
+    verdict = str(report.verdict)
+    return 1 if strict and verdict == "degraded" else EXIT_CODES[verdict]
+
+
+def _request(
+    family: str,
+    use: Use,
+    min_decode: float | None,
+    max_ttft: float | None,
+    prompt_tokens: int | None,
+    backend: list[BackendName] | None,
+    quick: bool,
+    no_run: bool,
+    no_push: bool,
+    package: str | None,
+    profiles: Path | None,
+) -> Request:
+    raise NotImplementedError
+
+
+def _format(name: FormatName | None, output: Path | None) -> Format:
+    from ..profiles.writers import SUFFIXES, Format
+
+    if name is not None:
+        return Format(str(name))
+    return SUFFIXES.get(output.suffix.lower(), Format.YAML) if output is not None else Format.YAML
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _record(examination: Examination, path: Path) -> None:
+    from ..probes.files import dump
+
+    _write(path, dump(examination.capture))
+
+
+def _check_all(
+    adb: str | None, request: Request, writer: Format, folder: Path, strict: bool, quiet: bool
+) -> int:
+    raise NotImplementedError

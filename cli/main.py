@@ -1,0 +1,81 @@
+"""The entry point: registers the commands, turns errors into one clear sentence and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from ..errors import GemmafitError, TransportError
+from .app import app
+from .console import plain
+
+COMMANDS = ("check", "schema")
+"""Modules of this package in the order that `--help` shows; importing one registers its command."""
+
+DEBUG = "GEMMAFIT_DEBUG"
+
+for _name in COMMANDS:
+    importlib.import_module(f".{_name}", __package__)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"gemmafit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Will Gemma run on this Android phone, on which backend, with which model file, and how fast?
+
+    Start with `gemmafit check` (a phone on a cable) or `gemmafit check local` (this computer).
+
+    Exit status: 0 pass or degraded, 1 fail, 2 usage, 3 no such target, 4 the run broke, 5 inconclusive.
+    """
+
+
+def report_error(error: GemmafitError) -> None:
+    """Print what failed, where, and what to do next, on stderr."""
+    lines = [f"error: {plain(error, 1000)}"]
+    if isinstance(error, TransportError):
+        if error.serial:
+            lines.append(f"  device:  {plain(error.serial)}")
+        if error.command:
+            lines.append(f"  command: {plain(error.command)}")
+        if error.exit_status is not None:
+            lines.append(f"  exit:    {error.exit_status}")
+        if error.output.strip():
+            lines.append(f"  output:  {plain(error.output.strip()[-400:])}")
+    if error.hint:
+        lines.append(f"  hint:    {plain(error.hint, 1000)}")
+    typer.echo("\n".join(lines), err=True)
+
+
+def main() -> None:
+    """Run the tool. Tracebacks are shown only with GEMMAFIT_DEBUG=1 in the environment."""
+    try:
+        app()
+    except GemmafitError as error:
+        if os.environ.get(DEBUG):
+            raise
+        report_error(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of a pipe went away (`| head`): nothing is wrong. Keep the interpreter's own
+        # flush at exit from failing a second time.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

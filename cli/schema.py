@@ -1,0 +1,16 @@
+"""`gemmafit schema`: the JSON Schema of the report."""
+
+from __future__ import annotations
+
+import json
+
+from .app import app
+from .console import emit
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the report."""
+    from ..profiles.schema import report_schema
+
+    emit(json.dumps(report_schema(), indent=2))

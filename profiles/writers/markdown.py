@@ -1,0 +1,115 @@
+"""Markdown: the report as a page for an issue, a pull request or a CI job's summary."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from ..report import CheckStatus, Predicted, Range, Report
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!~])")
+
+_MARK = {
+    CheckStatus.PASS: "✅",
+    CheckStatus.WARN: "⚠️",
+    CheckStatus.FAIL: "❌",
+    CheckStatus.UNKNOWN: "❔",
+    CheckStatus.SKIP: "➖",
+    CheckStatus.ERROR: "💥",
+}
+
+
+def write(report: Report) -> str:
+    """Headline, recommendation, backends, variants and every check that is not a plain pass."""
+    name = " ".join(str(report.device.get(k)) for k in ("manufacturer", "model") if report.device.get(k))
+    lines = [
+        f"# gemmafit: {_escape(name or report.target.get('serial', 'unknown device'))}: {report.verdict.upper()}",
+        "",
+        _escape(report.summary),
+        "",
+    ]
+    if (best := report.recommendation) is not None:
+        lines += [
+            f"**Ship** `{_code(best.file)}` ({_escape(best.runtime)}, {_escape(best.backend)}, evidence: {best.evidence})",
+            "",
+            _escape(best.because),
+            "",
+        ]
+    if report.fallback:
+        chain = " → ".join(f"`{_code(s.variant)}` on {_escape(s.backend)}" for s in report.fallback)
+        lines += [f"**Fallback chain:** {chain}", ""]
+    columns = ("visible", "capable", "correct", "deterministic", "speed", "memory")
+    lines += ["## Backends", ""]
+    lines += _table(
+        ("backend", "status", *columns, "scope", "reasons"),
+        (
+            (
+                name,
+                _status(row.status),
+                *(_MARK[getattr(row, c)] for c in columns),
+                row.scope,
+                ", ".join(row.reasons),
+            )
+            for name, row in report.backends.items()
+        ),
+    )
+    lines += ["", "## Model files", ""]
+    lines += _table(
+        ("file", "backend", "status", "prefill tok/s", "decode tok/s", "peak memory", "evidence", "reasons"),
+        (
+            (
+                v.file,
+                v.backend,
+                _status(v.status),
+                *_speeds(v.predicted),
+                v.evidence,
+                ", ".join(v.reasons),
+            )
+            for v in report.variants
+        ),
+    )
+    notable = [c for c in report.checks if c.status is not CheckStatus.PASS]
+    if notable:
+        lines += ["", "## What stands in the way", ""]
+        lines += _table(
+            ("check", "status", "found", "required", "why", "what to do"),
+            ((c.id, _status(c.status), c.found, c.required, c.because, c.remedy or "") for c in notable),
+        )
+    lines += ["", f"gemmafit {_escape(report.tool.get('version', '?'))}, {_escape(report.created)}", ""]
+    return "\n".join(lines)
+
+
+def _status(status: CheckStatus) -> str:
+    return f"{_MARK[status]} {status}"
+
+
+def _speeds(predicted: Predicted | None) -> tuple[str, str, str]:
+    if predicted is None:
+        return ("", "", "")
+    memory = predicted.peak_memory_bytes
+    return (
+        _range(predicted.prefill_tok_s, 1),
+        _range(predicted.decode_tok_s, 1),
+        _range(memory, 1e9, " GB") if memory else "",
+    )
+
+
+def _range(value: Range | None, unit: float, suffix: str = "") -> str:
+    if value is None:
+        return ""
+    return f"{value.value / unit:.3g} ({value.low / unit:.3g} to {value.high / unit:.3g}){suffix}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    lines += ["| " + " | ".join(_escape(cell) for cell in row) + " |" for row in rows]
+    return lines
+
+
+def _escape(text: object) -> str:
+    """One line; nothing in it is markup or HTML any more."""
+    return _SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
+
+
+def _code(text: str) -> str:
+    return " ".join(text.replace("`", "'").split())
