@@ -25,7 +25,7 @@ TARGET_HELP = (
     "'local' for this computer, or replay:FILE for a recording."
 )
 
-TargetArgument = Annotated[str | None, typer.Argument(metavar="[TARGET]", help=TARGET_HELP)]
+TargetArgument = Annotated[str | None, typer.Argument(metavar="TARGET", help=TARGET_HELP)]
 AdbOption = Annotated[
     str | None,
     typer.Option("--adb", metavar="HOST:PORT", help="adb server to use (default: the usual one)."),

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import GemmafitError, UsageError
+from ..errors import UsageError
 from .app import AdbOption, OutputOption, ProfilesOption, TargetArgument, app
 from .console import emit, safe, stderr
 
 if TYPE_CHECKING:
     from ..pipeline import Examination, Request
-    from ..probes.target import Target
     from ..profiles.report import Report
     from ..profiles.writers import Format
 

@@ -7,7 +7,6 @@ reaches a terminal.
 from __future__ import annotations
 
 import sys
-import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,13 +16,10 @@ _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def plain(text: object, limit: int = 400) -> str:
-    """`text` on one line with every control, format (bidi) and private character made visible."""
+    """`text` on one line; whatever is not printable (control, bidi, private, unassigned) is spelled out."""
     out: list[str] = []
     for char in str(text)[: limit + 1]:
-        if unicodedata.category(char) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp"):
-            out.append(_NAMED.get(char, f"\\u{ord(char):04x}"))
-        else:
-            out.append(char)
+        out.append(char if char.isprintable() else _NAMED.get(char, f"\\u{ord(char):04x}"))
     return "".join(out[:limit]) + ("…" if len(out) > limit else "")
 
 

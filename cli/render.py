@@ -163,7 +163,7 @@ def _recommendation(report: Report, console: Console) -> None:
         return
     settings = ", ".join(f"{key}={value}" for key, value in best.settings.items() if value is not None)
     console.print(
-        f"[bold green]ship[/] [bold]{safe(best.file)}[/bold] on {safe(best.backend)} with {safe(best.runtime)}"
+        f"[bold green]ship[/] [bold]{safe(best.file)}[/] on {safe(best.backend)} with {safe(best.runtime)}"
         f" [dim]({safe(best.evidence)})[/dim]" + (f"  {safe(settings)}" if settings else "")
     )
     console.print(f"     {safe(best.because, 600)}")

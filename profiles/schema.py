@@ -11,7 +11,7 @@ from .report import SCHEMA, Report
 
 def report_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of `gemmafit.report/1`; additive keys are allowed, as the contract says."""
-    (root,), components = msgspec.json.schema_components((Report,), ref_template="#/$defs/{name}")
+    _, components = msgspec.json.schema_components((Report,), ref_template="#/$defs/{name}")
     definitions = cast(dict[str, Any], components)
     top = definitions.pop("Report")
     top["properties"].pop("extra")

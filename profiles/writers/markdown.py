@@ -22,15 +22,17 @@ _MARK = {
 def write(report: Report) -> str:
     """Headline, recommendation, backends, variants and every check that is not a plain pass."""
     name = " ".join(str(report.device.get(k)) for k in ("manufacturer", "model") if report.device.get(k))
+    name = name or report.target.get("serial", "unknown device")
     lines = [
-        f"# gemmafit: {_escape(name or report.target.get('serial', 'unknown device'))}: {report.verdict.upper()}",
+        f"# gemmafit: {_escape(name)}: {report.verdict.upper()}",
         "",
         _escape(report.summary),
         "",
     ]
     if (best := report.recommendation) is not None:
         lines += [
-            f"**Ship** `{_code(best.file)}` ({_escape(best.runtime)}, {_escape(best.backend)}, evidence: {best.evidence})",
+            f"**Ship** `{_code(best.file)}` on {_escape(best.backend)} with {_escape(best.runtime)}"
+            f" (evidence: {best.evidence})",
             "",
             _escape(best.because),
             "",
@@ -44,13 +46,13 @@ def write(report: Report) -> str:
         ("backend", "status", *columns, "scope", "reasons"),
         (
             (
-                name,
+                backend,
                 _status(row.status),
                 *(_MARK[getattr(row, c)] for c in columns),
                 row.scope,
                 ", ".join(row.reasons),
             )
-            for name, row in report.backends.items()
+            for backend, row in report.backends.items()
         ),
     )
     lines += ["", "## Model files", ""]
