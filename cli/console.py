@@ -17,10 +17,9 @@ _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 def plain(text: object, limit: int = 400) -> str:
     """`text` on one line; whatever is not printable (control, bidi, private, unassigned) is spelled out."""
-    out: list[str] = []
-    for char in str(text)[: limit + 1]:
-        out.append(char if char.isprintable() else _NAMED.get(char, f"\\u{ord(char):04x}"))
-    return "".join(out[:limit]) + ("…" if len(out) > limit else "")
+    whole = str(text)
+    shown = (c if c.isprintable() else _NAMED.get(c, f"\\u{ord(c):04x}") for c in whole[:limit])
+    return "".join(shown) + ("…" if len(whole) > limit else "")
 
 
 def safe(text: object, limit: int = 400) -> str:
