@@ -25,7 +25,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from .plan import Buffer
+from .plan import Buffer, Fill
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Weight:
 
     def buffer(self, tile: tuple[int, int] | None = None, transposed: bool = False) -> Buffer:
         """The values in the storage order of a kernel."""
-        fill = "i8" if self.bits == 8 else "i4"
+        fill: Fill = "i8" if self.bits == 8 else "i4"
         return Buffer(
             self.name,
             self.size,
@@ -143,7 +143,7 @@ class Tensor:
 
     def buffer(self, half: bool = False) -> Buffer:
         size = self.rows * self.cols * (2 if half else 4)
-        fill = "f16" if half else "f32"
+        fill: Fill = "f16" if half else "f32"
         return Buffer(self.name, size, fill, self.seed, self.rows, self.cols, lo=self.lo, hi=self.hi)
 
 
@@ -220,7 +220,7 @@ class Block:
 
     @property
     def score_scale(self) -> float:
-        return self.dims.head_dim**-0.5
+        return 1.0 / sqrt(self.dims.head_dim)
 
     def rope_tables(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """cos and sin, f32 [n, head_dim/2], of the positions past .. past+n-1, computed in double."""

@@ -59,7 +59,7 @@ def floats(seed: int, start: int, stop: int, lo: float, hi: float) -> NDArray[np
 
 def pack(stored: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Two 4-bit values a byte, the low nibble first."""
-    return stored[0::2] | (stored[1::2] << 4)
+    return np.bitwise_or(stored[0::2], stored[1::2] << np.uint8(4))
 
 
 def _elements(b: Buffer, start: int, stop: int) -> NDArray[np.generic]:

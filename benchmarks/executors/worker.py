@@ -1,0 +1,202 @@
+"""The Python twin of the agent: executes a plan on this computer through pyopencl or the vulkan package.
+
+    python -m gemmafit.benchmarks.executors.worker BACKEND run --plan plan.txt --out result --deadline 60
+    python -m gemmafit.benchmarks.executors.worker BACKEND probe --out probe.json --deadline 20
+
+Exit status, progress lines, result files and deadline are the agent's (docs/plan-format.md). It is a
+process of its own, as on a phone, so that a crashing driver costs one row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import faulthandler
+import hashlib
+import importlib
+import json
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import __version__
+from .. import fill
+from ..measurements import Backend, Status
+from ..plan import Kernel, Plan, PlanError, Step, parse
+from .interface import BackendMissing, Executor, ExecutorError, Module
+from .result import Build, StepResult, Writer
+
+OK, USAGE, MISSING = 0, 2, 3
+
+
+def host_abi() -> str:
+    """As the agent names this computer, e.g. linux-x86_64."""
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine())
+    return f"{platform.system().lower()}-{machine}"
+
+
+def interpret(plan: Plan, executor: Executor, files: Path, writer: Writer, deadline: float) -> bool:
+    """Execute a plan, writing each result as it comes. `deadline` is a time.monotonic() value.
+
+    Returns whether the plan was gone through; False: stopped by the deadline.
+    """
+    failed: dict[str, str] = {}  # buffer or kernel -> why the steps that use it cannot run
+    for b in plan.buffers:
+        try:
+            executor.allocate(b)
+            offset = 0
+            for piece in fill.chunks(b):
+                executor.upload(b.name, offset, piece)
+                offset += piece.size
+        except ExecutorError as error:
+            failed[b.name] = f"buffer {b.name} ({b.size} bytes): {error}"
+        if time.monotonic() > deadline:
+            return False
+    for k in plan.kernels:
+        _build(k, executor, files, writer, failed)
+        writer.save()
+        if time.monotonic() > deadline:
+            return False
+    for number, step in enumerate(plan.steps, 1):
+        used = [d.kernel for d in step.dispatches]
+        used += [str(a.value) for d in step.dispatches for a in d.args if a.kind == "B"]
+        used += step.returns
+        reason = next((failed[name] for name in used if name in failed), None)
+        if reason is not None:
+            writer.steps.append(StepResult(step.name, Status.ERROR, reason))
+        else:
+            writer.steps.append(_run(step, plan, executor, writer, deadline))
+        writer.save()
+        _say({"event": "step", "name": step.name, "done": number, "total": len(plan.steps)})
+        if time.monotonic() > deadline and number < len(plan.steps):
+            return False
+    return True
+
+
+def _build(k: Kernel, executor: Executor, files: Path, writer: Writer, failed: dict[str, str]) -> None:
+    start = time.perf_counter()
+    try:
+        log, status = executor.build(k, (files / k.file).read_bytes()), Status.OK
+    except (ExecutorError, OSError) as error:
+        log, status = str(error), Status.ERROR
+        failed[k.name] = f"kernel {k.name} did not build: {log[:300]}"
+    writer.builds.append(Build(k.name, status, time.perf_counter() - start, log[:4000]))
+
+
+def _run(step: Step, plan: Plan, executor: Executor, writer: Writer, deadline: float) -> StepResult:
+    sizes = {b.name: b.size for b in plan.buffers}
+    samples: list[int] = []
+    device: list[int] = []
+    bits: list[str] = []
+    outputs: dict[str, NDArray[np.uint8]] = {}
+    status, reason = Status.OK, None
+    try:
+        executor.prepare(step.dispatches)
+        for _ in range(step.warmup):
+            executor.submit()
+        while len(samples) < step.repeat_max:
+            if time.monotonic() > deadline:
+                reason = f"deadline after {len(samples)} repeats"
+                break
+            if len(samples) >= step.repeat_min and sum(samples) >= step.budget_ms * 1_000_000:
+                break
+            start = time.perf_counter_ns()
+            own = executor.submit()
+            samples.append(time.perf_counter_ns() - start)
+            if own:
+                device.append(own)
+            outputs = {name: executor.download(name, sizes[name]) for name in step.returns}
+            bits.append(_hash(outputs))
+    except ExecutorError as error:
+        status, reason = Status.ERROR, str(error)
+    if not samples and status is Status.OK:
+        status = Status.SKIPPED
+    rows = writer.append(outputs)
+    return StepResult(step.name, status, reason, tuple(samples), tuple(device), tuple(bits), rows)
+
+
+def _hash(outputs: dict[str, NDArray[np.uint8]]) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for data in outputs.values():
+        digest.update(data.data)
+    return digest.hexdigest()
+
+
+def _say(event: dict[str, object]) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        print(json.dumps(event), flush=True)
+
+
+def run(module: Module, backend: str, plan_path: Path, out: Path, seconds: float) -> int:
+    """Execute a plan file; the result lies beside it. Returns the exit status."""
+    deadline = time.monotonic() + seconds
+    try:
+        plan = parse(plan_path.read_text(encoding="utf-8"))
+        _check(plan, backend)
+    except (PlanError, UnicodeError, OSError) as error:
+        print(f"{plan_path}: {error}", file=sys.stderr)
+        return USAGE
+    writer = Writer(out, backend, __version__, host_abi())
+    try:
+        executor = module.open_executor(plan.options)
+    except BackendMissing as error:
+        writer.error = str(error)
+        writer.save(complete=True)
+        return MISSING
+    writer.device = executor.device
+    writer.save()
+    try:
+        complete = interpret(plan, executor, plan_path.parent, writer, deadline)
+        writer.error = None if complete else f"stopped by its deadline of {seconds:g} s"
+        writer.save(complete)
+    finally:
+        executor.close()
+    return OK
+
+
+def _check(plan: Plan, backend: str) -> None:
+    if plan.backend != backend:
+        raise PlanError(f"the plan is for {plan.backend}, this worker runs {backend}")
+    names = {b.name for b in plan.buffers}
+    kernels = {k.name for k in plan.kernels}
+    for k in plan.kernels:
+        if Path(k.file).name != k.file or k.file in ("", ".", ".."):
+            raise PlanError(f"kernel {k.name}: {k.file!r} is not a plain file name")
+    for step in plan.steps:
+        used = {str(a.value) for d in step.dispatches for a in d.args if a.kind == "B"} | set(step.returns)
+        unknown = (used - names) | ({d.kernel for d in step.dispatches} - kernels)
+        if unknown:
+            raise PlanError(f"step {step.name}: no buffer or kernel {', '.join(sorted(unknown))}")
+
+
+def probe(module: Module, backend: str, out: Path) -> int:
+    """Write what the API says as probe.json with the one part `backend`."""
+    out.write_text(json.dumps({"agent": __version__, "abi": host_abi(), backend: module.probe()}))
+    return OK
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="worker", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("backend", choices=[Backend.OPENCL, Backend.VULKAN])
+    parser.add_argument("command", choices=["run", "probe"])
+    parser.add_argument("--plan", type=Path, default=Path("plan.txt"))
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--deadline", type=float, default=60.0)
+    args = parser.parse_args(argv)
+    # A driver that hangs holds the interpreter lock; this watchdog is a native thread and needs none.
+    # It says on stderr where the process hung, and ends it.
+    faulthandler.dump_traceback_later(args.deadline + 1, exit=True)
+    module = cast(Module, importlib.import_module(f".{args.backend}", __package__))
+    if args.command == "probe":
+        return probe(module, args.backend, args.out)
+    return run(module, args.backend, args.plan, args.out, args.deadline)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
