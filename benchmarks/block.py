@@ -17,7 +17,7 @@ Sources of the forms: google/gemma_pytorch `gemma/model.py`, google-deepmind/gem
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from math import sqrt
@@ -95,6 +95,12 @@ class Weight:
     seed: int
     lo: float
     hi: float
+    first_row: int = 0
+    """Where this matrix begins in the stacked one that it is a slice of."""
+
+    def slice(self, name: str, first_row: int, rows: int) -> Weight:
+        """Some rows as a matrix of their own, with the same values and scales."""
+        return replace(self, name=name, rows=rows, first_row=first_row)
 
     @property
     def size(self) -> int:
@@ -187,16 +193,21 @@ class Block:
 
     @cached_property
     def weights(self) -> dict[str, Weight]:
-        """wq wk wv wo wgate wup wdown wvocab."""
+        """wq wk wv wo wgate wup wdown wvocab, and for fused kernels the stacked wqkv (query, key, value rows)
+        and wgateup (all gate rows, then all up rows) of which the first are slices."""
         d = self.dims
         ffn = 8 if self.scheme is Scheme.INT8 else 4
+        qkv = self._weight("wqkv", d.q_dim + 2 * d.head_dim, d.d_model, 8, 11, sqrt(SCORE_STD))
+        gate_up = self._weight("wgateup", 2 * d.hidden, d.d_model, ffn, 15, 1.0)
         rows = (
-            self._weight("wq", d.q_dim, d.d_model, 8, 11, 1.0),
-            self._weight("wk", d.head_dim, d.d_model, 8, 12, SCORE_STD),
-            self._weight("wv", d.head_dim, d.d_model, 8, 13, 1.0),
-            self._weight("wo", d.d_model, d.q_dim, 8, 14, _BRANCH / 0.5),  # attn has an RMS of about 0.5
-            self._weight("wgate", d.hidden, d.d_model, ffn, 15, 1.0),
-            self._weight("wup", d.hidden, d.d_model, ffn, 16, 1.0),
+            qkv,
+            qkv.slice("wq", 0, d.q_dim),
+            qkv.slice("wk", d.q_dim, d.head_dim),
+            qkv.slice("wv", d.q_dim + d.head_dim, d.head_dim),
+            self._weight("wo", d.d_model, d.q_dim, 8, 14, _BRANCH / 0.7),  # attn has an RMS of about 0.7
+            gate_up,
+            gate_up.slice("wgate", 0, d.hidden),
+            gate_up.slice("wup", d.hidden, d.hidden),
             self._weight("wdown", d.d_model, d.hidden, ffn, 17, _BRANCH / 0.7),  # geglu: about 0.7
             self._weight("wvocab", d.vocab, d.d_model, ffn, 18, 1.0),
         )
@@ -208,13 +219,14 @@ class Block:
         which rows from `past` on are overwritten by the block."""
         d, p = self.dims, self.phase
         unit = sqrt(3.0)  # uniform in +-sqrt(3) has RMS 1
+        peak = unit * sqrt(SCORE_STD)
         rows = (
             Tensor("x", p.n, d.d_model, 1, -unit, unit),
             Tensor("w_norm1", 1, d.d_model, 2, -0.5, 0.5),
             Tensor("w_norm2", 1, d.d_model, 3, -0.5, 0.5),
             Tensor("w_norm3", 1, d.d_model, 4, -0.5, 0.5),
-            Tensor("kcache", p.context, d.head_dim, 5, -unit * SCORE_STD, unit * SCORE_STD),
-            Tensor("vcache", p.context, d.head_dim, 6, -unit, unit),
+            Tensor("kcache", p.context, d.head_dim, 5, -peak, peak),
+            Tensor("vcache", p.context, d.head_dim, 6, -peak, peak),
         )
         return {t.name: t for t in rows}
 
@@ -262,7 +274,7 @@ class Block:
 
     @cached_property
     def layer_weights(self) -> tuple[Weight, ...]:
-        return tuple(w for w in self.weights.values() if w.name != "wvocab")
+        return tuple(self.weights[name] for name in ("wqkv", "wo", "wgateup", "wdown"))
 
     def layer_bytes(self, cache_item: int = 4) -> int:
         """Bytes the layer must at least read: weights, scales, and the cache (`cache_item` bytes a value)."""

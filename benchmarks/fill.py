@@ -59,7 +59,9 @@ def floats(seed: int, start: int, stop: int, lo: float, hi: float) -> NDArray[np
 
 def pack(stored: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Two 4-bit values a byte, the low nibble first."""
-    return np.bitwise_or(stored[0::2], stored[1::2] << np.uint8(4))
+    out: NDArray[np.uint8] = stored[1::2] << np.uint8(4)
+    out |= stored[0::2]
+    return out
 
 
 def _elements(b: Buffer, start: int, stop: int) -> NDArray[np.generic]:
@@ -101,7 +103,7 @@ def chunks(b: Buffer) -> Iterator[NDArray[np.uint8]]:
     step *= 2 if bits == 4 and step * b.cols % 2 else 1
     for row in range(0, b.rows, step):
         end = min(row + step, b.rows)
-        part = _elements(b, row * b.cols, end * b.cols)
+        part = _elements(b, b.first + row * b.cols, b.first + end * b.cols)
         if b.tile is not None:
             blocks = part.reshape((end - row) // height, height, b.cols // width, width)
             order = (0, 2, 3, 1) if b.transposed else (0, 2, 1, 3)

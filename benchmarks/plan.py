@@ -36,6 +36,7 @@ class Buffer:
     Attributes:
         size: in bytes.
         data: the content for fill "hex" (small constants such as RoPE tables).
+        first: logical index of the first element: a slice of a larger matrix has the same values.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Buffer:
     lo: float = 0.0
     hi: float = 0.0
     data: bytes = b""
+    first: int = 0
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,8 @@ def _buffer_line(b: Buffer) -> str:
         parts.append(f"seed={b.seed} rows={b.rows} cols={b.cols}")
         if b.fill in ("f32", "f16"):
             parts.append(f"lo={_float(b.lo)} hi={_float(b.hi)}")
+        if b.first:
+            parts.append(f"first={b.first}")
         if b.tile is not None:
             parts.append(f"tile={b.tile[0]},{b.tile[1]}" + (",t" if b.transposed else ""))
     elif b.fill == "hex":
@@ -277,6 +281,7 @@ def _parse_buffer(name: str, p: dict[str, list[str]]) -> Buffer:
         lo=float(_one(p, "lo", "0")),
         hi=float(_one(p, "hi", "0")),
         data=bytes.fromhex(_one(p, "data", "")),
+        first=int(_one(p, "first", "0")),
     )
 
 

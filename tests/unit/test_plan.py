@@ -6,7 +6,7 @@ def test_text_round_trip() -> None:
     plan = Plan(
         Backend.VULKAN,
         (
-            Buffer("w", 4096, "i8", seed=7, rows=64, cols=64, tile=(4, 16), transposed=True),
+            Buffer("w", 4096, "i8", seed=7, rows=64, cols=64, tile=(4, 16), transposed=True, first=128),
             Buffer("s", 256, "f32", seed=8, rows=1, cols=64, lo=0.1, hi=1e-7),
             Buffer("t", 2, "hex", data=b"\x01\xff"),
         ),
