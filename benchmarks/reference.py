@@ -54,23 +54,28 @@ def linear(x: Array, w: Weight, activations: Activations) -> Array:
         stop = min(start + step, w.rows)
         y[:, start:stop] = x @ values(w, start, stop).T
     y *= fill.floats(w.scale_seed, w.first_row, w.first_row + w.rows, w.lo, w.hi)
-    return y if scale is None else y * scale
+    if scale is not None:
+        y *= scale
+    return y
 
 
 def rmsnorm(x: Array, w: Array, eps: float) -> Array:
     mean_square = np.mean(x.astype(np.float64) ** 2, axis=1, keepdims=True)
-    return (x / np.sqrt(mean_square + eps) * (1.0 + w.astype(np.float64))).astype(np.float32)
+    y = x / np.sqrt(mean_square + eps) * (1.0 + w.astype(np.float64))
+    return y.astype(np.float32)
 
 
 def rope(x: Array, head_dim: int, past: int, base: float) -> Array:
-    """Rotate the pairs (i, i + head_dim/2) of every head of x [n, heads * head_dim] by position * base^(-2i/head_dim)."""
+    """Rotate the pairs (i, i + head_dim/2) of every head by position * base^(-2i/head_dim).
+
+    x: [n, heads * head_dim], its first row at position `past`.
+    """
     n, width = x.shape
     halves = x.reshape(n, width // head_dim, 2, head_dim // 2).astype(np.float64)
     pairs = halves[:, :, 0] + 1j * halves[:, :, 1]
     positions = past + np.arange(n)
-    turned = pairs * np.exp(
-        1j * positions[:, None, None] * base ** (-2.0 * np.arange(head_dim // 2) / head_dim)
-    )
+    angle = positions[:, None, None] * base ** (-2.0 * np.arange(head_dim // 2) / head_dim)
+    turned = pairs * np.exp(1j * angle)
     return np.stack([turned.real, turned.imag], axis=2).reshape(n, width).astype(np.float32)
 
 
@@ -88,11 +93,8 @@ def attention(q: Array, k: Array, v: Array, heads: int, past: int) -> Array:
 
 
 def gelu_tanh(x: Array) -> Array:
-    return (
-        np.float32(0.5)
-        * x
-        * (1 + np.tanh(np.float32(np.sqrt(2 / np.pi)) * (x + np.float32(0.044715) * x**3)))
-    )
+    inner = np.float32(np.sqrt(2 / np.pi)) * (x + np.float32(0.044715) * x**3)
+    return (0.5 * x * (1 + np.tanh(inner))).astype(np.float32)
 
 
 def layer(block: Block, activations: Activations = "fp32") -> dict[str, Array]:
@@ -121,9 +123,7 @@ def layer(block: Block, activations: Activations = "fp32") -> dict[str, Array]:
         "mid": mid,
         "geglu": geglu,
         "out": out,
-        "kcache": cached_k,
-        "vcache": cached_v,
-    }
+    } | ({"kcache": cached_k, "vcache": cached_v} if past else {})
 
 
 def logits(block: Block, activations: Activations = "fp32") -> Array:
