@@ -81,7 +81,16 @@ char *strrchr(const char *, int);
 char *strstr(const char *, const char *);
 char *strerror(int);
 
-/* stdlib.h, stdio.h: no FILE; output goes through write() */
+/* stdlib.h, stdio.h: FILE for small text files under /proc and /sys; stdin, stdout and stderr are data symbols in
+ * bionic and not declared: output goes through write() */
+typedef struct __sFILE FILE;
+FILE *fopen(const char *restrict, const char *restrict);
+char *fgets(char *restrict, int, FILE *restrict);
+size_t fread(void *restrict, size_t, size_t, FILE *restrict);
+int fclose(FILE *);
+int sscanf(const char *restrict, const char *restrict, ...) __attribute__((format(scanf, 2, 3)));
+long strtol(const char *restrict, char **restrict, int);
+unsigned long strtoul(const char *restrict, char **restrict, int);
 void *malloc(size_t);
 void *calloc(size_t, size_t);
 void *realloc(void *, size_t);
@@ -111,6 +120,9 @@ ssize_t read(int, void *, size_t);
 ssize_t write(int, const void *, size_t);
 off_t lseek(int, off_t, int);
 int close(int);
+int access(const char *, int);
+#define F_OK 0
+#define R_OK 4
 int unlink(const char *);
 int pipe(int[2]);
 pid_t getpid(void);
