@@ -1,0 +1,82 @@
+"""The SPIR-V modules: which variants of each GLSL source are built, and how they are named.
+
+One source per operator; a variant is a set of macros. The axes:
+
+activations  `fp32`, or `fp16` where the device has VK_KHR_16bit_storage (arithmetic stays in fp32)
+weights      `i8` or `i4`, a float scale per output channel
+load         packed in 32-bit words (every device), or `s8`: VK_KHR_8bit_storage
+lanes        `sub`: subgroup operations (Vulkan 1.1), or `plain`: none, for Vulkan 1.0 devices
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+SOURCES = Path(__file__).parent
+BUILT = SOURCES / "built"
+
+TOKENS = (1, 8)
+"""Tokens per invocation of the linear kernels: decode, and the tile of prefill."""
+
+
+@dataclass(frozen=True)
+class Module:
+    """One SPIR-V module.
+
+    Attributes:
+        source: GLSL file name beside this one.
+        axes: what distinguishes the variant, in order; also its macros (upper case).
+    """
+
+    source: str
+    axes: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """File name, such as linear.i8.t1.fp16.sub.spv."""
+        return ".".join((Path(self.source).stem, *self.axes, "spv"))
+
+    @property
+    def defines(self) -> tuple[str, ...]:
+        return tuple(_MACROS.get(axis) or f"{axis.upper()}=1" for axis in self.axes)
+
+    @property
+    def environment(self) -> str:
+        """What the module asks for at least: subgroup operations came with Vulkan 1.1."""
+        return "vulkan1.1" if "sub" in self.axes else "vulkan1.0"
+
+    @property
+    def path(self) -> Path:
+        """Where the built module is."""
+        return BUILT / self.name
+
+
+_MACROS = {f"t{tokens}": f"TOKENS={tokens}" for tokens in TOKENS}
+
+ACTIVATIONS = ("fp32", "fp16")
+LANES = ("plain", "sub")
+
+
+def linear(
+    form: str, bits: int, tokens: int, activation: str, lanes: str, *, storage8: bool = False
+) -> Module:
+    """The linear kernel in the `lanes` layout. form: "" (y = w x), "gated" (gate, up and GeGLU) or "qkv"."""
+    packing = (f"i{bits}", "s8") if storage8 and bits == 8 else (f"i{bits}",)
+    return Module("linear.comp", (*filter(None, (form,)), *packing, f"t{tokens}", activation, lanes))
+
+
+def modules() -> Iterator[Module]:
+    """Every module of the package."""
+    for activation in ACTIVATIONS:
+        for source in ("rope", "rows", "add", "geglu"):
+            yield Module(f"{source}.comp", (activation,))
+        for lanes in LANES:
+            yield Module("rmsnorm.comp", (activation, lanes))
+            yield Module("rmsnorm.comp", ("residual", activation, lanes))
+            yield Module("attention.comp", (activation, lanes))
+            for tokens in TOKENS:
+                for bits, storage8 in ((8, False), (8, True), (4, False)):
+                    for form in ("", "gated") + (("qkv",) if bits == 8 else ()):
+                        yield linear(form, bits, tokens, activation, lanes, storage8=storage8)
