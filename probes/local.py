@@ -1,0 +1,277 @@
+"""This computer as a target: the same questions, and interpreters of plans as child processes.
+
+The CPU's plans run in the agent, those of OpenCL and Vulkan in the Python workers; `interpreter="agent"`
+runs all of them in the agent. Nothing stays behind when this process is killed: a small shell beside
+it waits for the end of its standard input, then kills what runs and removes the directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from ..errors import AgentError
+from ..events import Event, Listener, ignore
+from . import batch
+from .capture import Answer
+from .progress import TAIL_BYTES, Progress
+from .target import AgentRun, AgentSession, Command
+
+Interpreter = Literal["python", "agent"]
+
+WORKER = "gemmafit.benchmarks.executors.worker"
+GRACE = 3.0
+"""Seconds after the deadline in which an interpreter may still write what it has (docs/plan-format.md: 1)."""
+
+# Reads the process group that runs (0: none) line by line. At the end of its input, so also when this
+# process is killed, the group is killed and the directory removed.
+_GUARD = """\
+g=0
+while read -r line; do g=$line; done
+[ "$g" -gt 1 ] && kill -9 "-$g"
+rm -rf -- "$1"
+"""
+
+
+def host_abi() -> str:
+    """Which agent binary this computer runs; `linux-x86_64`, or a name for which there is none."""
+    machine = platform.machine().lower()
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine)
+    return f"{platform.system().lower()}-{machine}"
+
+
+def packaged_agent(abi: str) -> Path:
+    """The agent that this package was built with. Raises ToolchainError where it was not."""
+    from .. import agent
+
+    return agent.binary(abi)
+
+
+class LocalTarget:
+    """See the module.
+
+    Attributes:
+        kind: always local.
+        serial: always local.
+    """
+
+    kind = "local"
+    serial = "local"
+
+    def __init__(
+        self,
+        *,
+        interpreter: Interpreter = "python",
+        agent: Callable[[str], Path] = packaged_agent,
+    ) -> None:
+        self._interpreter = interpreter
+        self._agent = agent
+
+    def ask(self, commands: Sequence[Command], on_event: Listener = ignore) -> dict[str, Answer]:
+        """Ask this computer's sh. Commands of Android that it lacks answer with exit status 127."""
+        sh = shutil.which("sh")
+        if sh is None:  # Windows: nothing to ask, so nothing known
+            return {}
+        answers: dict[str, Answer] = {}
+        for one in batch.batches(commands):
+            on_event(Event("probe", f"asking {len(one.commands)} questions"))
+            start = time.monotonic()
+            answers |= batch.read(one, _shell(sh, one)).answers
+            on_event(Event("probe", "answered", seconds=time.monotonic() - start))
+        return answers
+
+    @contextlib.contextmanager
+    def session(self, on_event: Listener = ignore) -> Iterator[AgentSession]:
+        """A private temporary directory."""
+        directory = Path(tempfile.mkdtemp(prefix="gemmafit-"))
+        guard = _start_guard(directory)
+        try:
+            yield LocalSession(directory, guard, self._interpreter, self._agent)
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+            if guard is not None:
+                guard.communicate(timeout=10)
+
+
+class LocalSession:
+    """A directory on this computer; each run is a child process in a group of its own."""
+
+    def __init__(
+        self,
+        directory: Path,
+        guard: subprocess.Popen[bytes] | None,
+        interpreter: Interpreter,
+        agent: Callable[[str], Path],
+    ) -> None:
+        self.abi = host_abi()
+        self._directory = directory
+        self._guard = guard
+        self._interpreter = interpreter
+        self._agent = agent
+
+    def push(self, files: Mapping[str, Path | bytes]) -> None:
+        """Copy files into the directory."""
+        for name, content in files.items():
+            path = self._directory / plain_name(name)
+            if isinstance(content, bytes):
+                path.write_bytes(content)
+            else:
+                shutil.copyfile(content, path)
+
+    def run(
+        self,
+        backend: str,
+        args: Sequence[str],
+        *,
+        results: Sequence[str] = (),
+        deadline: float,
+        on_line: Listener = ignore,
+        section: str = "unrestricted",
+    ) -> AgentRun:
+        """See `AgentSession.run`. The result files stay in the directory until the session ends."""
+        if section != "unrestricted":
+            raise AgentError(f"this computer's linker has no section {section!r}", serial="local")
+        wanted = {name: self._directory / plain_name(name) for name in results}
+        for path in wanted.values():
+            path.unlink(missing_ok=True)
+        argv = [*self._command(backend), *args]
+        start = time.monotonic()
+        try:
+            process = subprocess.Popen(
+                argv,
+                cwd=self._directory,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise AgentError(
+                f"cannot start {argv[0]}: {error.strerror}", serial="local", command=" ".join(argv)
+            ) from error
+        self._tell(process.pid)
+        try:
+            stdout, stderr, timed_out = _follow(process, Progress(backend, on_line), start + deadline + GRACE)
+        finally:
+            _kill_group(process)
+            self._tell(0)
+        status = process.wait()
+        return AgentRun(
+            exit=status if status >= 0 and not timed_out else None,
+            signal=-status if status < 0 else None,
+            timed_out=timed_out,
+            files={name: path for name, path in wanted.items() if path.is_file()},
+            stdout=stdout,
+            stderr=stderr,
+        )
+
+    def _command(self, backend: str) -> list[str]:
+        if backend == "cpu" or self._interpreter == "agent":
+            return [str(self._agent(self.abi))]
+        # -P: the directory is the working directory and must not be a place to import from.
+        return [sys.executable, "-P", "-m", WORKER, backend]
+
+    def _tell(self, group: int) -> None:
+        if self._guard is not None and self._guard.stdin is not None:
+            self._guard.stdin.write(f"{group}\n".encode())
+            self._guard.stdin.flush()
+
+
+def plain_name(name: str) -> str:
+    """`name` if it is a file name without a path; anything else is a mistake of ours."""
+    if not name or "/" in name or "\\" in name or name in (".", ".."):
+        raise ValueError(f"not a plain file name: {name!r}")
+    return name
+
+
+def _shell(sh: str, one: batch.Batch) -> bytes:
+    """Run a batch. What it printed before its deadline, up to its limit."""
+    process = subprocess.Popen(
+        [sh, "-c", one.script],
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    output = bytearray()
+    try:
+        for _, data in _chunks(process, time.monotonic() + one.deadline + GRACE):
+            output += data
+            if len(output) > one.max_bytes:
+                break
+    finally:
+        _kill_group(process)
+        process.wait()
+    return bytes(output)
+
+
+def _start_guard(directory: Path) -> subprocess.Popen[bytes] | None:
+    sh = shutil.which("sh")
+    if sh is None:
+        return None
+    # A session of its own: neither Ctrl-C in the terminal nor the end of its login ends it.
+    return subprocess.Popen(
+        [sh, "-c", _GUARD, "gemmafit-guard", str(directory)],
+        cwd="/",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def _follow(process: subprocess.Popen[bytes], progress: Progress, until: float) -> tuple[str, str, bool]:
+    """Read both streams until they end or the time is over: tails of stdout and stderr, timed out."""
+    errors = bytearray()
+    for stream, data in _chunks(process, until):
+        if stream == "stdout":
+            progress.feed(data)
+        else:
+            errors += data
+            del errors[:-TAIL_BYTES]
+    timed_out = False
+    try:
+        process.wait(max(0.0, until - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        timed_out = True
+    return progress.tail, errors.decode("utf-8", "replace"), timed_out
+
+
+def _chunks(process: subprocess.Popen[bytes], until: float) -> Iterator[tuple[str, bytes]]:
+    """(stdout or stderr, bytes) as they come, until both have ended, the process has, or the time is over."""
+    with selectors.DefaultSelector() as selector:
+        for name, stream in (("stdout", process.stdout), ("stderr", process.stderr)):
+            if stream is not None:
+                selector.register(stream, selectors.EVENT_READ, name)
+        while selector.get_map() and (left := until - time.monotonic()) > 0:
+            # Short waits: a grandchild that keeps the pipe open is no reason to wait for it.
+            ready = selector.select(min(left, 0.2))
+            for key, _ in ready:
+                data = os.read(key.fd, 1 << 16)
+                if data:
+                    yield key.data, data
+                else:
+                    selector.unregister(key.fileobj)
+            if not ready and process.poll() is not None:
+                return
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """End the process, and where there are process groups also what it started."""
+    if os.name == "posix":
+        with contextlib.suppress(ProcessLookupError):  # all of it has ended already
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
