@@ -1,6 +1,7 @@
-from gemmafit.cli.console import plain, safe
 from hypothesis import given
 from hypothesis import strategies as st
+
+from gemmafit.cli.console import plain, safe
 
 
 @given(st.text())

@@ -5,6 +5,7 @@ from xml.etree import ElementTree as ET
 import jsonschema
 import pytest
 import yaml
+
 from gemmafit.errors import InputError
 from gemmafit.profiles.report import Report
 from gemmafit.profiles.report_io import from_dict, load, load_yaml, to_dict

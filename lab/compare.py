@@ -1,0 +1,199 @@
+"""What changed between two reports of one phone, and whether it got worse.
+
+Speeds are compared beyond their own noise only: a change counts when it exceeds both the threshold and
+what the spread of the samples explains.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from statistics import median
+from typing import Any
+
+from ..profiles.report import Report, Verdict
+from .collection import Source, name, phone, text
+
+THRESHOLD = 0.10
+"""Relative change of a median below which a speed counts as unchanged: warm phones vary by as much."""
+
+SIGMAS = 3.0
+"""A change must also exceed this many standard errors of the two medians."""
+
+_RANK = {Verdict.PASS: 2, Verdict.DEGRADED: 1, Verdict.FAIL: 0}
+
+_FACTS = {
+    "gpu driver": ("gpu", "driver"),
+    "android": ("android", "release"),
+    "security patch": ("android", "security_patch"),
+    "gpu": ("gpu", "model"),
+}
+
+
+class Kind(StrEnum):
+    """What a change means."""
+
+    REGRESSION = "regression"
+    IMPROVEMENT = "improvement"
+    CHANGE = "change"
+    UNCLEAR = "unclear"
+    """A verdict was or became inconclusive: nothing can be said."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One difference. `ratio` is after / before in speed, for speeds only."""
+
+    what: str
+    kind: Kind
+    before: str
+    after: str
+    ratio: float | None = None
+
+
+@dataclass(frozen=True)
+class PhoneComparison:
+    """One phone. `changes` is empty when nothing changed beyond the noise."""
+
+    phone: str
+    name: str
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All phones of two sets. Phones in one set only are listed, not compared."""
+
+    phones: tuple[PhoneComparison, ...]
+    only_before: tuple[str, ...] = ()
+    only_after: tuple[str, ...] = ()
+
+    def has(self, kind: Kind) -> bool:
+        """Whether any phone has a change of that kind."""
+        return any(change.kind is kind for phone in self.phones for change in phone.changes)
+
+
+def compare_all(
+    before: Iterable[Source], after: Iterable[Source], threshold: float = THRESHOLD
+) -> Comparison:
+    """Pair the newest report of each phone in both sets and compare the pairs."""
+    old, new = _newest(before), _newest(after)
+    pairs = [key for key in old if key in new]
+    return Comparison(
+        tuple(PhoneComparison(k, name(new[k]), compare(old[k], new[k], threshold)) for k in pairs),
+        tuple(sorted(name(old[key]) for key in old.keys() - new.keys())),
+        tuple(sorted(name(new[key]) for key in new.keys() - old.keys())),
+    )
+
+
+def compare(before: Report, after: Report, threshold: float = THRESHOLD) -> tuple[Change, ...]:
+    """Differences in verdict, recommendation, facts and speeds, worst first."""
+    changes = [*_verdict(before, after), *_recommendation(before, after), *_facts(before, after)]
+    old, new = _rows(before), _rows(after)
+    for key in old.keys() | new.keys():
+        changes += _row(key, old.get(key), new.get(key), threshold)
+    order = list(Kind)
+    return tuple(sorted(changes, key=lambda change: (order.index(change.kind), change.what)))
+
+
+def _newest(sources: Iterable[Source]) -> dict[str, Report]:
+    found: dict[str, Report] = {}
+    for source in sources:
+        key = phone(source.report)
+        if key not in found or source.report.created > found[key].created:
+            found[key] = source.report
+    return found
+
+
+def _verdict(before: Report, after: Report) -> list[Change]:
+    if before.verdict is after.verdict:
+        return []
+    if Verdict.INCONCLUSIVE in (before.verdict, after.verdict):
+        kind = Kind.UNCLEAR
+    else:
+        worse = _RANK[after.verdict] < _RANK[before.verdict]
+        kind = Kind.REGRESSION if worse else Kind.IMPROVEMENT
+    return [Change("verdict", kind, before.verdict, after.verdict)]
+
+
+def _recommendation(before: Report, after: Report) -> list[Change]:
+    old, new = (
+        f"{r.recommendation.file} on {r.recommendation.backend}" if r.recommendation else "none"
+        for r in (before, after)
+    )
+    return [] if old == new else [Change("recommendation", Kind.CHANGE, old, new)]
+
+
+def _facts(before: Report, after: Report) -> list[Change]:
+    changes: list[Change] = []
+    for label, path in _FACTS.items():
+        old, new = text(before.device, *path), text(after.device, *path)
+        if old != new:
+            changes.append(Change(label, Kind.CHANGE, old or "unknown", new or "unknown"))
+    return changes
+
+
+def _rows(report: Report) -> dict[str, Mapping[str, Any]]:
+    return {
+        "/".join(str(row.get(part, "")) for part in ("backend", "scheme", "phase", "variant")): row
+        for row in report.measurements
+    }
+
+
+def _row(
+    key: str, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None, threshold: float
+) -> list[Change]:
+    if old is None or new is None:
+        # A variant that is measured in one version of the tool only says nothing about the phone.
+        return []
+    if old.get("status") != new.get("status"):
+        kind = Kind.REGRESSION if old.get("status") == "ok" else Kind.CHANGE
+        if new.get("status") == "ok":
+            kind = Kind.IMPROVEMENT
+        return [Change(key, kind, str(old.get("status")), str(new.get("status")))]
+    changes: list[Change] = []
+    if (old.get("deterministic"), new.get("deterministic")) == (True, False):
+        changes.append(Change(f"{key} repeats", Kind.REGRESSION, "same bits", "different bits"))
+    was, now = _right(old), _right(new)
+    if was is not None and now is not None and was != now:
+        kind = Kind.IMPROVEMENT if now else Kind.REGRESSION
+        changes.append(Change(f"{key} numbers", kind, _word(was), _word(now)))
+    ratio = speed_ratio(old.get("samples_s") or (), new.get("samples_s") or (), threshold)
+    if ratio is not None and old.get("valid", True) and new.get("valid", True):
+        kind = Kind.IMPROVEMENT if ratio > 1 else Kind.REGRESSION
+        before, after = (f"{median(row['samples_s']) * 1e3:.3g} ms" for row in (old, new))
+        changes.append(Change(key, kind, before, after, ratio))
+    return changes
+
+
+def _right(row: Mapping[str, Any]) -> bool | None:
+    deviation = row.get("deviation")
+    return None if not deviation else bool(deviation["rel_l2"] <= deviation["tolerance"])
+
+
+def _word(right: bool) -> str:
+    return "right" if right else "wrong"
+
+
+def speed_ratio(before: Sequence[float], after: Sequence[float], threshold: float) -> float | None:
+    """Speed after / before where the change is real, else None.
+
+    Compares medians in the log domain. The standard error of a median of n samples is 1.2533 sigma / sqrt(n)
+    for normal noise, sigma = 1.4826 MAD.
+    """
+    if not before or not after or min(*before, *after) <= 0:
+        return None
+    logs = [[math.log(value) for value in samples] for samples in (before, after)]
+    change = median(logs[0]) - median(logs[1])
+    error = math.hypot(*(_standard_error(samples) for samples in logs))
+    if abs(change) <= max(math.log1p(threshold), SIGMAS * error):
+        return None
+    return math.exp(change)
+
+
+def _standard_error(samples: Sequence[float]) -> float:
+    centre = median(samples)
+    deviation = 1.4826 * median(abs(value - centre) for value in samples)
+    return 1.2533 * deviation / math.sqrt(len(samples))
