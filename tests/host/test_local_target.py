@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+
 from gemmafit.errors import AgentError
 from gemmafit.events import Event
 from gemmafit.probes.local import LocalTarget
@@ -115,7 +116,8 @@ def test_names_with_a_path_are_refused(shell_target: LocalTarget) -> None:
 
 def test_an_agent_that_cannot_be_started_is_one_sentence(tmp_path: Path) -> None:
     target = LocalTarget(interpreter="agent", agent=lambda abi: tmp_path / "missing")
-    with target.session() as session, pytest.raises(AgentError, match=r"cannot start .*missing: No such file"):
+    expected = r"cannot start .*missing: No such file"
+    with target.session() as session, pytest.raises(AgentError, match=expected):
         session.run("cpu", [], deadline=5)
 
 
