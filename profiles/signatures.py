@@ -1,0 +1,132 @@
+"""The known failures of on-device Gemma as rows (`signatures.yaml`), and their patterns compiled.
+
+A pattern is the message itself, written as cleaned text (see `logtext.clean`), matched without regard to
+case, with three kinds of holes:
+
+* ``{n}``     a number
+* ``{word}``  one run of characters other than blanks, at most once between two gaps
+* `` ... ``   a gap: the rest follows later in the same line
+
+It is not a regular expression, so a row can neither be wrong in a way that only a log shows nor make a
+hostile log slow: each piece between two gaps is searched once, from where the one before it ended.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+
+from .conditions import Condition
+from .tablefile import Table, compose
+
+BUILT_IN = Path(__file__).with_name("signatures.yaml")
+
+_HOLE = re.compile(r"(\{n\}|\{word\})")
+_HOLES = {"{n}": r"-?\d{1,20}", "{word}": r"[^\s]{1,64}"}
+
+
+class Certainty(StrEnum):
+    """How the cause of a failure is known."""
+
+    STATED = "stated"  # by a maintainer, or visible in the source that prints the message
+    INFERRED = "inferred"  # follows from what was observed; nobody who knows has said so
+    UNVERIFIED = "unverified"  # one report, or nobody knows
+
+
+class Kind(StrEnum):
+    FAILURE = "failure"
+    NOTICE = "notice"  # looks like an error and is none, or is evidence of what ran
+
+
+class Cause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    status: Certainty
+    text: str
+
+
+class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
+    """One known failure.
+
+    Attributes:
+        patterns: the messages it shows itself by; any one of them is an exact match.
+        phrases: how people describe it where there is no message. They only ever make text *resemble* it.
+        applies_when: what has to hold of a phone (or file) for this cause to be possible there; None: the
+            cause does not depend on the phone.
+    """
+
+    id: str
+    title: str
+    cause: Cause
+    remedy: str
+    source: tuple[str, ...]
+    because: str
+    kind: Kind = Kind.FAILURE
+    patterns: tuple[str, ...] = ()
+    phrases: tuple[str, ...] = ()
+    applies_when: Condition | None = None
+
+    def __post_init__(self) -> None:
+        if not (self.patterns or self.phrases):
+            raise ValueError(f"{self.id}: neither patterns nor phrases")
+        if not self.source or not all(self.source):
+            raise ValueError(f"{self.id}: no source")
+        for text in (self.title, self.cause.text, self.remedy, self.because):
+            if not text.strip():
+                raise ValueError(f"{self.id}: an empty text")
+        self.compiled  # noqa: B018 - a pattern that cannot be compiled is a mistake of the row
+
+    @cached_property
+    def compiled(self) -> tuple[Pattern, ...]:
+        return tuple(Pattern.parse(text) for text in self.patterns)
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A compiled pattern. `anchor` is text (lower case) that every match contains."""
+
+    text: str
+    anchor: str
+    pieces: tuple[re.Pattern[str], ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Pattern:
+        """Raises ValueError for a pattern that is too vague or could be slow."""
+        pieces, literals = [], []
+        for piece in text.split(" ... "):
+            parts = _HOLE.split(piece)
+            literals += parts[::2]
+            if len(parts[0]) < 3:
+                raise ValueError(f"pattern {text!r}: a piece must start with three literal characters")
+            if parts[1::2].count("{word}") > 1:
+                raise ValueError(f"pattern {text!r}: more than one {{word}} between two gaps")
+            source = "".join(_HOLES.get(part, re.escape(part)) for part in parts)
+            pieces.append(re.compile(source, re.IGNORECASE))
+        anchor = max(literals, key=len)
+        if len(anchor) < 6:
+            raise ValueError(f"pattern {text!r}: needs six literal characters in a row")
+        return cls(text, anchor.lower(), tuple(pieces))
+
+    def search(self, line: str) -> bool:
+        """Whether a cleaned line contains the pieces in order."""
+        position = 0
+        for piece in self.pieces:
+            match = piece.search(line, position)
+            if match is None:
+                return False
+            position = match.end()
+        return True
+
+
+def load_signatures(overlay: Path | None = None) -> tuple[Signature, ...]:
+    """The built-in rows, with those of `overlay`/signatures.yaml laid over them by id.
+
+    Raises InputError naming file, line and key where a file is not as it should be.
+    """
+    table = Table(compose(BUILT_IN))
+    if overlay is not None and (own := overlay / BUILT_IN.name).exists():
+        table = Table(compose(own)).over(table)
+    return tuple(table.rows(Signature))
