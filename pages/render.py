@@ -1,0 +1,178 @@
+"""From values to pages: what each template is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from statistics import median
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from .. import __version__
+from ..lab.collection import name as phone_name
+from ..lab.compare import Comparison, Kind
+from ..lab.matrix import Matrix
+from ..profiles.report import CheckStatus, Predicted, Report, Verdict
+from . import charts
+
+COLUMNS = ("visible", "capable", "correct", "deterministic", "speed", "memory")
+_MARKS = {"pass": "✓", "warn": "!", "fail": "✗", "error": "✗", "unknown": "?", "skip": "–"}
+_KINDS = {Kind.REGRESSION: "fail", Kind.IMPROVEMENT: "pass", Kind.CHANGE: "warn", Kind.UNCLEAR: "unknown"}
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure of a page; an empty `svg` leaves it out."""
+
+    title: str
+    svg: Markup
+    note: str = ""
+    legend: tuple[str, ...] = ()
+
+
+@cache
+def _environment() -> Environment:
+    # Device strings are untrusted: everything is escaped but the SVG, which escapes its own text.
+    environment = Environment(
+        loader=PackageLoader(__package__, "templates"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.globals |= {"mark": lambda status: _MARKS[str(status)], "interval": interval}
+    return environment
+
+
+def interval(predicted: Predicted | None, field: str, unit: float = 1.0, suffix: str = "") -> str:
+    """A prediction with its interval in words, or nothing where there is none."""
+    value = getattr(predicted, field) if predicted is not None else None
+    if value is None:
+        return ""
+    return f"{value.value / unit:.3g} ({value.low / unit:.3g}–{value.high / unit:.3g}){suffix}"
+
+
+def report_page(report: Report) -> str:
+    """The page of one report."""
+    best = report.recommendation
+    settings = [f"{k} {v}" for k, v in best.settings.items() if v is not None] if best else []
+    return _environment().get_template("report.html").render(
+        report=report, name=phone_name(report), facts=device_facts(report.device), best=best,
+        settings=settings, columns=COLUMNS, charts=report_charts(report),
+    )  # fmt: skip
+
+
+def device_facts(device: Mapping[str, Any]) -> list[str]:
+    """SoC, GPU, Android and memory, as far as they are known."""
+    soc, gpu, android = (device.get(key) or {} for key in ("soc", "gpu", "android"))
+    ram = device.get("ram_bytes")
+    facts = [
+        soc.get("name") or soc.get("model"),
+        gpu.get("model") or gpu.get("renderer"),
+        f"driver {gpu['driver']}" if gpu.get("driver") else None,
+        f"Android {android['release']}" if android.get("release") else None,
+        f"{ram / 2**30:.1f} GiB RAM" if ram else None,
+    ]
+    return [str(fact) for fact in facts if fact]
+
+
+def report_charts(report: Report) -> list[Chart]:
+    """Predicted speeds with error bars, measured bandwidth, roofline, throttling curve."""
+    best = report.recommendation
+    figures: list[Chart] = []
+    for field, title in (
+        ("decode_tok_s", "Predicted decode speed"),
+        ("prefill_tok_s", "Predicted prefill speed"),
+    ):
+        rows = [
+            charts.Bar(
+                f"{row.id} {row.backend}", value.value, value.low, value.high,
+                strong=best is not None and (row.id, row.backend) == (best.variant, best.backend),
+            )
+            for row in report.variants
+            if row.status is not CheckStatus.FAIL
+            and row.predicted
+            and (value := getattr(row.predicted, field))
+        ]  # fmt: skip
+        figures.append(
+            Chart(
+                title, charts.bars(title, rows, "tok/s"), "The interval should hold the truth 9 times in 10."
+            )
+        )
+    measured = [row for row in report.measurements if row.get("status") == "ok" and row.get("samples_s")]
+    figures.append(_bandwidth(measured))
+    figures.append(_roofline(report, measured))
+    for row in measured:
+        curve = (row.get("details") or {}).get("sustained")
+        if curve:
+            title = f"Under sustained load: {row.get('backend')} {row.get('scheme')} {row.get('phase')}"
+            figures.append(Chart(title, charts.curve(title, [(t, v) for t, v in curve], "GB/s")))
+    return figures
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    return " ".join(str(row.get(key) or "") for key in ("backend", "scheme", "phase", "variant")).strip()
+
+
+def _bandwidth(measured: list[Mapping[str, Any]]) -> Chart:
+    rows: list[charts.Bar] = []
+    for row in measured:
+        if row.get("phase") == "decode" and row.get("bytes"):
+            low, middle, high = _speeds(row, row["bytes"])
+            rows.append(charts.Bar(_label(row), middle, low, high))
+    title = "Measured decode bandwidth of the reference layer"
+    return Chart(title, charts.bars(title, rows, "GB/s"), "Whiskers: slowest and fastest repeat.")
+
+
+def _speeds(row: Mapping[str, Any], amount: float) -> tuple[float, float, float]:
+    samples = row["samples_s"]
+    return tuple(amount / seconds / 1e9 for seconds in (max(samples), median(samples), min(samples)))  # type: ignore[return-value]
+
+
+def _roofline(report: Report, measured: list[Mapping[str, Any]]) -> Chart:
+    limits: dict[str, dict[str, float]] = {}
+    for row in report.measurements:
+        if row.get("phase") == "limit" and row.get("value"):
+            kind = "read" if row.get("unit") == "GB/s" else "peak"
+            here = limits.setdefault(str(row.get("backend")), {})
+            here[kind] = max(here.get(kind, 0.0), float(row["value"]))
+    roofs = [
+        charts.Roof(b, found["read"], found.get("peak")) for b, found in limits.items() if "read" in found
+    ]
+    points = [
+        charts.Point(_label(row), row["flops"] / row["bytes"], row["flops"] / median(row["samples_s"]) / 1e9)
+        for row in measured
+        if row.get("flops") and row.get("bytes")
+    ]
+    title = "Roofline"
+    legend = tuple(f"{point.label}: {point.gflop_per_s:.3g} GFLOP/s" for point in points)
+    return Chart(title, charts.roofline(title, roofs, points), legend=legend)
+
+
+def comparison_page(comparison: Comparison, before: str, after: str, threshold: float) -> str:
+    """The page of a comparison: a wall of phones, then what changed in each."""
+    if comparison.has(Kind.REGRESSION):
+        verdict = {"status": "fail", "word": "regression"}
+    elif comparison.has(Kind.UNCLEAR):
+        verdict = {"status": "unknown", "word": "unclear"}
+    else:
+        verdict = {"status": "pass", "word": "no regression"}
+    cells = [
+        (phone.name, _KINDS[phone.changes[0].kind] if phone.changes else "skip",
+         str(phone.changes[0].kind) if phone.changes else "unchanged")
+        for phone in comparison.phones
+    ]  # fmt: skip
+    return _environment().get_template("comparison.html").render(
+        comparison=comparison, before=before, after=after, threshold=f"{threshold:.0%}", verdict=verdict,
+        wall=charts.grid("Phones", cells), styles=_KINDS, version=__version__,
+        changed=any(phone.changes for phone in comparison.phones),
+    )  # fmt: skip
+
+
+def matrix_page(matrix: Matrix) -> str:
+    """The page of a coverage matrix."""
+    return (
+        _environment()
+        .get_template("matrix.html")
+        .render(matrix=matrix, verdicts=[str(v) for v in Verdict], version=__version__)
+    )
