@@ -22,6 +22,7 @@ from pathlib import Path
 import msgspec
 
 from .conditions import Condition
+from .logtext import clean
 from .tablefile import Table, compose
 
 BUILT_IN = Path(__file__).with_name("signatures.yaml")
@@ -95,6 +96,8 @@ class Pattern:
     @classmethod
     def parse(cls, text: str) -> Pattern:
         """Raises ValueError for a pattern that is too vague or could be slow."""
+        if clean(text) != text:
+            raise ValueError(f"pattern {text!r}: is not cleaned text ({clean(text)!r})")
         pieces, literals = [], []
         for piece in text.split(" ... "):
             parts = _HOLE.split(piece)

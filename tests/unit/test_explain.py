@@ -1,0 +1,226 @@
+"""explain(): the right signature for the text people really have, and what it says about a phone."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from gemmafit.errors import InputError
+from gemmafit.probes.snapshot import Android, AppVisibility, Gpu, Memory, OpenCl, Snapshot
+from gemmafit.profiles.explain import Answer, Match, explain
+from gemmafit.profiles.logtext import MAX_LINE, clean, lines, message
+from gemmafit.profiles.signatures import Pattern, load_signatures
+
+SIGNATURES = load_signatures()
+ORIGIN = "Failed to initialize engine: %INVALID_ARGUMENT: Unknown backend"
+
+T820 = Snapshot(
+    kind="adb",
+    android=Android(sdk=27, abis=("armeabi-v7a",), bits=32),
+    memory=Memory(total_bytes=2 << 30),
+    gpu=Gpu(vendor="Arm", model="Mali-T820", architecture="Midgard"),
+)
+S22 = Snapshot(
+    kind="adb",
+    android=Android(sdk=33, abis=("arm64-v8a", "armeabi-v7a"), bits=64),
+    memory=Memory(total_bytes=12 << 30),
+    gpu=Gpu(vendor="Qualcomm", model="Adreno 730", architecture="Adreno 7xx"),
+    opencl=OpenCl(present=True, public=True, app=AppVisibility(True, "listed")),
+)
+
+
+def only(text, snapshot=None, **kw):
+    found = explain(text, SIGNATURES, snapshot, **kw)
+    assert len(found) == 1, [e.signature.id for e in found]
+    return found[0]
+
+
+def test_the_origin_line_on_a_mali_t820():
+    found = only(ORIGIN, T820)
+    assert (found.signature.id, found.match) == ("unknown-backend", Match.EXACT)
+    assert found.applies.answer is Answer.YES
+    assert "Midgard" in found.applies.because
+    assert "CPU file" in found.signature.remedy
+    assert found.signature.source == ("google-ai-edge/mediapipe-samples#453",)
+
+
+def test_the_origin_line_on_a_phone_that_runs_the_model():
+    found = only(ORIGIN, S22)
+    assert found.applies.answer is Answer.NO
+    assert "Adreno 7xx" in found.applies.because
+
+
+def test_no_phone_and_a_phone_of_which_the_fact_is_unknown():
+    assert only(ORIGIN).applies.answer is Answer.UNKNOWN
+    found = only(ORIGIN, Snapshot(kind="adb"))
+    assert found.applies.answer is Answer.UNKNOWN
+    assert "gpu.architecture is unknown" in found.applies.because
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"09-17 10:11:12.345  1234  1240 E native  : {ORIGIN}",
+        f"E/native (32156): E0000 00:00:1721895466.207241    1280 llm_engine.cc:68] {ORIGIN}",
+        f"2024-09-17 10:11:12.345 10123-10123 TRANSLATED pid-10123 E  {ORIGIN}",
+        f"\x1b[31m\x1b]0;title\x07internal:{ORIGIN}\x1b[0m\r\n",
+        '{"error": "internal:Failed to initialize engine: %INVALID_ARGUMENT:\\u0020Unknown\\tbackend\\n"}',
+        'Exception(ERROR, \\"Failed to initialize engine: %INVALID_ARGUMENT: Unknown backend\\", null)',
+        ORIGIN.upper(),
+        ORIGIN.replace(" ", "\u00a0\u200b "),
+    ],
+    ids=["threadtime", "brief", "studio", "ansi", "json", "quoted", "case", "odd blanks"],
+)
+def test_what_surrounds_a_message_does_not_matter(text):
+    assert only(text).signature.id == "unknown-backend"
+
+
+def test_a_dialog_that_wraps_its_lines():
+    text = "Error: Failed to call\nnativeSendMessage:\nUNKNOWN: Can not find OpenCL\nlibrary on this device"
+    assert only(text).signature.id == "no-opencl-library"
+
+
+def test_message_strips_prefixes_only():
+    assert message(clean("04-24 22:55:08.056  6421 16455 I native  : max_top_k: 1")) == "max_top_k: 1"
+    assert message("E/native (32156): Check failed: x") == "Check failed: x"
+    assert message("plain: text 12:00:00") == "plain: text 12:00:00"
+
+
+def test_text_that_only_resembles_is_said_to_resemble():
+    found = explain(
+        "engine could not start: unknown backend (invalid argument, initialize)", SIGNATURES, T820
+    )
+    assert found
+    assert found[0].signature.id == "unknown-backend"
+    assert {e.match for e in found} == {Match.RESEMBLES}
+    assert 0.6 <= found[0].score < 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "java.lang.NullPointerException: Attempt to invoke virtual method on a null object reference",
+        "E/AndroidRuntime: FATAL EXCEPTION: main",
+        "error: failed to push some refs to origin",
+        "curl: (6) Could not resolve host: huggingface.co",
+        "ggml_vulkan: Device memory allocation of size 1073741824 failed.",
+        "llama_model_load: error loading model: tensor 'blk.0' data is not within the file bounds",
+        "W/OpenGLRenderer: Failed to initialize 101010-2 format, error = EGL_SUCCESS",
+        "E/SurfaceFlinger: Permission Denial: can't access SurfaceFlinger",
+        "SSL_connect failed: certificate expired",
+        "INSTALL_FAILED_NO_MATCHING_ABIS: Failed to extract native libraries",
+        "x" * 5000,
+        "",
+        "\x00\x01\x02\xff",
+    ],
+)
+def test_unrelated_errors_are_not_explained(text):
+    assert explain(text, SIGNATURES, T820) == []
+
+
+def test_notices_come_after_failures():
+    text = (
+        "W [auto_registration.cc:67] NPU accelerator could not be loaded and registered: kLiteRt.\n"
+        "UNKNOWN: Can not find OpenCL library on this device"
+    )
+    assert [e.signature.id for e in explain(text, SIGNATURES)] == ["no-opencl-library", "npu-not-registered"]
+
+
+def test_a_linker_failure_depends_on_what_the_phone_lists():
+    listed = only("Can not find OpenCL library on this device", S22)
+    assert listed.applies.answer is Answer.YES  # SDK 33: the manifest decides
+    old = only("Can not find OpenCL library on this device", T820)
+    assert old.applies.answer is Answer.UNKNOWN
+
+
+def test_facts_about_a_file_decide_without_a_phone():
+    found = only(
+        "UNKNOWN: Unable to open zip archive.", facts={"file.complete": False, "file.format": "task"}
+    )
+    assert found.applies.answer is Answer.YES
+    found = only(
+        "UNKNOWN: Unable to open zip archive.",
+        facts={"file.complete": True, "file.format": "task", "file.web": False},
+    )
+    assert found.applies.answer is Answer.NO
+
+
+def test_a_log_of_megabytes_is_read_once_in_bounded_time():
+    noise = "04-24 22:55:08.056  6421 16455 I native  : activation_data_type: Not set\n" * 8192
+    chunks = [noise] * 16 + [f"04-24 22:55:09.000  1  2 E native  : {ORIGIN}\n"] + [noise]
+    started = time.monotonic()
+    found = only(iter(chunks), T820)
+    assert found.excerpts[0].line == 8192 * 16 + 1
+    assert found.excerpts[0].text == ORIGIN
+    assert time.monotonic() - started < 60  # a quadratic reader takes hours
+
+
+def test_a_hostile_line_is_cheap_and_still_searched():
+    evil = "Model requires one of [" * 40_000 + " but "
+    assert explain(evil + ORIGIN, SIGNATURES)[0].match is Match.EXACT
+    assert {e.signature.id for e in explain([evil, ORIGIN], SIGNATURES)} >= {"unknown-backend"}
+
+
+def test_repeated_lines_are_counted_not_kept():
+    found = only(f"{ORIGIN}\n" * 5000)
+    assert found.count == 5000
+    assert [e.line for e in found.excerpts] == [1, 2, 3]
+
+
+def test_lines_of_every_ending_and_any_cut():
+    text = "a\r\nb\rc\n\nd"
+    expected = [(1, "a"), (2, "b"), (3, "c"), (4, ""), (5, "d")]
+    for size in range(1, 9):
+        assert list(lines(text[i : i + size] for i in range(0, len(text), size))) == expected
+    pieces = list(lines(["y" * 50_000]))
+    assert all(len(piece) <= MAX_LINE and number == 1 for number, piece in pieces)
+
+
+def test_every_signature_is_found_by_its_own_patterns():
+    fill = {"{n}": "12", "{word}": "gpu", " ... ": " something in between "}
+    for signature in SIGNATURES:
+        for pattern in signature.patterns:
+            text = pattern
+            for hole, example in fill.items():
+                text = text.replace(hole, example)
+            ids = {e.signature.id for e in explain(text, SIGNATURES) if e.match is Match.EXACT}
+            assert signature.id in ids, pattern
+
+
+def test_every_phrase_resembles_its_signature():
+    for signature in SIGNATURES:
+        for phrase in signature.phrases:
+            found = {e.signature.id for e in explain("failure: " + phrase, SIGNATURES)}
+            assert signature.id in found, phrase
+
+
+def test_the_table_is_complete_and_reviewed():
+    assert len(SIGNATURES) >= 56
+    known = set(vars(Snapshot(kind="x")))
+    for row in SIGNATURES:
+        for name in row.applies_when.facts() if row.applies_when else ():
+            assert name.split(".")[0] in known | {"file"}, name
+
+
+@pytest.mark.parametrize(
+    "pattern", ["ab", "{word} failed", "failed {word} at {word}", "err {n} x", "a ... failure here"]
+)
+def test_vague_patterns_are_refused(pattern):
+    with pytest.raises(ValueError, match="pattern"):
+        Pattern.parse(pattern)
+
+
+def test_an_overlay_replaces_and_adds_rows_and_names_its_mistakes(tmp_path):
+    cause = "cause: {status: stated, text: c}"
+    row = "{id: %s, title: t, " + cause + ", remedy: r, because: b, source: [s], patterns: [%s]}"
+    file = tmp_path / "signatures.yaml"
+    file.write_text(
+        f"- {row % ('unknown-backend', 'quite another message')}\n- {row % ('mine', 'my own message')}\n"
+    )
+    rows = {s.id: s for s in load_signatures(tmp_path)}
+    assert rows["unknown-backend"].patterns == ("quite another message",)
+    assert len(rows) == len(SIGNATURES) + 1
+    file.write_text(f"- {row % ('mine', 'my own message')}\n- {row % ('bad', '{word}')}\n")
+    with pytest.raises(InputError, match=r"signatures\.yaml:2: .*pattern"):
+        load_signatures(tmp_path)
