@@ -1,8 +1,8 @@
 """Google Play's device targeting configuration: one device group per model file and backend.
 
 Play knows device ids, RAM and exact SoC strings, and no GPU or driver. Its limits (developer.android.com,
-"Device targeting"): at most 5 selectors a group, 10 000 device ids a group, the first matching group wins, and
-a device that matches none is in the group `other`.
+"Device targeting"): at most 5 selectors a group, 10 000 device ids a group, the first matching group wins,
+and a device that matches none is in the group `other`.
 """
 
 from __future__ import annotations
