@@ -6,6 +6,7 @@ another system) in linear time, and cuts a stream of any size into lines of boun
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterable, Iterator
 
@@ -87,3 +88,26 @@ def _pieces(line: str) -> Iterator[str]:
         if start + MAX_LINE >= len(line):
             return
         start += MAX_LINE - OVERLAP
+
+
+def decoded(blocks: Iterable[bytes]) -> Iterator[str]:
+    """A stream of bytes as text: UTF-8, or UTF-16 where it starts with a byte-order mark (PowerShell's `>`).
+
+    Bytes that are no text become replacement characters; nothing raises.
+    """
+    decoder: codecs.IncrementalDecoder | None = None
+    held = b""
+    for raw in blocks:
+        block = held + raw
+        if decoder is None:
+            if len(block) < 3:
+                held = block
+                continue
+            held = b""
+            wide = block[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+            decoder = codecs.getincrementaldecoder("utf-16" if wide else "utf-8-sig")("replace")
+        yield decoder.decode(block)
+    if decoder is None:
+        yield held.decode("utf-8", "replace")
+    else:
+        yield decoder.decode(b"", final=True)

@@ -1,0 +1,244 @@
+"""`gemmafit explain`: an error line or a log in; known failures, their cause and what to change out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+
+import typer
+
+from ..errors import InputError, TransportError, UsageError
+from .app import AdbOption, ProfilesOption, app
+from .console import emit, plain, safe, stdout
+
+if TYPE_CHECKING:
+    from ..probes.snapshot import Snapshot
+    from ..probes.target import Target
+    from ..profiles.explain import Explanation
+
+BLOCK = 1 << 20
+MAX_BYTES = 1 << 30
+"""A log beyond this is cut, and the answer says so: at some 20 MB/s it already takes a minute."""
+
+LOGCAT_BYTES = 64 << 20
+NOTHING_KNOWN = 5
+
+
+class ExplainFormat(StrEnum):
+    TEXT = "text"
+    YAML = "yaml"
+    JSON = "json"
+
+
+@app.command()
+def explain(
+    text: Annotated[
+        str | None,
+        typer.Argument(metavar="TEXT|FILE|-", help="The message, a file with it, or - for standard input."),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", metavar="TARGET", help="The phone it happened on.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A gemmafit report of that phone instead.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The model file it happened with: inspected too.")
+    ] = None,
+    logcat: Annotated[bool, typer.Option("--logcat", help="Read the phone's log instead of a text.")] = False,
+    format: Annotated[
+        ExplainFormat, typer.Option("--format", "-f", help="Output format.")
+    ] = ExplainFormat.TEXT,
+    adb: AdbOption = None,
+    profiles: ProfilesOption = None,
+) -> None:
+    """Explain an error of MediaPipe LLM Inference or LiteRT-LM: cause, whether it fits a phone, remedy.
+
+    \b
+    Examples:
+      gemmafit explain "INVALID_ARGUMENT: Unknown backend" --target R5CT200ABCD
+      gemmafit explain crash.log --report phone.yaml
+      gemmafit explain --logcat
+
+    Exit status: 0 if a known failure was recognised, 5 if the text at most resembles one.
+    """
+    from ..profiles.explain import Match
+    from ..profiles.explain import explain as find
+    from ..profiles.signatures import load_signatures
+
+    signatures = load_signatures(profiles)
+    if target is not None and report is not None:
+        raise UsageError("--target and --report exclude each other")
+    phone = _resolve(target, adb) if target is not None or logcat else None
+    snapshot = _snapshot(phone, report)
+    facts = _model_facts(model)
+    if logcat:
+        if text is not None:
+            raise UsageError("--logcat and a text exclude each other")
+        assert phone is not None
+        found = find(_logcat(phone), signatures, snapshot, facts)
+    else:
+        with _Source(text) as source:
+            found = find(source.text(), signatures, snapshot, facts)
+        if source.cut:
+            typer.echo(f"note: only the first {MAX_BYTES >> 20} MiB were read", err=True)
+    if format is ExplainFormat.TEXT:
+        _show(found)
+    else:
+        _dump(found, format)
+    if not any(e.match is Match.EXACT for e in found):
+        raise typer.Exit(NOTHING_KNOWN)
+
+
+class _Source:
+    """Where the text comes from: the argument, a file or standard input; read in blocks."""
+
+    def __init__(self, text: str | None) -> None:
+        self._argument: str | None = None
+        self._file: BinaryIO | None = None
+        self.cut = False
+        if text == "-" or (text is None and not sys.stdin.isatty()):
+            self._file = sys.stdin.buffer
+        elif text is None:
+            raise UsageError("nothing to explain", hint="Give the message, a file, -, or --logcat.")
+        elif _is_path(text):
+            try:
+                self._file = Path(text).open("rb")  # noqa: SIM115 - closed by __exit__
+            except OSError as error:
+                raise InputError(f"{text}: {error.strerror}") from error
+        else:
+            self._argument = text
+
+    def __enter__(self) -> _Source:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None and self._file is not sys.stdin.buffer:
+            self._file.close()
+
+    def text(self) -> Iterator[str]:
+        """The text in pieces."""
+        from ..profiles.logtext import decoded
+
+        if self._argument is not None:
+            yield self._argument
+        else:
+            yield from decoded(self._blocks())
+
+    def _blocks(self) -> Iterator[bytes]:
+        assert self._file is not None
+        left = MAX_BYTES
+        while left and (block := self._file.read(min(BLOCK, left))):
+            left -= len(block)
+            yield block
+        self.cut = not left and bool(self._file.read(1))
+
+
+def _is_path(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):  # too long for a name, or a NUL in it: it is a message
+        return False
+
+
+def _resolve(name: str | None, adb: str | None) -> Target:
+    from ..probes.targets import resolve
+
+    return resolve(name, adb)
+
+
+def _snapshot(phone: Target | None, report: Path | None) -> Snapshot | None:
+    if report is not None:
+        from ..profiles.from_report import snapshot_of
+        from ..profiles.report_io import load
+
+        return snapshot_of(load(report))
+    if phone is not None:
+        from ..probes.collect import collect
+        from ..probes.read import read
+
+        return read(collect(phone, push=False))
+    return None
+
+
+def _model_facts(model: Path | None) -> dict[str, Any] | None:
+    if model is None:
+        return None
+    from ..probes.modelfile import inspect
+
+    return inspect(model).facts()
+
+
+def _logcat(phone: Target) -> str:
+    from ..probes.target import Command
+
+    command = Command("logcat", "logcat -d -v threadtime -t 50000", deadline=60.0, max_bytes=LOGCAT_BYTES)
+    answer = phone.ask([command]).get(command.key)
+    if answer is None or not answer.out:
+        raise TransportError(
+            "the target has no log to give",
+            serial=phone.serial,
+            command=command.script,
+            exit_status=answer.exit if answer else None,
+            hint="A recording holds no log unless one was recorded; save it with `adb logcat -d > log.txt`.",
+        )
+    return answer.out
+
+
+def _show(found: list[Explanation]) -> None:
+    from rich.markup import escape
+
+    from ..profiles.explain import Answer, Match
+
+    console = stdout()
+    if not found:
+        console.print("No known failure is recognised in this text.")
+        return
+    for e in found:
+        signature = e.signature
+        style = "yellow" if e.match is Match.RESEMBLES else "dim" if signature.kind == "notice" else "red"
+        console.print(f"[bold {style}]{safe(signature.title)}[/]  [dim]{safe(signature.id)}[/dim]")
+        if e.match is Match.RESEMBLES:
+            console.print(f"  The text only resembles this failure ({e.score:.0%} of its words).")
+        for excerpt in e.excerpts:
+            console.print(f"  [dim]line {excerpt.line}:[/dim] {safe(excerpt.text, 200)}")
+        if e.count > len(e.excerpts):
+            console.print(f"  [dim]and {e.count - len(e.excerpts)} more lines[/dim]")
+        console.print(f"  [bold]cause[/] ({signature.cause.status}): {escape(signature.cause.text)}")
+        mark = {Answer.YES: "[red]yes[/]", Answer.NO: "[green]no[/]", Answer.UNKNOWN: "[magenta]unknown[/]"}
+        console.print(f"  [bold]applies[/]: {mark[e.applies.answer]}: {safe(e.applies.because)}")
+        console.print(f"  [bold]do[/]: {escape(signature.remedy)}")
+        console.print(f"  [dim]why we think so: {escape(signature.because)}[/dim]")
+        console.print(f"  [dim]sources: {safe(', '.join(signature.source), 1000)}[/dim]\n")
+
+
+def _dump(found: list[Explanation], format: ExplainFormat) -> None:
+    rows = [
+        {
+            "id": e.signature.id,
+            "title": e.signature.title,
+            "kind": str(e.signature.kind),
+            "match": str(e.match),
+            "score": round(e.score, 3),
+            "count": e.count,
+            "lines": [{"line": x.line, "text": plain(x.text)} for x in e.excerpts],
+            "cause": {"status": str(e.signature.cause.status), "text": e.signature.cause.text},
+            "applies": {"answer": str(e.applies.answer), "because": e.applies.because},
+            "remedy": e.signature.remedy,
+            "because": e.signature.because,
+            "source": list(e.signature.source),
+        }
+        for e in found
+    ]
+    data = {"schema": "gemmafit.explanation/1", "explanations": rows}
+    if format is ExplainFormat.JSON:
+        import json
+
+        emit(json.dumps(data, indent=2, ensure_ascii=False))
+    else:
+        import yaml
+
+        emit(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100))
