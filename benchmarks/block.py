@@ -127,12 +127,21 @@ class Weight:
             cols=self.cols,
             tile=tile,
             transposed=transposed,
+            first=self.first_row * self.cols,
         )
 
     def scale_buffer(self) -> Buffer:
         """The scales, f32 [rows]."""
         return Buffer(
-            self.scale_name, 4 * self.rows, "f32", self.scale_seed, 1, self.rows, lo=self.lo, hi=self.hi
+            self.scale_name,
+            4 * self.rows,
+            "f32",
+            self.scale_seed,
+            1,
+            self.rows,
+            lo=self.lo,
+            hi=self.hi,
+            first=self.first_row,
         )
 
 
