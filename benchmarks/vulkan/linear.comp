@@ -10,7 +10,6 @@
 // Macros: I8 | I4 weights, S8 (8-bit storage), TOKENS, and one form of the operator:
 //   (none)   y = linear(x)
 //   GATED    y = gelu(linear(x; w0)) * linear(x; w1)
-//   QKV      q, k, v = linear(x; w0), linear(x; w1), linear(x; w2) in one dispatch
 #include "common.glsl"
 #ifdef S8
 #extension GL_EXT_shader_8bit_storage : require
@@ -18,8 +17,7 @@
 
 layout(constant_id = 2) const uint K = 2048;     // columns, a multiple of 32
 layout(constant_id = 3) const uint TILE = 64;    // rows of a storage tile
-layout(constant_id = 4) const uint STRIDE = 2048;  // elements of a row of y (QKV: of q)
-layout(constant_id = 5) const uint STRIDE_KV = 256;
+layout(constant_id = 4) const uint STRIDE = 2048;  // elements of a row of y
 
 #ifdef S8
 #define PACK i8vec4
@@ -34,17 +32,6 @@ INPUT(2, PACK, w1);
 INPUT(3, float, s1);
 INPUT(4, REAL4, x);
 OUTPUT(5, REAL, y);
-#elif defined(QKV)
-INPUT(0, PACK, w0);
-INPUT(1, float, s0);
-INPUT(2, PACK, w1);
-INPUT(3, float, s1);
-INPUT(4, PACK, w2);
-INPUT(5, float, s2);
-INPUT(6, REAL4, x);
-OUTPUT(7, REAL, y);
-OUTPUT(8, REAL, y_k);
-OUTPUT(9, REAL, y_v);
 #else
 INPUT(0, PACK, w0);
 INPUT(1, float, s0);
@@ -54,19 +41,18 @@ OUTPUT(3, REAL, y);
 
 layout(push_constant) uniform Push {
     uint n;      // tokens
-    uint rows;   // of this part of the matrix (QKV: of q)
-    uint first;  // its first row within the whole matrix, for the scale and the output (QKV: the rows of k, and of v)
+    uint rows;   // of this part of the matrix
+    uint first;  // its first row within the whole matrix, for the scale and the output
     uint token;  // the first token of this dispatch
-#ifdef QKV
-    uint at;     // the row of y_v where token 0 goes: v is written into the cache
-#endif
 };
+
+#define EACH_TOKEN [[unroll]] for (uint t = 0; t < TOKENS; ++t)
 
 // Activations come in groups of 32 columns, 8 vec4.
 #ifdef SUB
 #define FETCH \
     vec4 part[TOKENS]; \
-    [[unroll]] for (uint t = 0; t < TOKENS; ++t) part[t] = vec4(x[at[t] + (gl_SubgroupInvocationID & 7u)]);
+    EACH_TOKEN part[t] = vec4(x[at[t] + (gl_SubgroupInvocationID & 7u)]);
 #define ACTIVATIONS(t, j) subgroupBroadcast(part[t], j)
 #else
 #define FETCH
@@ -85,7 +71,7 @@ vec4 nibbles(uint p) {
 #define MAC(sum, values, j) \
     { \
         vec4 weights = values; \
-        [[unroll]] for (uint t = 0; t < TOKENS; ++t) sum[t] += dot(weights, ACTIVATIONS(t, j)); \
+        EACH_TOKEN sum[t] += dot(weights, ACTIVATIONS(t, j)); \
     }
 
 #ifdef I8
@@ -143,33 +129,17 @@ float across(float value) {
     return sum;
 }
 
-// Lanes beyond the matrix work on its last row and store nothing: broadcasts and barriers need every lane.
-#define LOCATE(row, rows) \
-    uint tile_word = word(min(row, rows - 1)); \
-    uint token0 = token + gl_WorkGroupID.y * TOKENS; \
-    uint at0[TOKENS]; \
-    [[unroll]] for (uint t = 0; t < TOKENS; ++t) at0[t] = min(token0 + t, n - 1) * (K / 4);
-
-#define GROUP_LOOP(body) \
-    for (uint g = gl_LocalInvocationID.y; g < GROUPS; g += gl_WorkGroupSize.y) { \
-        uint i = tile_word + g * STEP; \
-        uint at[TOKENS]; \
-        [[unroll]] for (uint t = 0; t < TOKENS; ++t) at[t] = at0[t] + g * 8; \
-        FETCH \
-        body \
-    }
-
 #ifdef I4
-#define OFFSET_INIT float xsum[TOKENS]; [[unroll]] for (uint t = 0; t < TOKENS; ++t) xsum[t] = 0.0;
+#define OFFSET_INIT float xsum[TOKENS]; EACH_TOKEN xsum[t] = 0.0;
 #ifdef SUB
-#define OFFSET_GROUP [[unroll]] for (uint t = 0; t < TOKENS; ++t) xsum[t] += dot(part[t], vec4(8.0));
+#define OFFSET_GROUP EACH_TOKEN xsum[t] += dot(part[t], vec4(8.0));
 #define OFFSET_PART(t, j) subgroupBroadcast(xsum[t], j)
 #define OFFSET(t) \
     (OFFSET_PART(t, 0) + OFFSET_PART(t, 1) + OFFSET_PART(t, 2) + OFFSET_PART(t, 3) \
      + OFFSET_PART(t, 4) + OFFSET_PART(t, 5) + OFFSET_PART(t, 6) + OFFSET_PART(t, 7))
 #else
 #define OFFSET_GROUP \
-    [[unroll]] for (uint t = 0; t < TOKENS; ++t) \
+    EACH_TOKEN \
         for (uint j = 0; j < 8; ++j) xsum[t] += dot(ACTIVATIONS(t, j), vec4(8.0));
 #define OFFSET(t) xsum[t]
 #endif
@@ -179,52 +149,44 @@ float across(float value) {
 #define OFFSET(t) 0.0
 #endif
 
-#define ZERO(sum) float sum[TOKENS]; [[unroll]] for (uint t = 0; t < TOKENS; ++t) sum[t] = 0.0;
-
-#define LINEAR(w, s, out, row, rows, first, stride, to) \
-    { \
-        LOCATE(row, rows) \
-        ZERO(sum) \
-        OFFSET_INIT \
-        GROUP_LOOP(GROUP(w, sum) OFFSET_GROUP) \
-        [[unroll]] for (uint t = 0; t < TOKENS; ++t) { \
-            float value = across(sum[t] - OFFSET(t)); \
-            if (gl_LocalInvocationID.y == 0 && row < rows && token0 + t < n) { \
-                out[(to + token0 + t) * stride + first + row] = REAL(value * s[first + row]); \
-            } \
-        } \
-    }
+#define ZERO(sum) float sum[TOKENS]; EACH_TOKEN sum[t] = 0.0;
 
 void main() {
     uint row = gl_GlobalInvocationID.x;
-#if defined(GATED)
-    LOCATE(row, rows)
-    ZERO(gate)
-    ZERO(up)
+    // Lanes beyond the matrix work on its last row and store nothing: broadcasts and barriers need every lane.
+    uint tile_word = word(min(row, rows - 1));
+    uint token0 = token + gl_WorkGroupID.y * TOKENS;
+    uint x0[TOKENS];
+    EACH_TOKEN x0[t] = min(token0 + t, n - 1) * (K / 4);
+    ZERO(sum0)
+#ifdef GATED
+    ZERO(sum1)
+#endif
     OFFSET_INIT
-    GROUP_LOOP(GROUP(w0, gate) GROUP(w1, up) OFFSET_GROUP)
-    [[unroll]] for (uint t = 0; t < TOKENS; ++t) {
-        float a = across(gate[t] - OFFSET(t));
-        float b = across(up[t] - OFFSET(t));
+    for (uint g = gl_LocalInvocationID.y; g < GROUPS; g += gl_WorkGroupSize.y) {
+        uint i = tile_word + g * STEP;
+        uint at[TOKENS];
+        EACH_TOKEN at[t] = x0[t] + g * 8;
+        FETCH
+        GROUP(w0, sum0)
+#ifdef GATED
+        GROUP(w1, sum1)
+#endif
+        OFFSET_GROUP
+    }
+    uint channel = first + row;
+    EACH_TOKEN {
+        float offset = OFFSET(t);
+        float value = across(sum0[t] - offset);
+#ifdef GATED
+        float up = across(sum1[t] - offset);
+#endif
         if (gl_LocalInvocationID.y == 0 && row < rows && token0 + t < n) {
-            uint channel = first + row;
-            y[(token0 + t) * STRIDE + channel] = REAL(gelu(a * s0[channel]) * (b * s1[channel]));
+            value *= s0[channel];
+#ifdef GATED
+            value = gelu(value) * (up * s1[channel]);
+#endif
+            y[(token0 + t) * STRIDE + channel] = REAL(value);
         }
     }
-#elif defined(QKV)
-    // Every matrix starts with a new work-group, so that this choice is uniform.
-    uint groups_q = (rows + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x;
-    uint groups_k = (first + gl_WorkGroupSize.x - 1) / gl_WorkGroupSize.x;
-    if (gl_WorkGroupID.x < groups_q) {
-        LINEAR(w0, s0, y, row, rows, 0, STRIDE, 0)
-    } else if (gl_WorkGroupID.x < groups_q + groups_k) {
-        row -= groups_q * gl_WorkGroupSize.x;
-        LINEAR(w1, s1, y_k, row, first, 0, STRIDE_KV, 0)
-    } else {
-        row -= (groups_q + groups_k) * gl_WorkGroupSize.x;
-        LINEAR(w2, s2, y_v, row, first, 0, STRIDE_KV, at)
-    }
-#else
-    LINEAR(w0, s0, y, row, rows, first, STRIDE, 0)
-#endif
 }

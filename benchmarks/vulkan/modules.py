@@ -62,7 +62,7 @@ LANES = ("plain", "sub")
 def linear(
     form: str, bits: int, tokens: int, activation: str, lanes: str, *, storage8: bool = False
 ) -> Module:
-    """The linear kernel in the `lanes` layout. form: "" (y = w x), "gated" (gate, up and GeGLU) or "qkv"."""
+    """The linear kernel in the `lanes` layout. form: "" (y = w x) or "gated" (gate, up and GeGLU)."""
     packing = (f"i{bits}", "s8") if storage8 and bits == 8 else (f"i{bits}",)
     return Module("linear.comp", (*filter(None, (form,)), *packing, f"t{tokens}", activation, lanes))
 
@@ -72,11 +72,12 @@ def modules() -> Iterator[Module]:
     for activation in ACTIVATIONS:
         for source in ("rope", "rows", "add", "geglu"):
             yield Module(f"{source}.comp", (activation,))
+        yield Module("rope.comp", ("stacked", activation))
         for lanes in LANES:
             yield Module("rmsnorm.comp", (activation, lanes))
             yield Module("rmsnorm.comp", ("residual", activation, lanes))
             yield Module("attention.comp", (activation, lanes))
             for tokens in TOKENS:
                 for bits, storage8 in ((8, False), (8, True), (4, False)):
-                    for form in ("", "gated") + (("qkv",) if bits == 8 else ()):
+                    for form in ("", "gated"):
                         yield linear(form, bits, tokens, activation, lanes, storage8=storage8)
