@@ -117,7 +117,9 @@ class Gpu:
     architecture: str | None = None  # Adreno 7xx, Midgard, Bifrost, Valhall, ...
     cores: int | None = None
     driver: str | None = None  # as stated, e.g. "r26p0-01eac0"
-    driver_version: tuple[int, ...] | None = None  # orderable within the vendor
+    driver_version: tuple[int, ...] | None = None  # orderable within the vendor and driver_kind
+    driver_kind: str | None = None
+    """Which of a vendor's numberings `driver_version` is: compiler, ddk, gl, vulkan, mesa, ..."""
     renderer: str | None = None  # GL_RENDERER, raw
     gles_version: str | None = None
     software: bool | None = None
@@ -143,6 +145,17 @@ class AppVisibility:
     because: str
     needs_manifest: tuple[str, ...] = ()
     """Libraries that the app has to name in <uses-native-library>."""
+    scope: Scope = Scope.APP_INFERRED
+    package: str | None = None
+    """The app whose declarations were looked at, or None: for any app."""
+
+    @property
+    def manifest(self) -> tuple[str, ...]:
+        """The lines to paste below <application> in AndroidManifest.xml."""
+        return tuple(
+            f'<uses-native-library android:name="{library}" android:required="false" />'
+            for library in self.needs_manifest
+        )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,181 @@
+"""dumpsys battery, thermalservice and package; `pm list features`; df."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from .. import limits
+from .text import ParseError, integer, lines
+
+_PAIR = re.compile(r"\s*([A-Za-z][A-Za-z0-9 _]{0,60}):\s*(.*)\Z")
+
+
+@dataclass(frozen=True)
+class Battery:
+    """percent 0..100; temperature in degrees Celsius; charging: on any power source."""
+
+    percent: int | None
+    charging: bool | None
+    temperature_c: float | None
+
+
+def parse_battery(text: str) -> Battery:
+    """dumpsys battery. Temperature is in tenths of a degree; the level is relative to `scale`."""
+    values: dict[str, str] = {}
+    for line in lines(text):
+        pair = _PAIR.match(line)
+        if pair and len(values) < limits.ITEMS:
+            values.setdefault(pair[1].lower(), pair[2].strip())
+    level, scale = integer(values.get("level", "")), integer(values.get("scale", "100"))
+    powered = [values[key] for key in values if key.endswith(" powered")]
+    temperature = integer(values.get("temperature", ""))
+    if level is None and temperature is None and not powered:
+        raise ParseError("no `level:` or `temperature:` in dumpsys battery")
+    percent = level * 100 // scale if level is not None and scale is not None and scale > 0 else None
+    return Battery(
+        percent if percent is not None and 0 <= percent <= 100 else None,
+        any(value == "true" for value in powered) if powered else None,
+        # Outside of what a battery survives the value is a driver's placeholder.
+        temperature / 10 if temperature is not None and -400 <= temperature <= 1200 else None,
+    )
+
+
+_THERMAL = re.compile(r"\s*Thermal Status:\s*(\d{1,2})\s*\Z")
+
+
+def parse_thermal_status(text: str) -> int:
+    """dumpsys thermalservice: 0 none, 1 light, 2 moderate, 3 severe, 4 critical, 5 emergency, 6 shutdown."""
+    for line in lines(text):
+        found = _THERMAL.match(line)
+        if found and int(found[1]) <= 6:
+            return int(found[1])
+    raise ParseError("no `Thermal Status:` in dumpsys thermalservice")
+
+
+def parse_features(text: str) -> frozenset[str]:
+    """`pm list features`: names without `feature:`; a version (`=4198400`) stays part of the name."""
+    found: set[str] = set()
+    for line in lines(text):
+        key, colon, value = line.strip().partition("feature:")
+        if colon and not key and value and len(found) < limits.ITEMS:
+            found.add(value[: limits.NAME_CHARS])
+    if not found:
+        raise ParseError("no `feature:` line in the list of features")
+    return frozenset(found)
+
+
+_DF = re.compile(r"\S+\s+(\S+)\s+(\S+)\s+(\S+)\s+(?:\d{1,3}%\s+)?(/\S*|\d{3,6})\s*\Z")
+_UNIT = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+def parse_df(text: str) -> dict[str, int]:
+    """Mount point -> free bytes.
+
+    Toybox prints 1K blocks with a header; Android's old df prints `Size Used Free Blksize` with units. A
+    long device name may stand on a line of its own.
+    """
+    free: dict[str, int] = {}
+    block = 1024
+    pending = ""
+    for line in lines(text):
+        if "1K-blocks" in line:
+            block = 1024
+        elif "512-blocks" in line:
+            block = 512
+        words = line.split()
+        if len(words) == 1 and not words[0].endswith(":"):
+            pending = words[0]
+            continue
+        old = len(words) == 5 and words[0].startswith("/") and words[4].isdecimal()
+        row = _DF.match(f"{pending} {line}" if pending and not line[:1].strip() else line)
+        pending = ""
+        if not row or len(free) >= limits.ITEMS:
+            continue
+        mount = words[0] if old else row[4]
+        size = _size(row[3], 1 if old else block)
+        if size is not None and mount.startswith("/"):
+            free.setdefault(mount[: limits.NAME_CHARS], size)
+    if not free:
+        raise ParseError("no file system in df's output")
+    return free
+
+
+def _size(text: str, block: int) -> int | None:
+    unit = _UNIT.get(text[-1:].upper())
+    digits = text[:-1] if unit else text
+    if not re.fullmatch(r"\d{1,15}(\.\d{1,3})?", digits):
+        return None
+    return int(float(digits) * unit) if unit else int(float(digits)) * block
+
+
+@dataclass(frozen=True)
+class Package:
+    """What `dumpsys package NAME` says about one installed app.
+
+    Attributes:
+        target_sdk: targetSdkVersion.
+        abi: primaryCpuAbi; None where the app has no native code.
+        required, optional: libraries of <uses-native-library>, by required="true" and "false".
+        native_stated: the dump has those lists at all (Android 12 and later).
+    """
+
+    name: str
+    target_sdk: int | None = None
+    version: str | None = None
+    abi: str | None = None
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    native_stated: bool = False
+    extras: dict[str, str] = field(default_factory=dict[str, str])
+
+
+_SECTION = re.compile(r"\s*(uses\w*Libraries|usesLibraryFiles):\s*\Z", re.IGNORECASE)
+_TARGET = re.compile(r"\btargetSdk(?:Version)?=(\d{1,6})\b")
+_VERSION = re.compile(r"\bversionName=(\S{1,80})")
+_ABI = re.compile(r"\bprimaryCpuAbi=(\S{1,40})")
+_PACKAGE = re.compile(r"\s*Package \[([A-Za-z0-9_.]{1,255})\]")
+
+
+def parse_package(text: str) -> Package:
+    """The first `Package [...]` block of dumpsys package."""
+    label: str | None = None
+    sdk = version = abi = None
+    section: str | None = None
+    indent = 0
+    libraries: dict[str, list[str]] = {}
+    for line in lines(text):
+        found = _PACKAGE.match(line)
+        if found:
+            if label is not None:
+                break
+            label = found[1]
+        if label is None:
+            continue
+        header = _SECTION.match(line)
+        depth = len(line) - len(line.lstrip())
+        if header:
+            section, indent = header[1].lower(), depth
+            libraries.setdefault(section, [])
+            continue
+        if section is not None and line.strip() and depth > indent and "=" not in line:
+            if len(libraries[section]) < limits.ITEMS:
+                libraries[section].append(line.split()[0][: limits.NAME_CHARS])
+            continue
+        section = None
+        sdk = sdk or _TARGET.search(line)
+        version = version or _VERSION.search(line)
+        abi = abi or _ABI.search(line)
+    if label is None:
+        raise ParseError("no `Package [name]` block: the app is not installed, or the dump was cut")
+    required = libraries.get("usesnativelibraries")
+    optional = libraries.get("usesoptionalnativelibraries")
+    return Package(
+        label,
+        int(sdk[1]) if sdk else None,
+        version[1] if version else None,
+        abi[1] if abi and abi[1] != "null" else None,
+        tuple(required or ()),
+        tuple(optional or ()),
+        required is not None or optional is not None,
+    )

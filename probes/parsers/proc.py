@@ -1,0 +1,116 @@
+"""/proc/cpuinfo and /proc/meminfo."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from .. import limits
+from .text import ParseError, integer, lines, name
+
+
+@dataclass(frozen=True)
+class Processor:
+    """One `processor` entry. MIDR fields are None where the kernel does not print them per core."""
+
+    number: int | None
+    implementer: int | None = None
+    part: int | None = None
+    variant: int | None = None
+    revision: int | None = None
+    features: frozenset[str] = frozenset()
+    model_name: str | None = None
+
+
+@dataclass(frozen=True)
+class CpuInfo:
+    """/proc/cpuinfo.
+
+    Attributes:
+        processors: the entries, in order; there may be fewer than cores (sleeping cores are left out,
+            and old 32-bit kernels print the identification once for all).
+        hardware: the `Hardware` line, which newer arm64 kernels no longer print.
+        shared: identification came once, after all entries, and holds for the core that printed it.
+        x86: written by an x86 kernel.
+    """
+
+    processors: tuple[Processor, ...]
+    hardware: str | None = None
+    shared: bool = False
+    x86: bool = False
+
+
+_FIELD = re.compile(r"\s*([A-Za-z][A-Za-z0-9_ ()/-]{0,40}?)\s*:\s*(.*)\Z")
+_MIDR = ("implementer", "part", "variant", "revision")
+
+
+def parse_cpuinfo(text: str) -> CpuInfo:
+    """Both layouts of ARM kernels, and x86's.
+
+    New: every entry holds its own identification. Old (3.x, vendor kernels up to Android 6): entries
+    with only a number, then one block with `Features` and the MIDR fields of whichever core printed it.
+    """
+    entries: list[dict[str, str]] = []
+    current: dict[str, str] = {}
+    common: dict[str, str] = {}
+    x86 = False
+    for line in lines(text):
+        field = _FIELD.match(line)
+        if field is None:
+            # A blank line ends an entry: what follows without a number belongs to all.
+            if not line.strip():
+                current = common
+            continue
+        key, value = field[1].strip(), field[2].strip()
+        lowered = key.lower()
+        if key == "processor" and integer(value) is not None:
+            if len(entries) >= limits.CPUS:
+                continue
+            current = {"processor": value}
+            entries.append(current)
+        elif lowered == "hardware":
+            common.setdefault("hardware", value)
+        else:
+            x86 = x86 or key in ("vendor_id", "cpu family")
+            target = current if current else common
+            target.setdefault(lowered, value)
+    if not entries and "cpu implementer" not in common:
+        raise ParseError("no `processor` entry in /proc/cpuinfo")
+    owners = [entry for entry in entries if "cpu implementer" in entry]
+    if len(entries) > 1 and owners == entries[-1:]:
+        # Old arm64 kernels: no blank line before the block, so it landed in the last entry.
+        last = entries[-1]
+        common = {**last, **common}
+        entries[-1] = {"processor": last["processor"]}
+        owners = []
+    shared = not owners and "cpu implementer" in common
+    if not entries:
+        entries = [{}]
+    processors = tuple(_processor(entry if owners else {**common, **entry}) for entry in entries)
+    return CpuInfo(processors, name(common.get("hardware", "")), shared, x86)
+
+
+def _processor(entry: dict[str, str]) -> Processor:
+    midr = [integer(entry.get(f"cpu {key}", "")) for key in _MIDR]
+    flags = entry.get("features") or entry.get("flags") or ""
+    return Processor(
+        integer(entry.get("processor", "")),
+        *midr,
+        frozenset(flags.split()[: limits.ITEMS]),
+        name(entry.get("model name", "")),
+    )
+
+
+_MEMINFO = re.compile(r"\s*([A-Za-z][A-Za-z0-9_()]{0,40}):\s*([0-9]{1,15})\s*(kB)?\s*\Z")
+
+
+def parse_meminfo(text: str) -> dict[str, int]:
+    """Name -> bytes (lines without a unit are counts and stay as they are)."""
+    values: dict[str, int] = {}
+    for line in lines(text):
+        row = _MEMINFO.match(line)
+        if row and len(values) < limits.ITEMS:
+            values.setdefault(row[1], int(row[2]) * (1024 if row[3] else 1))
+    if not values:
+        raise ParseError("no `Name: value kB` line in /proc/meminfo")
+    return values

@@ -1,0 +1,70 @@
+"""What all parsers share: the error type, bounded lines, bounded numbers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from .. import limits
+
+_INT = re.compile(r"[+-]?(0[xX][0-9a-fA-F]{1,16}|[0-9]{1,20})\Z")
+_BITS = 1 << limits.INTEGER_BITS
+
+
+class ParseError(ValueError):
+    """An answer does not have the form it should have. The message says what was expected."""
+
+
+def lines(text: str) -> Iterator[str]:
+    """The lines of `text` without their ends, each cut to LINE_CHARS, at most LINES of them.
+
+    Only line feed ends a line (a carriage return before it is dropped): str.splitlines would also split
+    at characters that occur inside property values.
+    """
+    start = 0
+    for _ in range(limits.LINES):
+        end = text.find("\n", start)
+        stop = len(text) if end < 0 else end
+        yield text[start : min(stop, start + limits.LINE_CHARS)].removesuffix("\r")
+        if end < 0:
+            return
+        start = end + 1
+
+
+def integer(text: str) -> int | None:
+    """Decimal or 0x-hexadecimal, at most 64 bits; None for anything else."""
+    text = text.strip()
+    if not _INT.match(text):
+        return None
+    value = int(text, 16 if "x" in text[:3].lower() else 10)
+    return value if -_BITS < value < _BITS else None
+
+
+def name(text: str) -> str | None:
+    """A name worth keeping: stripped, cut to NAME_CHARS, None where nothing is left."""
+    return text.strip()[: limits.NAME_CHARS].strip() or None
+
+
+def number(value: object) -> int | None:
+    """An integer from JSON, where some devices print integers as floats (`4.29497e+09`, `1.0`)."""
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float):
+        # Infinity and NaN are no integers; int() would raise on them.
+        if value != value or value in (float("inf"), float("-inf")):
+            return None
+        value = int(value)
+    if isinstance(value, int):
+        return value if -_BITS < value < _BITS else None
+    return integer(value) if isinstance(value, str) else None
+
+
+def json_value(text: str) -> Any:
+    """JSON, of any depth a machine produces; no text makes this raise anything but ParseError."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        # RecursionError: thousands of open brackets. ValueError: no JSON, or an integer of > 4300 digits.
+        raise ParseError(f"not JSON: {str(error)[:120]}") from None

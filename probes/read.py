@@ -1,0 +1,63 @@
+"""A capture -> a Snapshot. Pure: the same capture gives the same snapshot, on any machine, at any time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..profiles.tables import Tables, load_tables
+from .capture import Capture
+from .parsers.dumpsys import parse_features, parse_package
+from .parsers.gles import parse_gles
+from .parsers.libraries import parse_public_libraries
+from .parsers.proc import parse_cpuinfo
+from .readers.android import read_android, read_identity
+from .readers.cpu import read_cpu
+from .readers.emulator import emulator_facts, recognise
+from .readers.facts import Facts
+from .readers.gpu import read_gpu
+from .readers.opencl import opencl_files, read_opencl, section_differences
+from .readers.soc import read_soc
+from .readers.state import read_conditions, read_memory
+from .readers.visibility import app_visibility
+from .readers.vulkan import read_vulkan
+from .snapshot import Snapshot
+
+
+def read(capture: Capture, tables: Tables | None = None) -> Snapshot:
+    """All that the capture tells. No content makes this raise: what cannot be read is unknown, and
+    `Snapshot.answers` and `warnings` say why."""
+    facts = Facts(capture, tables or load_tables())
+    cpuinfo = facts.parse("cpuinfo", parse_cpuinfo)
+    gles = facts.parse("surfaceflinger", parse_gles)
+    libraries = facts.parse("public_libraries", parse_public_libraries)
+    package = facts.parse("package", parse_package)
+
+    identity = read_identity(facts)
+    android = read_android(facts)
+    soc, row = read_soc(facts, cpuinfo)
+    cpu = read_cpu(facts, cpuinfo, row)
+    opencl = read_opencl(facts, libraries)
+    vulkan = read_vulkan(facts)
+    gpu = read_gpu(facts, gles, opencl, vulkan, row)
+    opencl = replace(opencl, app=app_visibility(android, libraries, opencl_files(facts), package))
+    signs = emulator_facts(facts, identity, android, cpu, cpuinfo, gles, gpu)
+    emulator, kind = recognise(facts.tables, signs) if android or gles or cpuinfo else (None, None)
+    facts.warnings += section_differences(opencl.attempts)
+    return Snapshot(
+        kind=capture.kind,
+        identity=replace(identity, emulator=emulator, emulator_kind=kind),
+        android=android,
+        soc=soc,
+        cpu=cpu,
+        memory=read_memory(facts),
+        gpu=gpu,
+        opencl=opencl,
+        vulkan=vulkan,
+        conditions=read_conditions(facts),
+        public_libraries=tuple(library.name for library in libraries) if libraries is not None else None,
+        features=facts.parse("features", parse_features),
+        answers=dict(sorted(facts.answers.items())),
+        sources=facts.sources,
+        disagreements=tuple(facts.disagreements),
+        warnings=tuple(dict.fromkeys(facts.warnings)),
+    )

@@ -1,0 +1,1 @@
+"""Readers: the answers of a capture -> the parts of a Snapshot. Pure; one module a part."""

@@ -1,0 +1,222 @@
+"""CPU cores by name, cluster, frequency and features, from /proc/cpuinfo, sysfs and the SoC table.
+
+/proc/cpuinfo alone is not enough: sleeping cores are missing from it, old kernels print one core's
+identification for all, and 32-bit kernels leave the part out. What the device says is believed before
+the table; the table fills what the device does not say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+from ...profiles.tables import Core, SocRow, Tables
+from ..parsers.proc import CpuInfo, Processor
+from ..parsers.sysfs import CpuTopology, parse_cpu_topology
+from ..parsers.text import name
+from ..snapshot import Cluster, Cpu
+from .facts import Facts
+
+_MACHINES = ("aarch64", "armv8l", "armv7l", "armv6l", "x86_64", "i686", "i386", "riscv64")
+_X86_NOISE = re.compile(r"\((?:R|TM)\)|\bCPU\b|@.*|\s+\d+-Core Processor\b|\bProcessor\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class _Identified:
+    """One CPU's MIDR as far as known, and the name it stands for."""
+
+    implementer: int | None = None
+    part: int | None = None
+    core: str | None = None
+    features: frozenset[str] = frozenset()
+
+
+def read_cpu(facts: Facts, cpuinfo: CpuInfo | None, soc: SocRow | None) -> Cpu:
+    """Clusters in the order of their first CPU number (little cores first on almost all phones)."""
+    topology = facts.parse("cpu_topology", parse_cpu_topology) or CpuTopology()
+    features = _features(facts, cpuinfo)
+    architecture = _architecture(facts, cpuinfo)
+    cpus = _cpu_numbers(cpuinfo, topology)
+    if not cpus:
+        if soc is None or not soc.cpu:
+            return Cpu((), features, architecture)
+        facts.note("cpu.clusters", f"socs.yaml: {soc.name}")
+        table = tuple(Cluster(row.core, row.count, row.mhz) for row in soc.cpu)
+        return Cpu(table, features, architecture)
+    known = _identify(facts.tables, cpuinfo, topology, cpus)
+    sources = [
+        source for source in ("/proc/cpuinfo" if cpuinfo else "", "cpufreq" if topology.max_khz else "")
+    ]
+    if _complete(facts, known, cpus, topology, cpuinfo, soc):
+        sources.append(f"socs.yaml: {soc.name}" if soc else "CPUs of one frequency domain are alike")
+    facts.note("cpu.clusters", ", ".join(filter(None, sources)))
+    if soc is not None:
+        _compare(facts, known, soc)
+    return Cpu(_clusters(known, cpus, topology), features, architecture)
+
+
+def _cpu_numbers(cpuinfo: CpuInfo | None, topology: CpuTopology) -> tuple[int, ...]:
+    numbers = set(topology.present)
+    if cpuinfo and (cpuinfo.processors[0].number is not None or not numbers):
+        numbers |= {row.number if row.number is not None else i for i, row in enumerate(cpuinfo.processors)}
+    return tuple(sorted(numbers))
+
+
+def _identify(
+    tables: Tables, cpuinfo: CpuInfo | None, topology: CpuTopology, cpus: tuple[int, ...]
+) -> dict[int, _Identified]:
+    """What each CPU says about itself; a shared identification is not any one CPU's."""
+    known: dict[int, _Identified] = {}
+    if cpuinfo and not cpuinfo.shared:
+        for index, row in enumerate(cpuinfo.processors):
+            number = row.number if row.number is not None else index
+            known[number] = _Identified(
+                row.implementer, row.part, _core(tables, row, cpuinfo.x86), row.features
+            )
+    for cpu, midr in topology.midr.items():
+        if cpu in cpus and (cpu not in known or known[cpu].core is None):
+            core = tables.core((midr >> 24) & 0xFF, (midr >> 4) & 0xFFF, (midr >> 20) & 0xF)
+            known[cpu] = _Identified((midr >> 24) & 0xFF, (midr >> 4) & 0xFFF, core.name if core else None)
+    return known
+
+
+def _core(tables: Tables, row: Processor, x86: bool) -> str | None:
+    if x86:
+        return name(" ".join(_X86_NOISE.sub(" ", row.model_name or "").split()))
+    if row.implementer is None or row.part is None:
+        return None
+    core: Core | None = tables.core(row.implementer, row.part, row.variant)
+    return core.name if core else None
+
+
+def _complete(
+    facts: Facts,
+    known: dict[int, _Identified],
+    cpus: tuple[int, ...],
+    topology: CpuTopology,
+    cpuinfo: CpuInfo | None,
+    soc: SocRow | None,
+) -> bool:
+    """Fill in CPUs that say nothing: from CPUs of the same frequency domain, then from the SoC's table.
+
+    True if anything was filled in.
+    """
+
+    def missing() -> list[int]:
+        return [cpu for cpu in cpus if cpu not in known or known[cpu].core is None]
+
+    before = missing()
+    for group in topology.policies:
+        alike = next((known[cpu] for cpu in group if cpu in known and known[cpu].core), None)
+        if alike:
+            known.update({cpu: alike for cpu in group if cpu in before})
+    if missing() and soc is not None:
+        _from_table(known, missing(), topology, soc)
+    if missing() and soc is None and cpuinfo is not None and cpuinfo.shared:
+        # Without a table the one identification holds for all only where all CPUs run at one frequency.
+        row = cpuinfo.processors[-1]
+        core = _core(facts.tables, row, cpuinfo.x86)
+        frequencies = {topology.max_khz.get(cpu) for cpu in cpus}
+        if core and None not in frequencies and len(frequencies) == 1:
+            known.update(
+                {cpu: _Identified(row.implementer, row.part, core, row.features) for cpu in missing()}
+            )
+    return len(missing()) < len(before)
+
+
+def _from_table(
+    known: dict[int, _Identified], missing: list[int], topology: CpuTopology, soc: SocRow
+) -> None:
+    """Give the cores that the table has and no CPU claimed to the CPUs that said nothing.
+
+    Only where the counts fit: by frequency domain in rising order, or all to the one kind that is left.
+    """
+    left: Counter[str] = Counter()
+    for cluster in soc.cpu:
+        left[cluster.core] += cluster.count
+    left -= Counter(row.core for row in known.values() if row.core)
+    if len(left) == 1:
+        core = next(iter(left))
+        known.update({cpu: _Identified(core=core) for cpu in missing})
+        return
+    groups: dict[int, list[int]] = {}
+    for cpu in missing:
+        groups.setdefault(topology.max_khz.get(cpu, 0), []).append(cpu)
+    ordered = [group for _, group in sorted(groups.items())]
+    by_speed = sorted((row for row in soc.cpu if row.core in left), key=lambda row: row.mhz or 0)
+    if [len(group) for group in ordered] == [row.count for row in by_speed]:
+        for group, row in zip(ordered, by_speed, strict=True):
+            known.update({cpu: _Identified(core=row.core) for cpu in group})
+
+
+def _compare(facts: Facts, known: dict[int, _Identified], soc: SocRow) -> None:
+    """Note where the cores that identified themselves are not those of the SoC named."""
+    found = {row.core for row in known.values() if row.core}
+    listed = {row.core for row in soc.cpu}
+    if found and listed and not found <= listed:
+        facts.disagree(
+            "cpu.clusters",
+            ", ".join(sorted(found)),
+            "/proc/cpuinfo",
+            ", ".join(sorted(listed)),
+            f"socs.yaml: {soc.name}",
+            "the cores' own identification registers are believed before a name",
+        )
+
+
+def _clusters(
+    known: dict[int, _Identified], cpus: tuple[int, ...], topology: CpuTopology
+) -> tuple[Cluster, ...]:
+    groups: dict[tuple[str | None, int | None, int | None, int | None], list[int]] = {}
+    nothing = _Identified()
+    for cpu in cpus:
+        row = known.get(cpu, nothing)
+        key = (row.core, row.implementer, row.part, topology.max_khz.get(cpu))
+        groups.setdefault(key, []).append(cpu)
+    return tuple(
+        Cluster(
+            core,
+            len(members),
+            round(khz / 1000) if khz else None,
+            tuple(sorted(known.get(members[0], nothing).features)),
+            tuple(members),
+            implementer,
+            part,
+        )
+        for (core, implementer, part, khz), members in groups.items()
+    )
+
+
+def _features(facts: Facts, cpuinfo: CpuInfo | None) -> frozenset[str] | None:
+    """Features that all CPUs have: the agent's (from HWCAP) before the kernel's text."""
+    probe = facts.probe("cpu") or {}
+    listed = probe.get("features")
+    if isinstance(listed, list) and listed:
+        facts.note("cpu.features", "agent (HWCAP)")
+        return frozenset(str(feature)[:64] for feature in listed[:512])
+    sets = [row.features for row in cpuinfo.processors if row.features] if cpuinfo else []
+    if not sets:
+        return None
+    facts.note("cpu.features", "/proc/cpuinfo")
+    return frozenset.intersection(*sets)
+
+
+def _architecture(facts: Facts, cpuinfo: CpuInfo | None) -> str | None:
+    """The kernel's architecture: uname, else what its cpuinfo looks like."""
+    uname = facts.capture.commands.get("uname")
+    words = uname.out.split()[:64] if uname else []
+    stated = next((word for word in reversed(words) if word in _MACHINES), None)
+    if stated:
+        facts.note("cpu.architecture", "uname")
+        return stated
+    if cpuinfo is None:
+        return None
+    facts.note("cpu.architecture", "/proc/cpuinfo")
+    if cpuinfo.x86:
+        flags = cpuinfo.processors[0].features
+        return "x86_64" if "lm" in flags or not flags else "i686"
+    features = _features(facts, cpuinfo) or frozenset()
+    if "asimd" in features:
+        return "aarch64"
+    return "armv7l" if "half" in features or "vfp" in features else None

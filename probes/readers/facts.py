@@ -1,0 +1,101 @@
+"""What readers share: the answers parsed once, and the book in which they note sources and doubts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from ...profiles.tables import Tables
+from ..answers import READABLE, status
+from ..capture import Capture
+from ..parsers.properties import parse_build_prop, parse_getprop
+from ..parsers.sysfs import parse_path_values
+from ..parsers.text import ParseError
+from ..snapshot import AnswerStatus, Disagreement
+
+T = TypeVar("T")
+
+
+@dataclass
+class Facts:
+    """One reading of one capture.
+
+    Attributes:
+        answers: how each question ended, as far as a reader looked at it.
+        sources: dotted field of the snapshot -> where its value is from.
+        disagreements, warnings: as in Snapshot.
+        props: getprop's entries, build.prop's where getprop has none.
+        sysfs: `path:value` lines of the topology answer.
+    """
+
+    capture: Capture
+    tables: Tables
+    answers: dict[str, AnswerStatus] = field(default_factory=dict[str, AnswerStatus])
+    sources: dict[str, str] = field(default_factory=dict[str, str])
+    disagreements: list[Disagreement] = field(default_factory=list[Disagreement])
+    warnings: list[str] = field(default_factory=list[str])
+    props: dict[str, str] = field(default_factory=dict[str, str])
+    sysfs: dict[str, str] = field(default_factory=dict[str, str])
+
+    def __post_init__(self) -> None:
+        for key, answer in self.capture.commands.items():
+            self.answers[key] = status(answer)
+        self.props = {
+            **(self.parse("build_prop", parse_build_prop) or {}),
+            **(self.parse("getprop", parse_getprop) or {}),
+        }
+        self.sysfs = self.parse("cpu_topology", parse_path_values) or {}
+
+    def parse(self, key: str, parser: Callable[[str], T]) -> T | None:
+        """The parsed answer, or None with the reason in `answers`."""
+        answer = self.capture.commands.get(key)
+        found = self.answers.setdefault(key, AnswerStatus.MISSING)
+        if answer is None or found not in READABLE:
+            return None
+        try:
+            return parser(answer.out)
+        except ParseError as error:
+            if found is not AnswerStatus.TIMEOUT:
+                self.answers[key] = AnswerStatus.UNREADABLE
+                self.warnings.append(f"{key}: {error}")
+            return None
+
+    def prop(self, *names: str) -> str | None:
+        """The first of these properties that has a value."""
+        return next((value for name in names if (value := self.props.get(name, "").strip())), None)
+
+    def prop_source(self, *names: str) -> str | None:
+        """The name of the first of these properties that has a value."""
+        return next((name for name in names if self.props.get(name, "").strip()), None)
+
+    def probe(self, part: str) -> dict[str, Any] | None:
+        """A part (cpu, memory, opencl, vulkan) of the agent's probe in [unrestricted], or None."""
+        found = probes(self.capture).get("unrestricted", {}).get(part)
+        return found if isinstance(found, dict) else None
+
+    def note(self, field_name: str, source: str) -> None:
+        self.sources[field_name] = source
+
+    def disagree(
+        self, field_name: str, believed: object, source: str, other: object, other_source: str, because: str
+    ) -> None:
+        self.disagreements.append(
+            Disagreement(field_name, str(believed), source, str(other), other_source, because)
+        )
+
+
+def probes(capture: Capture) -> dict[str, dict[str, Any]]:
+    """The agent's probes by linker section; the parts of one section merged into one mapping.
+
+    `agent["probe"]` is one probe (one file from one process), or a list of them.
+    """
+    raw = (capture.agent or {}).get("probe")
+    rows = raw if isinstance(raw, list) else [raw]
+    sections: dict[str, dict[str, Any]] = {}
+    for row in rows[:64]:
+        if isinstance(row, dict):
+            section = row.get("section")
+            name = section if isinstance(section, str) else "unrestricted"
+            sections.setdefault(name[:64], {}).update(row)
+    return sections

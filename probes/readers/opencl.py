@@ -1,0 +1,159 @@
+"""OpenCL as the engine would find it, from the agent's probe or a clinfo listing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import limits
+from ..parsers.clinfo import parse_clinfo
+from ..parsers.libraries import FileEntry, PublicLibrary, parse_ls
+from ..parsers.text import number
+from ..snapshot import LibraryAttempt, OpenCl
+from .facts import Facts, probes
+
+ENGINE_LIBRARIES = ("libOpenCL.so", "libGLES_mali.so", "libOpenCL-pixel.so", "libOpenCL-car.so")
+"""The names that Google's engine tries, in its order (ml_drift/cl/opencl_wrapper.cc, AndroidDlopenSphalLibrary)."""
+
+
+def read_opencl(facts: Facts, public: tuple[PublicLibrary, ...] | None) -> OpenCl:
+    """Everything but `app`, which readers/visibility.py adds."""
+    files = opencl_files(facts)
+    paths = tuple(entry.path for entry in files) if files is not None else None
+    named = None
+    if public is not None:
+        named = any(row.name in ENGINE_LIBRARIES for row in public)
+    part = facts.probe("opencl")
+    if part is not None:
+        facts.note("opencl", "agent")
+        return _from_agent(part, _attempts(facts), named, paths)
+    listing = facts.parse("clinfo", parse_clinfo)
+    if listing is None:
+        return OpenCl(attempts=_attempts(facts), public=named, paths=paths)
+    facts.note("opencl", "clinfo")
+    # Platform 0, first GPU device, as the engine chooses; a listing of one device may name no platform.
+    devices = [row for row in listing.devices if row.platform in (0, None)] or listing.devices
+    gpus = [row for row in devices if "gpu" in _words(row.properties.get("CL_DEVICE_TYPE"))]
+    device: dict[str, Any] = dict((gpus or devices)[0].properties) if devices else {}
+    platform = dict(listing.platforms[0]) if listing.platforms else {}
+    present = True if devices else False if listing.count == 0 else None
+    return _facts_of({**platform, **device}, present=present, public=named, paths=paths, attempts=())
+
+
+def opencl_files(facts: Facts) -> tuple[FileEntry, ...] | None:
+    """The library files that exist; () where they were looked for and none is there."""
+    entries = facts.parse("opencl_files", parse_ls)
+    if entries is None:
+        return None
+    wanted = {library.lower() for library in ENGINE_LIBRARIES}
+    # A listing of plain names is of one folder, not of candidate paths; it shows what is there too.
+    return tuple(entry for entry in entries if entry.path.rsplit("/", 1)[-1].lower() in wanted)
+
+
+def _from_agent(
+    part: dict[str, Any],
+    attempts: tuple[LibraryAttempt, ...],
+    public: bool | None,
+    paths: tuple[str, ...] | None,
+) -> OpenCl:
+    device = part.get("device") if isinstance(part.get("device"), dict) else {}
+    platform = part.get("platform") if isinstance(part.get("platform"), dict) else {}
+    library = _text(part.get("library"))
+    present = bool(device)
+    found = _facts_of(
+        {**(platform or {}), **(device or {})}, present=present, public=public, paths=paths, attempts=attempts
+    )
+    values = {
+        **found.__dict__,
+        "library": library,
+        "route": _text(part.get("route")),
+        "error": _text(part.get("error")),
+    }
+    return OpenCl(**values)
+
+
+def _attempts(facts: Facts) -> tuple[LibraryAttempt, ...]:
+    found: list[LibraryAttempt] = []
+    for section, probe in probes(facts.capture).items():
+        part = probe.get("opencl")
+        rows = part.get("attempts") if isinstance(part, dict) else None
+        for row in rows[:64] if isinstance(rows, list) else ():
+            if isinstance(row, dict):
+                found.append(
+                    LibraryAttempt(
+                        _text(row.get("name")) or "?",
+                        _text(row.get("route")) or "dlopen",
+                        row.get("opened") is True,
+                        _text(row.get("error")),
+                        section,
+                    )
+                )
+    return tuple(found)
+
+
+def section_differences(attempts: tuple[LibraryAttempt, ...]) -> list[str]:
+    """Libraries that open from one linker section and not from another, as warnings.
+
+    A library that opens only in [unrestricted], where `adb shell` programs run, is a sign that an app will
+    not get it either.
+    """
+    opened: dict[str, dict[str, bool]] = {}
+    for row in attempts:
+        sections = opened.setdefault(row.name, {})
+        sections[row.section] = sections.get(row.section, False) or row.opened
+    return [
+        f"{library} opens in [{'], ['.join(sorted(s for s in sections if sections[s]))}] but not in "
+        f"[{'], ['.join(sorted(s for s in sections if not sections[s]))}]"
+        for library, sections in opened.items()
+        if len(set(sections.values())) == 2
+    ]
+
+
+def _facts_of(
+    values: dict[str, Any],
+    *,
+    present: bool | None,
+    public: bool | None,
+    paths: tuple[str, ...] | None,
+    attempts: tuple[LibraryAttempt, ...],
+) -> OpenCl:
+    extensions = None
+    if "CL_DEVICE_EXTENSIONS" in values:
+        extensions = frozenset(_words(values["CL_DEVICE_EXTENSIONS"]))
+    types = _words(values.get("CL_DEVICE_TYPE"))
+    kept = dict(list(values.items())[: limits.ITEMS])
+    return OpenCl(
+        present=present,
+        attempts=attempts,
+        platform=_text(values.get("CL_PLATFORM_NAME")),
+        device=_text(values.get("CL_DEVICE_NAME")),
+        vendor=_text(values.get("CL_DEVICE_VENDOR")),
+        device_type=next((kind for kind in ("gpu", "accelerator", "cpu") if kind in types), None),
+        version=_text(values.get("CL_DEVICE_VERSION")),
+        driver=_text(values.get("CL_DRIVER_VERSION")),
+        extensions=extensions,
+        fp16="cl_khr_fp16" in extensions if extensions is not None else None,
+        # cl_khr_integer_dot_product, cl_arm_integer_dot_product_int8, cl_qcom_dot_product8
+        integer_dot=any("dot_product" in e for e in extensions) if extensions is not None else None,
+        compute_units=number(values.get("CL_DEVICE_MAX_COMPUTE_UNITS")),
+        max_alloc_bytes=number(values.get("CL_DEVICE_MAX_MEM_ALLOC_SIZE")),
+        global_mem_bytes=number(values.get("CL_DEVICE_GLOBAL_MEM_SIZE")),
+        local_mem_bytes=number(values.get("CL_DEVICE_LOCAL_MEM_SIZE")),
+        max_work_group_size=number(values.get("CL_DEVICE_MAX_WORK_GROUP_SIZE")),
+        properties=kept,
+        public=public,
+        paths=paths,
+    )
+
+
+def _words(value: object) -> list[str]:
+    """A list of names, or one text of names separated by blanks."""
+    if isinstance(value, str):
+        return value.split()[: limits.ITEMS]
+    if isinstance(value, list):
+        return [str(item)[: limits.NAME_CHARS] for item in value[: limits.ITEMS]]
+    return []
+
+
+def _text(value: object) -> str | None:
+    """Text worth keeping; None for a query that failed (`{"error": ...}`) or is empty."""
+    return value.strip()[:1024] or None if isinstance(value, str) else None

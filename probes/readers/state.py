@@ -1,0 +1,43 @@
+"""Memory, storage, and the state in which the device was asked."""
+
+from __future__ import annotations
+
+from ..parsers.dumpsys import parse_battery, parse_df, parse_thermal_status
+from ..parsers.proc import parse_meminfo
+from ..parsers.sysfs import CpuTopology, parse_cpu_topology
+from ..parsers.text import number
+from ..snapshot import Conditions, Memory
+from .facts import Facts
+
+_DATA = ("/data/local/tmp", "/data", "/data/data", "/storage/emulated", "/")
+
+
+def read_memory(facts: Facts) -> Memory:
+    """RAM from /proc/meminfo (else from the agent), free storage where models are stored."""
+    meminfo = facts.parse("meminfo", parse_meminfo) or {}
+    probe = facts.probe("memory") or {}
+    free = facts.parse("storage", parse_df) or {}
+    total = meminfo.get("MemTotal", number(probe.get("total_bytes")))
+    if total is not None:
+        facts.note("memory.total_bytes", "/proc/meminfo" if "MemTotal" in meminfo else "agent")
+    return Memory(
+        total,
+        meminfo.get("MemAvailable", number(probe.get("available_bytes"))),
+        meminfo.get("SwapTotal", number(probe.get("swap_bytes"))),
+        next((free[mount] for mount in _DATA if mount in free), None),
+    )
+
+
+def read_conditions(facts: Facts) -> Conditions:
+    """Battery, thermal status, and how far the CPU may clock at the moment."""
+    battery = facts.parse("battery", parse_battery)
+    topology = facts.parse("cpu_topology", parse_cpu_topology) or CpuTopology()
+    governors = sorted(set(topology.governor.values()))
+    return Conditions(
+        battery.percent if battery else None,
+        battery.charging if battery else None,
+        battery.temperature_c if battery else None,
+        facts.parse("thermal", parse_thermal_status),
+        {cpu: round(khz / 1000) for cpu, khz in topology.cap_khz.items()},
+        ", ".join(governors) or None,
+    )

@@ -1,0 +1,115 @@
+"""Whether an app could open the OpenCL library: inferred from files, where the shell's own success says little.
+
+An app's linker namespace admits a vendor library only if a public.libraries file names it (Android 7),
+if SELinux lets the app read the file (label same_process_hal_file, Android 8), if the library exists in the
+app's ABI width, and, for apps that target API 31 or later, if the app's manifest names it. See
+source.android.com/docs/core/permissions/namespaces_libraries and developer.android.com,
+uses-native-library.
+"""
+
+from __future__ import annotations
+
+from ..parsers.dumpsys import Package
+from ..parsers.libraries import FileEntry, PublicLibrary
+from ..snapshot import Android, AppVisibility
+from .opencl import ENGINE_LIBRARIES
+
+NAMESPACES_SINCE = 24
+LABELS_SINCE = 26
+MANIFEST_SINCE = 31
+
+APP_LABELS = frozenset(
+    {"same_process_hal_file", "vendor_public_lib_file", "vendor_public_framework_file", "system_lib_file"}
+)
+"""SELinux types that untrusted_app may map as code (AOSP system/sepolicy, public/domain.te, private/app.te)."""
+
+SPHAL_HELPER = "libvndksupport.so"
+"""Has to be declared too: the engine's second route, android_load_sphal_library, is in it."""
+
+
+def app_visibility(
+    android: Android | None,
+    public: tuple[PublicLibrary, ...] | None,
+    files: tuple[FileEntry, ...] | None,
+    package: Package | None,
+) -> AppVisibility | None:
+    """For a 64-bit app on a 64-bit userland, else for a 32-bit one. None where this is no Android."""
+    if android is None:
+        return None
+    bits = android.bits or 64
+    sdk = android.sdk
+    folder = "lib64" if bits == 64 else "lib"
+    here = [entry for entry in files or () if _width(entry.path) in (None, bits)]
+    if sdk is not None and sdk < NAMESPACES_SINCE:
+        if files is None:
+            return AppVisibility(
+                None, f"API {sdk} does not restrict apps; nobody looked for the library file"
+            )
+        visible = bool(here)
+        where = here[0].path if here else f"no library in {folder}"
+        return AppVisibility(visible, f"API {sdk} does not restrict which libraries an app opens; {where}")
+    if public is None:
+        return AppVisibility(None, "the public.libraries files were not read")
+    named = [row for library in ENGINE_LIBRARIES for row in public if row.name == library]
+    usable = [row for row in named if row.bits in (None, bits)]
+    if not usable:
+        because = "no public.libraries file names an OpenCL library that the engine tries"
+        if named:
+            because = f"public.libraries names {named[0].name} for {named[0].bits}-bit apps only"
+        return AppVisibility(False, because)
+    library = usable[0].name
+    reasons = [f"{library} stands in {usable[0].file or 'public.libraries'}"]
+    if files is not None:
+        found = [entry for entry in here if entry.path.endswith("/" + library) or entry.path == library]
+        if not found:
+            elsewhere = [entry.path for entry in files if entry.path.endswith("/" + library)]
+            but = f"it exists only as {elsewhere[0]}" if elsewhere else "no such file exists"
+            return AppVisibility(False, f"{reasons[0]}, but {but}")
+        reasons.append(found[0].path)
+        labelled = [entry for entry in found if entry.type]
+        if labelled and (sdk is None or sdk >= LABELS_SINCE):
+            allowed = [entry for entry in labelled if entry.type in APP_LABELS]
+            if not allowed:
+                return AppVisibility(
+                    False,
+                    f"{reasons[0]}, but its label {labelled[0].type} keeps apps from reading {labelled[0].path}",
+                )
+            reasons.append(f"labelled {allowed[0].type}")
+    else:
+        reasons.append("whether the file exists was not looked at")
+    if sdk is None:
+        reasons.append("the Android version is unknown")
+    return _with_manifest(library, sdk, package, reasons)
+
+
+def _with_manifest(
+    library: str, sdk: int | None, package: Package | None, reasons: list[str]
+) -> AppVisibility:
+    """From Android 12 the app's own target SDK and declarations decide, too."""
+    needed = (library, SPHAL_HELPER)
+    if sdk is not None and sdk < MANIFEST_SINCE:
+        return AppVisibility(True, "; ".join(reasons), package=package.name if package else None)
+    if package is None:
+        reasons.append(f"an app that targets API {MANIFEST_SINCE} or later has to declare it")
+        return AppVisibility(True, "; ".join(reasons), needed)
+    if package.target_sdk is not None and package.target_sdk < MANIFEST_SINCE:
+        reasons.append(f"{package.name} targets API {package.target_sdk} and need not declare it")
+        return AppVisibility(True, "; ".join(reasons), package=package.name)
+    if not package.native_stated:
+        reasons.append(f"dumpsys does not say which libraries {package.name} declares")
+        return AppVisibility(None, "; ".join(reasons), needed, package=package.name)
+    declared = {*package.required, *package.optional}
+    missing = tuple(name for name in needed if name not in declared)
+    if library in missing:
+        reasons.append(f"{package.name} does not declare it")
+        return AppVisibility(False, "; ".join(reasons), missing, package=package.name)
+    reasons.append(f"{package.name} declares it")
+    return AppVisibility(True, "; ".join(reasons), missing, package=package.name)
+
+
+def _width(path: str) -> int | None:
+    """64 below a lib64 folder, 32 below lib, None where the path does not say."""
+    folders = path.split("/")[:-1]
+    if "lib64" in folders:
+        return 64
+    return 32 if "lib" in folders else None

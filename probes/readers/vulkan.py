@@ -1,0 +1,149 @@
+"""Vulkan facts of the device that would be used, from the agent's probe or `cmd gpu vkjson`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import limits
+from ..parsers.text import number
+from ..parsers.versions import vulkan_version
+from ..parsers.vulkan import Device, parse_extensions, parse_vkjson
+from ..snapshot import Vulkan
+from .facts import Facts
+
+_TYPES = {0: "other", 1: "integrated", 2: "discrete", 3: "virtual", 4: "cpu"}
+_ORDER = (1, 2, 3, 4, 0)
+"""docs: the device used is the first of type integrated, discrete, virtual, cpu, other."""
+
+
+def read_vulkan(facts: Facts) -> Vulkan:
+    """Present, absent with an error, or unknown where nobody looked."""
+    part = facts.probe("vulkan")
+    if part is not None:
+        facts.note("vulkan", "agent")
+        rows = part.get("devices")
+        devices = (
+            [dict(row) for row in rows[: limits.VULKAN_DEVICES] if isinstance(row, dict)]
+            if isinstance(rows, list)
+            else []
+        )
+        error = part.get("error")
+        if not devices:
+            return Vulkan(present=False, error=error[:1024] if isinstance(error, str) else None)
+        return _read(choose(devices))
+    dumped = facts.parse("vkjson", parse_vkjson)
+    if dumped is None:
+        return Vulkan()
+    facts.note("vulkan", "cmd gpu vkjson")
+    return _read(choose(dumped)) if dumped else Vulkan(present=False, error="no Vulkan device")
+
+
+def choose(devices: list[Device]) -> Device:
+    """The device an engine would use, of at least one."""
+
+    def rank(device: Device) -> int:
+        kind = number(_section(device, "VkPhysicalDeviceProperties").get("deviceType"))
+        return _ORDER.index(kind) if kind in _ORDER else len(_ORDER)
+
+    return min(devices, key=rank)
+
+
+def lookup(device: Device, field: str, *structures: str) -> Any:
+    """A field from the first structure that has it: extensions' structures were merged into
+    VkPhysicalDeviceVulkan11/12/13 Features and Properties under the same field names."""
+    for structure in structures:
+        section = _section(device, structure)
+        if field in section:
+            return section[field]
+    return None
+
+
+def _section(device: Device, structure: str) -> dict[str, Any]:
+    found = device.get(structure)
+    return found if isinstance(found, dict) else {}
+
+
+def _read(device: Device) -> Vulkan:
+    properties = _section(device, "VkPhysicalDeviceProperties")
+    limit_values = properties.get("limits")
+    limit: dict[str, Any] = limit_values if isinstance(limit_values, dict) else {}
+    driver = ("VkPhysicalDeviceDriverProperties", "VkPhysicalDeviceVulkan12Properties")
+    float16 = ("VkPhysicalDeviceShaderFloat16Int8Features", "VkPhysicalDeviceVulkan12Features")
+    heaps = _section(device, "VkPhysicalDeviceMemoryProperties").get("memoryHeaps")
+    api = number(properties.get("apiVersion"))
+    kind = number(properties.get("deviceType"))
+    period = limit.get("timestampPeriod")
+    return Vulkan(
+        present=True,
+        device=_text(properties.get("deviceName")),
+        device_type=_TYPES.get(kind) if kind is not None else None,
+        api_version=vulkan_version(api) if api is not None and api >= 0 else None,
+        driver_id=number(lookup(device, "driverID", *driver)),
+        driver_name=_text(lookup(device, "driverName", *driver)),
+        driver_info=_text(lookup(device, "driverInfo", *driver)),
+        driver_version=number(properties.get("driverVersion")),
+        vendor_id=number(properties.get("vendorID")),
+        device_id=number(properties.get("deviceID")),
+        extensions=frozenset(parse_extensions(device.get("extensions"))) or None,
+        fp16=_truth(lookup(device, "shaderFloat16", *float16)),
+        int8=_truth(lookup(device, "shaderInt8", *float16)),
+        storage16=_truth(
+            lookup(
+                device,
+                "storageBuffer16BitAccess",
+                "VkPhysicalDevice16BitStorageFeatures",
+                "VkPhysicalDeviceVulkan11Features",
+            )
+        ),
+        storage8=_truth(
+            lookup(
+                device,
+                "storageBuffer8BitAccess",
+                "VkPhysicalDevice8BitStorageFeatures",
+                "VkPhysicalDeviceVulkan12Features",
+            )
+        ),
+        integer_dot=_truth(
+            lookup(
+                device,
+                "shaderIntegerDotProduct",
+                "VkPhysicalDeviceShaderIntegerDotProductFeatures",
+                "VkPhysicalDeviceVulkan13Features",
+            )
+        ),
+        subgroup_size=number(
+            lookup(
+                device,
+                "subgroupSize",
+                "VkPhysicalDeviceSubgroupProperties",
+                "VkPhysicalDeviceVulkan11Properties",
+            )
+        ),
+        max_storage_buffer_range=number(limit.get("maxStorageBufferRange")),
+        max_work_group_invocations=number(limit.get("maxComputeWorkGroupInvocations")),
+        max_shared_memory=number(limit.get("maxComputeSharedMemorySize")),
+        heaps=_heaps(heaps),
+        timestamp_period_ns=float(period)
+        if isinstance(period, int | float) and not isinstance(period, bool)
+        else None,
+        properties=device,
+    )
+
+
+def _heaps(rows: object) -> tuple[int, ...] | None:
+    if not isinstance(rows, list):
+        return None
+    sizes = [number(row.get("size")) for row in rows[:16] if isinstance(row, dict)]
+    return tuple(size for size in sizes if size is not None) or None
+
+
+def _truth(value: object) -> bool | None:
+    """A VkBool32: JSON's booleans, or 0 and 1 (vkjson prints them as numbers)."""
+    if isinstance(value, bool):
+        return value
+    as_number = number(value)
+    return bool(as_number) if as_number is not None else None
+
+
+def _text(value: object) -> str | None:
+    return value.strip()[: limits.NAME_CHARS] or None if isinstance(value, str) else None

@@ -1,0 +1,43 @@
+"""A capture file as a target: it answers what was asked when it was recorded, and runs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import AgentError
+from ..events import Listener, ignore
+from .capture import Answer, Capture
+from .files import read_capture
+from .target import AgentSession, Command
+
+
+class ReplayTarget:
+    """The target `replay:FILE`.
+
+    Attributes:
+        serial: the recorded name or the file's.
+        capture: all that was recorded, also the agent's answers.
+    """
+
+    kind = "replay"
+
+    def __init__(self, path: Path) -> None:
+        self.capture: Capture = read_capture(path)
+        self.serial = path.name
+
+    def ask(self, commands: Sequence[Command], on_event: Listener = ignore) -> dict[str, Answer]:
+        """The recorded answers to `commands`; what was never asked has no entry."""
+        recorded = self.capture.commands
+        return {command.key: recorded[command.key] for command in commands if command.key in recorded}
+
+    @contextmanager
+    def session(self, on_event: Listener = ignore) -> Iterator[AgentSession]:
+        """Always raises AgentError."""
+        raise AgentError(
+            "a recording cannot run anything",
+            serial=self.serial,
+            hint="connect the device, or leave out what needs one",
+        )
+        yield
