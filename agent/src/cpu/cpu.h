@@ -13,6 +13,7 @@
 typedef struct cpu_isa {
     const char *name; /* scalar | avx2 | avxvnni | avx512vnni | amx | neon | dotprod | i8mm */
     int (*available)(void);
+    int level; /* enum cpu_level in isa.h */
 } cpu_isa;
 
 /* All isas compiled into this binary, slowest first; `cpu_isa_count` of them. The last available one is "auto". */

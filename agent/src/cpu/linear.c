@@ -1,0 +1,179 @@
+/* The driver of the integer matrix products: packs the activations, hands row blocks to the threads, scales the sums. */
+#include "linear.h"
+
+#include "../platform.h"
+#include "pool.h"
+#include "routines.h"
+#include "rows.h"
+
+enum {
+    TOKENS_AT_ONCE = 256,     /* weights are read once for these; their sums stay in L2 */
+    DEPTH_AT_ONCE = 4096,     /* columns for which activations and a row block stay in L2 */
+    TASK_BYTES = 128 * 1024,  /* of weights: long enough to hide the hand-out, short enough to even out the end */
+    SUM_BYTES = 128 * 1024,   /* of sums of one task */
+    AMX_TOKENS = 16,          /* below, a tile register is mostly empty */
+};
+
+typedef struct job {
+    const linear_ops *ops;
+    const row_ops *rows;
+    panel_fn *panel;
+    const uint8_t *w;
+    const float *s, *ws;
+    const int8_t *q;
+    float *y;
+    int n, out_rows, cols, blocks, geglu, bits, bias, group, depth;
+    size_t block_bytes;
+    int8_t *packed;
+    int32_t *sums;       /* bias * the sum of each token's activations */
+    int32_t *acc;        /* of each worker */
+    size_t acc_count;
+} job;
+
+static const linear_ops *ops_of(const cpu_isa *isa, int n) {
+    switch (isa->level) {
+#if defined(__x86_64__)
+        case LEVEL_AMX: return n >= AMX_TOKENS ? &cpu_linear_amx : &cpu_linear_avx512vnni;
+        case LEVEL_AVX512VNNI: return &cpu_linear_avx512vnni;
+        case LEVEL_AVXVNNI: return &cpu_linear_avxvnni;
+        case LEVEL_AVX2: return &cpu_linear_avx2;
+#elif defined(__aarch64__)
+        case LEVEL_I8MM: return &cpu_linear_i8mm;
+        case LEVEL_DOTPROD: return &cpu_linear_dotprod;
+        case LEVEL_NEON: return &cpu_linear_neon;
+#elif defined(__arm__)
+        case LEVEL_NEON: return &cpu_linear_neon;
+#endif
+        default: (void)n; return &cpu_linear_scalar;
+    }
+}
+
+/* Bytes 0 2 4 6 1 3 5 7. */
+static inline uint64_t even_odd(uint64_t v) {
+    uint64_t even = v & 0x00ff00ff00ff00ffu, odd = v >> 8 & 0x00ff00ff00ff00ffu;
+    even = (even | even >> 8) & 0x0000ffff0000ffffu;
+    odd = (odd | odd >> 8) & 0x0000ffff0000ffffu;
+    return ((even | even >> 16) & 0xffffffffu) | (odd | odd >> 16) << 32;
+}
+
+/* Columns [from, from + depth) of one token into its place: units of `unit` bytes, `step` apart. */
+static void pack_token(const int8_t *q, int8_t *out, int depth, int unit, size_t step, int permute) {
+    int8_t ordered[64];
+    for (int k = 0; k < depth; k += 64, q += 64) {
+        const int8_t *from = q;
+        if (permute) {
+            for (int i = 0; i < 64; i += 8) {
+                uint64_t v;
+                memcpy(&v, q + i, sizeof v);
+                v = even_odd(v);
+                memcpy(ordered + i, &v, sizeof v);
+            }
+            from = ordered;
+        }
+        switch (unit) { /* constant sizes become single moves */
+            case 4: for (int i = 0; i < 64; i += 4, out += step) memcpy(out, from + i, 4); break;
+            case 8: for (int i = 0; i < 64; i += 8, out += step) memcpy(out, from + i, 8); break;
+            case 16: for (int i = 0; i < 64; i += 16, out += step) memcpy(out, from + i, 16); break;
+            default: memcpy(out, from, 64); out += step; break;
+        }
+    }
+}
+
+/* Task: one token. Its place follows from the tiling (linear.h). */
+static void pack_task(void *context, int token, int worker) {
+    (void)worker;
+    const job *j = context;
+    const int8_t *q = j->q + (size_t)token * j->cols;
+    int first = 0, tile;
+    while (first + (tile = token_tile(j->n - first, j->ops->tokens)) <= token) first += tile;
+    for (int k = 0, depth; k < j->cols; k += depth) {
+        depth = j->cols - k < j->depth ? j->cols - k : j->depth;
+        int8_t *const out = j->packed + (size_t)j->n * k + (size_t)first * depth + (token - first) * j->ops->unit;
+        pack_token(q + k, out, depth, j->ops->unit, (size_t)tile * j->ops->unit, j->bits == 4);
+    }
+    int32_t sum = 0;
+    if (j->bias)
+        for (int k = 0; k < j->cols; k++) sum += q[k];
+    j->sums[token] = j->bias * sum;
+}
+
+/* Task: a group of row blocks for all tokens. */
+static void product_task(void *context, int task, int worker) {
+    const job *j = context;
+    const int first = task * j->group, blocks = first + j->group < j->blocks ? j->group : j->blocks - first;
+    const int count = blocks * j->n * BLOCK_ROWS, halves = j->geglu ? 2 : 1;
+    int32_t *const acc = j->acc + (size_t)worker * j->acc_count;
+    memset(acc, 0, sizeof *acc * (size_t)(count * halves));
+    for (int k = 0, depth; k < j->cols; k += depth) {
+        depth = j->cols - k < j->depth ? j->cols - k : j->depth;
+        for (int half = 0; half < halves; half++) {
+            const size_t block = (size_t)(half * j->blocks + first);
+            j->panel(j->w + block * j->block_bytes + (size_t)k * BLOCK_ROWS * (size_t)j->bits / 8, j->block_bytes, blocks,
+                     j->packed + (size_t)j->n * k, j->n, depth, acc + half * count);
+        }
+    }
+    for (int b = 0; b < blocks; b++) {
+        const int row = (first + b) * BLOCK_ROWS;
+        for (int t = 0; t < j->n; t++) {
+            const int32_t *const sum = acc + (b * j->n + t) * BLOCK_ROWS;
+            float *const y = j->y + (size_t)t * j->out_rows + row;
+            if (j->geglu)
+                j->rows->dequantize_geglu(sum, sum + count, j->sums[t], j->s[t], j->ws + row, j->ws + j->out_rows + row, y);
+            else
+                j->rows->dequantize(sum, j->sums[t], j->s[t], j->ws + row, y);
+        }
+    }
+}
+
+/* Splits the row blocks so that every thread gets some and a task's sums stay in its cache. */
+static void plan_tasks(job *j, int threads) {
+    const size_t sums = sizeof(int32_t) * BLOCK_ROWS * (size_t)j->n * (j->geglu ? 2 : 1);
+    int group = (int)(TASK_BYTES / (j->block_bytes * (j->geglu ? 2 : 1)));
+    if (j->n >= AMX_TOKENS) group = 8; /* activations are read once for the group */
+    if ((size_t)group * sums > SUM_BYTES) group = (int)(SUM_BYTES / sums);
+    if (group > j->blocks / (2 * threads)) group = j->blocks / (2 * threads);
+    if (group > 1) group &= ~1; /* AMX takes two at a time */
+    j->group = group > 1 ? group : 1;
+    j->depth = j->n == 1 ? j->cols : DEPTH_AT_ONCE;
+    j->acc_count = (size_t)j->group * sums / sizeof(int32_t);
+}
+
+const char *cpu_linear(cpu_pool *pool, const cpu_isa *isa, const cpu_arg *args, int bits, int geglu) {
+    const int n = args[5].i, rows = args[6].i, cols = args[7].i;
+    const int threads = cpu_pool_threads(pool);
+    for (int from = 0, count; from < n; from += count) {
+        count = n - from < TOKENS_AT_ONCE ? n - from : TOKENS_AT_ONCE;
+        job j = {
+            .ops = ops_of(isa, count),
+            .rows = cpu_row_ops(isa),
+            .q = (const int8_t *)args[0].data + (size_t)from * cols,
+            .s = (const float *)args[1].data + from,
+            .w = args[2].data,
+            .ws = args[3].data,
+            .y = (float *)args[4].data + (size_t)from * rows,
+            .n = count,
+            .out_rows = rows,
+            .cols = cols,
+            .blocks = rows / BLOCK_ROWS,
+            .geglu = geglu,
+            .bits = bits,
+            .block_bytes = (size_t)cols * BLOCK_ROWS * (size_t)bits / 8,
+        };
+        j.panel = bits == 8 ? j.ops->i8 : j.ops->i4;
+        j.bias = bits == 8 ? j.ops->bias : 8;
+        plan_tasks(&j, threads);
+        const size_t packed = ((size_t)count * cols + 63) & ~(size_t)63, sums = (sizeof(int32_t) * count + 63) & ~(size_t)63;
+        const size_t acc = sizeof(int32_t) * j.acc_count;
+        uint8_t *const scratch = cpu_scratch(pool, packed + sums + acc * threads);
+        if (!scratch) return "no memory for the packed activations";
+        j.packed = (int8_t *)scratch;
+        j.sums = (int32_t *)(scratch + packed);
+        j.acc = (int32_t *)(scratch + packed + sums);
+        if (count == 1)
+            pack_task(&j, 0, 0);
+        else
+            cpu_parallel(pool, pack_task, &j, count);
+        cpu_parallel(pool, product_task, &j, (j.blocks + j.group - 1) / j.group);
+    }
+    return NULL;
+}

@@ -1,0 +1,222 @@
+/* A pool of persistent threads. Workers spin for a moment between jobs (a layer is a dozen jobs a few microseconds
+ * apart) and then sleep on a futex.
+ *
+ * A job is handed out through one 64-bit word, generation | tasks | next: a worker that takes a ticket knows from the
+ * word alone whether there is work in it, so that one which wakes up late (a busy phone) never delays the others and
+ * never reads a job that is already over. */
+#include "../platform.h"
+#include "pool.h"
+
+enum { FUTEX_WAIT_PRIVATE = 128, FUTEX_WAKE_PRIVATE = 129 };
+
+enum {
+    NEXT_BITS = 20,
+    IDLE_SPINS = 20000, /* 50..200 us: longer than any serial part of a layer */
+    JOIN_SPINS = 4000,  /* then yield: the missing worker may wait for this very core */
+};
+#define NEXT_MASK ((1u << NEXT_BITS) - 1)
+#define GENERATION(ticket) ((uint32_t)((ticket) >> (2 * NEXT_BITS)))
+
+typedef struct worker {
+    cpu_pool *pool;
+    pthread_t thread;
+    int index;
+} worker;
+
+struct cpu_pool {
+    _Alignas(64) uint64_t ticket;
+    _Alignas(64) uint32_t done;
+    _Alignas(64) uint32_t wake; /* futex word: counts jobs */
+    uint32_t sleepers;
+    uint32_t stop;
+    _Alignas(64) cpu_task_fn *fn;
+    void *context;
+    int threads, cpu_count, pinned;
+    int cpus[CPU_MAX_THREADS];
+    char cpu_text[4 * CPU_MAX_THREADS];
+    void *scratch;
+    size_t scratch_size;
+    worker workers[CPU_MAX_THREADS];
+};
+
+static inline void relax(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#else
+    __asm__ volatile("yield");
+#endif
+}
+
+static void futex(uint32_t *word, int operation, uint32_t value) {
+    syscall(SYS_futex, word, operation, value, NULL, NULL, 0);
+}
+
+/* Restricts the calling thread: to one core of an explicit list, else to all chosen ones. A refusal (a core that
+ * went offline, a cpuset of the system) leaves the thread where the scheduler puts it. */
+static void set_affinity(const cpu_pool *pool, int index) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    for (int i = 0; i < pool->cpu_count; i++)
+        if (!pool->pinned || i == index % pool->cpu_count) CPU_SET(pool->cpus[i], &set);
+    sched_setaffinity(0, sizeof set, &set);
+}
+
+/* Takes tasks until there are none. Tasks of a job newer than the one that woke the worker are as good: a job's fields
+ * are stable until its last task is done. */
+static void work(cpu_pool *pool, int index) {
+    for (;;) {
+        const uint64_t ticket = __atomic_fetch_add(&pool->ticket, 1, __ATOMIC_ACQUIRE);
+        const uint32_t next = ticket & NEXT_MASK, tasks = (ticket >> NEXT_BITS) & NEXT_MASK;
+        if (next >= tasks) return;
+        pool->fn(pool->context, (int)next, index);
+        __atomic_fetch_add(&pool->done, 1, __ATOMIC_RELEASE);
+    }
+}
+
+static void *worker_main(void *argument) {
+    const worker *self = argument;
+    cpu_pool *pool = self->pool;
+    set_affinity(pool, self->index);
+    uint32_t seen = 0;
+    for (;;) {
+        for (int spins = 0;; spins++) {
+            const uint32_t generation = GENERATION(__atomic_load_n(&pool->ticket, __ATOMIC_ACQUIRE));
+            if (generation != seen) {
+                seen = generation;
+                break;
+            }
+            if (spins < IDLE_SPINS) {
+                relax();
+                continue;
+            }
+            const uint32_t wake = __atomic_load_n(&pool->wake, __ATOMIC_SEQ_CST);
+            __atomic_fetch_add(&pool->sleepers, 1, __ATOMIC_SEQ_CST);
+            if (GENERATION(__atomic_load_n(&pool->ticket, __ATOMIC_SEQ_CST)) == seen)
+                futex(&pool->wake, FUTEX_WAIT_PRIVATE, wake);
+            __atomic_fetch_sub(&pool->sleepers, 1, __ATOMIC_SEQ_CST);
+            spins = 0;
+        }
+        if (__atomic_load_n(&pool->stop, __ATOMIC_ACQUIRE)) return NULL;
+        work(pool, self->index);
+    }
+}
+
+static void publish(cpu_pool *pool, uint32_t tasks) {
+    const uint32_t generation = GENERATION(__atomic_load_n(&pool->ticket, __ATOMIC_RELAXED)) + 1;
+    __atomic_store_n(&pool->ticket, (uint64_t)(generation & 0xffffffu) << (2 * NEXT_BITS) | (uint64_t)tasks << NEXT_BITS,
+                     __ATOMIC_SEQ_CST);
+    __atomic_fetch_add(&pool->wake, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&pool->sleepers, __ATOMIC_SEQ_CST)) futex(&pool->wake, FUTEX_WAKE_PRIVATE, CPU_MAX_THREADS);
+}
+
+void cpu_parallel(cpu_pool *pool, cpu_task_fn *fn, void *context, int tasks) {
+    if (pool->threads == 1 || tasks <= 1) {
+        for (int task = 0; task < tasks; task++) fn(context, task, 0);
+        return;
+    }
+    pool->fn = fn;
+    pool->context = context;
+    __atomic_store_n(&pool->done, 0, __ATOMIC_RELAXED);
+    publish(pool, (uint32_t)tasks);
+    work(pool, 0);
+    for (int spins = 0; __atomic_load_n(&pool->done, __ATOMIC_ACQUIRE) != (uint32_t)tasks; spins++) {
+        if (spins < JOIN_SPINS)
+            relax();
+        else
+            sched_yield();
+    }
+}
+
+void *cpu_scratch(cpu_pool *pool, size_t size) {
+    if (size > pool->scratch_size) {
+        cpu_free(pool->scratch, pool->scratch_size);
+        pool->scratch = cpu_alloc(size);
+        pool->scratch_size = pool->scratch ? size : 0;
+    }
+    return pool->scratch;
+}
+
+/* "0-3,6" to numbers; -1 if it is not a list of cores below CPU_MAX_THREADS. */
+static int parse_cpus(const char *text, int *cpus) {
+    int count = 0;
+    while (*text) {
+        int range[2], parts = 0;
+        do {
+            int value = 0, digits = 0;
+            for (; *text >= '0' && *text <= '9' && digits < 4; text++, digits++) value = value * 10 + (*text - '0');
+            if (!digits || value >= CPU_MAX_THREADS) return -1;
+            range[parts++] = value;
+        } while (parts < 2 && *text == '-' && text++);
+        for (int cpu = range[0]; cpu <= range[parts - 1]; cpu++) {
+            if (count == CPU_MAX_THREADS) return -1;
+            cpus[count++] = cpu;
+        }
+        if (*text == ',')
+            text++;
+        else if (*text)
+            return -1;
+    }
+    return count;
+}
+
+static void format_cpus(cpu_pool *pool) {
+    char *out = pool->cpu_text;
+    size_t left = sizeof pool->cpu_text;
+    for (int i = 0, last; i < pool->cpu_count; i = last + 1) {
+        for (last = i; last + 1 < pool->cpu_count && pool->cpus[last + 1] == pool->cpus[last] + 1;) last++;
+        const int n = last == i ? snprintf(out, left, "%s%d", i ? "," : "", pool->cpus[i])
+                                : snprintf(out, left, "%s%d-%d", i ? "," : "", pool->cpus[i], pool->cpus[last]);
+        if (n < 0 || (size_t)n >= left) return;
+        out += n;
+        left -= (size_t)n;
+    }
+}
+
+cpu_pool *cpu_pool_create(int threads, const char *cpus, char *error, size_t error_size) {
+    if (threads < 0 || threads > CPU_MAX_THREADS) {
+        snprintf(error, error_size, "threads=%d is not in 0..%d", threads, CPU_MAX_THREADS);
+        return NULL;
+    }
+    cpu_pool *pool = cpu_alloc(sizeof *pool);
+    if (!pool) {
+        snprintf(error, error_size, "no memory for the thread pool");
+        return NULL;
+    }
+    if (cpus && *cpus) {
+        pool->pinned = 1;
+        pool->cpu_count = parse_cpus(cpus, pool->cpus);
+        if (pool->cpu_count <= 0) {
+            snprintf(error, error_size, "cpus=%.40s is not a list of cores such as 0-3,6", cpus);
+            cpu_free(pool, sizeof *pool);
+            return NULL;
+        }
+    } else {
+        pool->cpu_count = cpu_fastest_cores(pool->cpus, CPU_MAX_THREADS);
+    }
+    format_cpus(pool);
+    if (!threads) threads = pool->cpu_count;
+    pool->threads = 1;
+    set_affinity(pool, 0);
+    for (int i = 1; i < threads; i++) {
+        pool->workers[i] = (worker){.pool = pool, .index = i};
+        if (pthread_create(&pool->workers[i].thread, NULL, worker_main, &pool->workers[i]) != 0) {
+            snprintf(error, error_size, "thread %d of %d could not be started", i + 1, threads);
+            cpu_pool_destroy(pool);
+            return NULL;
+        }
+        pool->threads = i + 1;
+    }
+    return pool;
+}
+
+void cpu_pool_destroy(cpu_pool *pool) {
+    __atomic_store_n(&pool->stop, 1, __ATOMIC_RELEASE);
+    publish(pool, 0);
+    for (int i = 1; i < pool->threads; i++) pthread_join(pool->workers[i].thread, NULL);
+    cpu_free(pool->scratch, pool->scratch_size);
+    cpu_free(pool, sizeof *pool);
+}
+
+int cpu_pool_threads(const cpu_pool *pool) { return pool->threads; }
+
+const char *cpu_pool_cpus(const cpu_pool *pool) { return pool->cpu_text; }
