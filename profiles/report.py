@@ -55,11 +55,15 @@ class Predicted:
     decode_tok_s: Range | None = None
     ttft_s: Range | None = None
     peak_memory_bytes: Range | None = None
+    basis: str | None = None
+    """What the speeds rest on: measured (kernels ran here), chip (a figure reached on this chip elsewhere) or
+    specification."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One question and its answer. `id` is stable: what.subject, e.g. opencl.visible."""
+    """One question and its answer. `id` is stable: what.subject, e.g. opencl.visible. `reason` is the code
+    under which `variants` and `backends` refer to it, None where nothing is wrong."""
 
     id: str
     status: CheckStatus
@@ -70,6 +74,7 @@ class Check:
     because: str
     remedy: str | None = None
     source: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True)

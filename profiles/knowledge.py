@@ -1,0 +1,406 @@
+"""The knowledge base: reviewed rows about models, runtimes, chips and drivers, as typed values.
+
+Every table is one YAML file of this folder. A user's own folder is laid over it: a row of the same id
+replaces the built-in one, other rows are added, and keys of a mapping are replaced one by one. Every row has
+`because` and `source`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from ..errors import InputError
+from .conditions import Condition
+from .tablefile import Table, compose
+
+FOLDER = Path(__file__).parent
+
+Text = Annotated[str, Meta(min_length=1)]
+Positive = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(gt=0)]
+Bits = Literal[2, 4, 8, 16, 32]
+BackendName = Literal["cpu", "opencl", "vulkan", "npu"]
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A reviewed statement: why it stands here and where it comes from."""
+
+    because: Text
+    source: Text
+
+
+class Entry(Row, frozen=True, kw_only=True):
+    """A row with a key that an overlay can replace."""
+
+    id: Text
+
+
+class Architecture(Entry, frozen=True, kw_only=True):
+    """The network behind a model file. Units: counts; see the file for the fields that need a word."""
+
+    title: Text
+    layers: Count
+    d_model: Count
+    heads: Count
+    kv_heads: Count
+    head_dim: Count
+    ffn: Count
+    vocab: Count
+    context: Count
+    parameters: Count
+    capability: int
+    kv_layers: Count | None = None
+    kv_values: Count | None = None
+    streamed_fraction: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+
+    @property
+    def attention_weights(self) -> int:
+        """Of all layers: queries, keys, values and output."""
+        per_layer = self.d_model * self.head_dim * (2 * self.heads + 2 * self.kv_heads)
+        return self.layers * per_layer
+
+    @property
+    def ffn_weights(self) -> int:
+        """Of all layers: gate, up and down."""
+        return self.layers * 3 * self.d_model * self.ffn
+
+    @property
+    def embedding_weights(self) -> int:
+        """The table that is both embedding and output head."""
+        return self.vocab * self.d_model
+
+    def kv_bytes_per_token(self, bytes_per_value: int = 2) -> int:
+        """Cache of one token: keys and values of every layer that owns a cache."""
+        values = self.kv_values or 2 * (self.kv_layers or self.layers) * self.kv_heads * self.head_dim
+        return values * bytes_per_value
+
+    def bytes_per_token(self, bits: Quantisation) -> int:
+        """Weights that decoding one token reads: every weight once, the head included."""
+        return (
+            self.attention_weights * bits.attention
+            + self.ffn_weights * bits.ffn
+            + self.embedding_weights * bits.embedding
+        ) // 8
+
+    @property
+    def prefill_flops_per_token(self) -> int:
+        """2 x multiply-accumulates of the layers; the head runs once per prompt."""
+        return 2 * (self.attention_weights + self.ffn_weights)
+
+
+class Quantisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Bits per weight of each part."""
+
+    attention: Bits
+    ffn: Bits
+    embedding: Bits
+
+
+class ObservedMemory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A published peak of one file on one backend."""
+
+    backend: BackendName
+    bytes: Positive
+    device: Text
+    source: Text
+
+
+class Model(Entry, frozen=True, kw_only=True):
+    """One model file at one revision."""
+
+    file: Text
+    family: Text
+    architecture: Text
+    runtime: Text
+    format: Literal["bin", "task", "litertlm"]
+    repository: Text
+    bits: Quantisation
+    backends: tuple[BackendName, ...]
+    context: Count
+    bytes: Count | None = None
+    about_bytes: Count | None = None
+    sha256: tuple[Annotated[str, Meta(pattern="^[0-9a-f]{63,64}$")], ...] = ()
+    revision: str | None = None
+    block: Count | None = None
+    compiled: bool = False
+    npu_soc: str | None = None
+    min_ram_gb: Positive | None = None
+    rank: int = 0
+    memory: tuple[ObservedMemory, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.bytes is None) == (self.about_bytes is None):
+            raise ValueError("exactly one of bytes and about_bytes")
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file, as exact as is known."""
+        return self.bytes or self.about_bytes or 0
+
+    @property
+    def scheme(self) -> str:
+        """The weight scheme of the reference block that stands for this file: int8 or int4."""
+        return "int8" if self.bits.ffn >= 8 else "int4"
+
+
+class Family(Entry, frozen=True, kw_only=True):
+    title: Text
+    primary: Text
+
+
+class MemoryModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Peak resident bytes = factor x file + fixed + cache; the interval from the lows and the highs."""
+
+    factor: Positive
+    factor_low: Positive
+    factor_high: Positive
+    fixed: Positive
+    fixed_low: Positive
+    fixed_high: Positive
+
+
+class Runtime(Entry, frozen=True, kw_only=True):
+    """An engine as it is shipped for Android."""
+
+    title: Text
+    maven: Text
+    versions: Text
+    formats: tuple[Text, ...]
+    abis: tuple[Text, ...]
+    min_sdk: Count
+    libraries: tuple[Text, ...]
+    gpu_api: tuple[Text, ...]
+    opencl_libraries: tuple[Text, ...]
+    manifest_libraries: tuple[Text, ...]
+    emulators: bool
+    context_step: Count
+    switches: tuple[Text, ...]
+    memory: dict[BackendName, MemoryModel]
+    deprecated: bool = False
+    successor: str | None = None
+
+
+class Fault(Entry, frozen=True, kw_only=True):
+    """A known failure of a GPU, driver or device. `when`: see conditions.py."""
+
+    effect: Literal["refused", "crash", "compile", "wrong-output", "unstable", "slow", "reboot"]
+    severity: Literal["fail", "warn"]
+    when: Condition
+    remedy: Text
+
+    @property
+    def gravity(self) -> int:
+        """As of a reason: slow is 1, everything else may be wrong or crash."""
+        return 1 if self.effect == "slow" else 3
+
+
+class Chip(Entry, frozen=True, kw_only=True):
+    """Limits of memory (GB/s) and arithmetic (GFLOP/s) of one chip."""
+
+    gpu: tuple[Text, ...]
+    basis: Literal["measured", "derived", "estimated"]
+    dram_gb_s: Positive
+    socs: tuple[Text, ...] = ()
+    cores: Count | None = None
+    fp16_gflops: Positive | None = None
+    read_gb_s: Positive | None = None
+    compute_gflops: Positive | None = None
+
+
+class Use(Row, frozen=True, kw_only=True):
+    """What a use asks for. None: no limit."""
+
+    prompt_tokens: Count
+    output_tokens: Count
+    decode_tok_s: Positive | None
+    ttft_s: Positive | None
+
+
+class SpeedThresholds(Row, frozen=True, kw_only=True):
+    floor_tok_s: Positive
+    better_ratio: Positive
+
+
+class MemoryThresholds(Row, frozen=True, kw_only=True):
+    reserve_bytes: Positive
+    reserve_fraction: Positive
+    ram_visible_fraction: Positive
+    kv_bytes_per_value: Count
+
+
+class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    uses: dict[str, Use]
+    speed: SpeedThresholds
+    memory: MemoryThresholds
+    contexts: tuple[Count, ...]
+    correctness: Row
+
+
+class Share(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    value: Positive
+    low: Positive
+    high: Positive
+
+
+class SpecModel(Row, frozen=True, kw_only=True):
+    """Share of a specified limit that kernels reach."""
+
+    dram_share: Share
+    compute_share: Share
+
+
+class Spread(Row, frozen=True, kw_only=True):
+    """An interval as a factor: value / spread to value x spread."""
+
+    spread: Positive
+
+
+class Overheads(Row, frozen=True, kw_only=True):
+    opencl: Positive
+    cpu: Positive
+
+
+class OpsPerCycle(Row, frozen=True, kw_only=True):
+    i8mm: Positive
+    asimddp: Positive
+    asimd: Positive
+
+
+class Prediction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    spec: dict[BackendName, SpecModel]
+    measured: Spread
+    known_bandwidth: Spread
+    layer_overhead_s: Overheads
+    cpu_ops_per_cycle: OpsPerCycle
+    max_threads: Count
+
+
+class Reason(Entry, frozen=True, kw_only=True):
+    """A stable code that a report may carry. `because` is its sentence; `remedy` says what to do.
+
+    `gravity` orders reservations when all candidates have some: 1 slower than asked, 2 may not fit or not be
+    offered, 3 may be wrong or crash.
+    """
+
+    remedy: Text | None = None
+    gravity: Literal[1, 2, 3] = 2
+
+
+class ListRule(Entry, frozen=True, kw_only=True):
+    """What the classic TFLite GPU delegate's published list says about a GPU."""
+
+    when: Condition
+    status: Literal["supported", "unsupported"]
+
+
+class Knowledge(msgspec.Struct, frozen=True, kw_only=True):
+    """All tables. Rows keep the order of the file."""
+
+    models: dict[str, Model]
+    families: dict[str, Family]
+    architectures: dict[str, Architecture]
+    runtimes: dict[str, Runtime]
+    drivers: dict[str, Fault]
+    chips: dict[str, Chip]
+    reasons: dict[str, Reason]
+    tflite_compat: dict[str, ListRule]
+    thresholds: Thresholds
+    prediction: Prediction
+
+
+ROWS: dict[str, type[Entry]] = {
+    "models": Model,
+    "families": Family,
+    "architectures": Architecture,
+    "runtimes": Runtime,
+    "drivers": Fault,
+    "chips": Chip,
+    "reasons": Reason,
+    "tflite_compat": ListRule,
+}
+"""File stem -> the type of its rows."""
+
+MAPPINGS: dict[str, Any] = {"thresholds": Thresholds, "prediction": Prediction}
+"""File stem -> the type of the whole file."""
+
+
+OTHER_TABLES = ("cores", "socs", "gpus", "emulators", "signatures")
+"""Tables of this folder that are read elsewhere (probes/, explain.py)."""
+
+
+def load_knowledge(overlay: Path | None = None) -> Knowledge:
+    """The built-in tables, with those of `overlay` laid over them.
+
+    Raises InputError naming file, line and key of the first thing that is wrong.
+    """
+    if overlay is None:
+        return _built_in()
+    return _load(FOLDER, overlay)
+
+
+@cache
+def _built_in() -> Knowledge:
+    return _load(FOLDER, None)
+
+
+def _load(folder: Path, overlay: Path | None) -> Knowledge:
+    if overlay is not None:
+        _check_folder(overlay)
+    tables: dict[str, Any] = {}
+    for stem, kind in ROWS.items():
+        rows = _table(folder, overlay, stem).rows(kind)
+        tables[stem] = {row.id: row for row in rows}
+    for stem, kind in MAPPINGS.items():
+        tables[stem] = _table(folder, overlay, stem).mapping(kind)
+    knowledge = Knowledge(**tables)
+    _check_references(knowledge, overlay or folder)
+    return knowledge
+
+
+def _table(folder: Path, overlay: Path | None, stem: str) -> Table:
+    table = Table(compose(folder / f"{stem}.yaml"))
+    if overlay is not None and (own := overlay / f"{stem}.yaml").exists():
+        table = Table(compose(own)).over(table)
+    return table
+
+
+def _check_folder(overlay: Path) -> None:
+    """A misspelt table name would silently change nothing, so it is an error."""
+    try:
+        names = sorted(p.stem for p in overlay.iterdir() if p.suffix in (".yaml", ".yml"))
+    except OSError as error:
+        raise InputError(
+            f"{overlay}: {error.strerror}", hint="--profiles takes a folder of tables."
+        ) from error
+    known = {*ROWS, *MAPPINGS, *OTHER_TABLES}
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"{overlay / name}.yaml: no such table", hint=f"Tables: {', '.join(sorted(known))}."
+            )
+
+
+def _check_references(knowledge: Knowledge, place: Path) -> None:
+    """Keys that name rows of another table must exist there."""
+    for model in knowledge.models.values():
+        for table, key in (
+            ("families", model.family),
+            ("architectures", model.architecture),
+            ("runtimes", model.runtime),
+        ):
+            if key not in getattr(knowledge, table):
+                raise InputError(f"{place}: model {model.id!r} names {key!r}, which is not in {table}.yaml")
+        if model.format not in knowledge.runtimes[model.runtime].formats:
+            raise InputError(
+                f"{place}: {model.runtime!r} does not load {model.format!r} (model {model.id!r})"
+            )
+    for family in knowledge.families.values():
+        if family.primary not in knowledge.models:
+            raise InputError(
+                f"{place}: family {family.id!r} names {family.primary!r}, which is not in models.yaml"
+            )

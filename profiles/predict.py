@@ -1,0 +1,212 @@
+"""Speed and memory of a model file on a backend, with the interval that should hold the truth.
+
+Decode is a bandwidth problem: every weight is read once a token, so tokens/s = achieved GB/s / bytes. Prefill
+is an arithmetic problem: 2 operations per weight of the layers and token. The rates come, in falling order of
+trust, from the reference block on this device, from a figure reached on the same chip, from its specification.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from ..benchmarks.measurements import Measurement, Status
+from ..probes.snapshot import Snapshot
+from .knowledge import Chip, Knowledge, Model
+from .report import Predicted, Range
+
+MEASURED, CHIP, SPECIFICATION = "measured", "chip", "specification"
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Something per second (bytes, operations): the estimate, its interval, and what it rests on."""
+
+    range: Range
+    basis: str
+
+
+def predict(
+    model: Model,
+    backend: str,
+    snapshot: Snapshot,
+    measurements: Sequence[Measurement],
+    knowledge: Knowledge,
+    *,
+    prompt_tokens: int = 256,
+    context: int = 512,
+) -> Predicted:
+    """Predicted speeds and peak memory; what nothing is known about is None.
+
+    Args:
+        prompt_tokens: the prompt of `ttft_s`.
+        context: cache length that memory is asked for, and that decoding attends to.
+    """
+    architecture = knowledge.architectures[model.architecture]
+    memory = peak_memory(model, backend, context, knowledge)
+    reading = read_rate(model.scheme, backend, snapshot, measurements, knowledge)
+    if reading is None:
+        return Predicted(peak_memory_bytes=memory)
+    weights = architecture.bytes_per_token(model.bits)
+    cache = context * architecture.kv_bytes_per_token(knowledge.thresholds.memory.kv_bytes_per_value)
+    overhead = architecture.layers * getattr(knowledge.prediction.layer_overhead_s, backend, 0.0)
+    # The reference block's layers contain their own overhead, in proportion to their larger size.
+    if reading.basis == MEASURED:
+        overhead *= max(0.0, 1 - weights / architecture.layers / _reference_layer_bytes(model, knowledge))
+    step = Range(*((weights + cache) / rate + overhead for rate in _swapped(reading.range)))
+    decode = Range(1 / step.value, 1 / step.high, 1 / step.low)
+
+    computing = compute_rate(model.scheme, backend, snapshot, measurements, knowledge)
+    if computing is None:
+        return Predicted(decode_tok_s=decode, peak_memory_bytes=memory, basis=reading.basis)
+    flops = architecture.prefill_flops_per_token
+    prefill = Range(*(rate / flops for rate in _values(computing.range)))
+    ttft = Range(
+        prompt_tokens / prefill.value + step.value,
+        prompt_tokens / prefill.high + step.low,
+        prompt_tokens / prefill.low + step.high,
+    )
+    return Predicted(prefill, decode, ttft, memory, basis=_weaker(reading.basis, computing.basis))
+
+
+def read_rate(
+    scheme: str, backend: str, snapshot: Snapshot, measurements: Sequence[Measurement], knowledge: Knowledge
+) -> Rate | None:
+    """Bytes per second that decoding reads weights of this scheme with."""
+    rows = _usable(measurements, backend, "decode")
+    own = [row.gb_per_s for row in rows if row.scheme == scheme and row.gb_per_s]
+    spread = knowledge.prediction.measured.spread
+    if own:
+        return Rate(_around(max(own) * 1e9, spread), MEASURED)
+    if others := [row.gb_per_s for row in rows if row.gb_per_s]:
+        # Another width of the weights: the same memory, but other work to unpack them.
+        return Rate(_around(min(others) * 1e9, spread**1.5), MEASURED)
+    chip = find_chip(snapshot, knowledge)
+    spec = knowledge.prediction.spec.get(backend)  # type: ignore[call-overload]
+    if chip is None or spec is None:
+        return None
+    if backend == "opencl" and chip.read_gb_s is not None:
+        return Rate(_around(chip.read_gb_s * 1e9, knowledge.prediction.known_bandwidth.spread), CHIP)
+    share = spec.dram_share
+    peak = chip.dram_gb_s * 1e9
+    return Rate(Range(peak * share.value, peak * share.low, peak * share.high), SPECIFICATION)
+
+
+def compute_rate(
+    scheme: str, backend: str, snapshot: Snapshot, measurements: Sequence[Measurement], knowledge: Knowledge
+) -> Rate | None:
+    """Operations per second that prefill computes with."""
+    rows = _usable(measurements, backend, "prefill")
+    own = [row.gflop_per_s for row in rows if row.scheme == scheme and row.gflop_per_s]
+    spread = knowledge.prediction.measured.spread
+    if own:
+        return Rate(_around(max(own) * 1e9, spread), MEASURED)
+    if others := [row.gflop_per_s for row in rows if row.gflop_per_s]:
+        return Rate(_around(min(others) * 1e9, spread**1.5), MEASURED)
+    spec = knowledge.prediction.spec.get(backend)  # type: ignore[call-overload]
+    if spec is None:
+        return None
+    if backend == "cpu":
+        peak = _cpu_peak(snapshot, knowledge)
+    else:
+        chip = find_chip(snapshot, knowledge)
+        if chip is not None and chip.compute_gflops is not None:
+            known = knowledge.prediction.known_bandwidth.spread
+            return Rate(_around(chip.compute_gflops * 1e9, known), CHIP)
+        peak = chip.fp16_gflops * 1e9 if chip is not None and chip.fp16_gflops is not None else None
+    if peak is None:
+        return None
+    share = spec.compute_share
+    return Rate(Range(peak * share.value, peak * share.low, peak * share.high), SPECIFICATION)
+
+
+def peak_memory(model: Model, backend: str, context: int, knowledge: Knowledge) -> Range | None:
+    """Peak resident bytes: a published peak of this file, else the memory model of its runtime."""
+    architecture = knowledge.architectures[model.architecture]
+    cache = min(context, model.context) * architecture.kv_bytes_per_token(
+        knowledge.thresholds.memory.kv_bytes_per_value
+    )
+    for seen in model.memory:
+        if seen.backend == backend:
+            return Range(seen.bytes, seen.bytes * 0.8, seen.bytes * 1.3)
+    shape = knowledge.runtimes[model.runtime].memory.get(backend)  # type: ignore[call-overload]
+    if shape is None:
+        return None
+    resident = model.size * (1 - architecture.streamed_fraction)
+    return Range(
+        model.size * shape.factor + shape.fixed + cache,
+        resident * shape.factor_low + shape.fixed_low + cache,
+        model.size * shape.factor_high + shape.fixed_high + cache,
+    )
+
+
+def find_chip(snapshot: Snapshot, knowledge: Knowledge) -> Chip | None:
+    """The chip row of this device. Of several for one GPU the SoC decides, then the cores, then the slowest."""
+    if snapshot.gpu.model is None:
+        return None
+    name = snapshot.gpu.model.casefold()
+    rows = [row for row in knowledge.chips.values() if name in (g.casefold() for g in row.gpu)]
+    socs = {s.casefold() for s in (snapshot.soc.name, snapshot.soc.model) if s}
+    for narrower in (
+        [row for row in rows if any(s.casefold() in soc for s in row.socs for soc in socs)],
+        [row for row in rows if row.cores is not None and row.cores == snapshot.gpu.cores],
+    ):
+        if narrower:
+            rows = narrower
+            break
+    return min(rows, key=lambda row: row.read_gb_s or row.dram_gb_s, default=None)
+
+
+def _cpu_peak(snapshot: Snapshot, knowledge: Knowledge) -> float | None:
+    """int8 operations per second of the fastest cores that an engine uses."""
+    clocks = sorted(
+        (
+            cluster.max_mhz
+            for cluster in snapshot.cpu.clusters
+            if cluster.max_mhz is not None
+            for _ in range(cluster.count or 0)
+        ),
+        reverse=True,
+    )[: knowledge.prediction.max_threads]
+    features = snapshot.cpu.features
+    if not clocks or features is None:
+        return None
+    table = knowledge.prediction.cpu_ops_per_cycle
+    rate = table.i8mm if "i8mm" in features else table.asimddp if "asimddp" in features else table.asimd
+    return sum(clocks) * 1e6 * rate
+
+
+def _usable(rows: Iterable[Measurement], backend: str, phase: str) -> list[Measurement]:
+    """Rows that ran, undisturbed and right: the speed of wrong results says nothing."""
+    return [
+        row
+        for row in rows
+        if row.backend == backend
+        and row.phase == phase
+        and row.status is Status.OK
+        and row.valid
+        and (row.deviation is None or row.deviation.ok)
+    ]
+
+
+def _reference_layer_bytes(model: Model, knowledge: Knowledge) -> float:
+    reference = knowledge.architectures["gemma-2b"]
+    return reference.bytes_per_token(model.bits) / reference.layers
+
+
+def _around(value: float, spread: float) -> Range:
+    return Range(value, value / spread, value * spread)
+
+
+def _values(r: Range) -> tuple[float, float, float]:
+    return r.value, r.low, r.high
+
+
+def _swapped(r: Range) -> tuple[float, float, float]:
+    """For quantities that fall as this one rises."""
+    return r.value, r.high, r.low
+
+
+def _weaker(a: str, b: str) -> str:
+    order = (MEASURED, CHIP, SPECIFICATION)
+    return max(a, b, key=order.index)

@@ -1,0 +1,163 @@
+"""One YAML table: read safely, laid over another, converted to typed rows; errors name file, line and key.
+
+Works on YAML nodes, which remember their place, so that a wrong value in a user's file is found by its line
+even after two files were merged.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import yaml
+from yaml.constructor import SafeConstructor
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from ..errors import InputError
+
+MAX_BYTES = 4 << 20
+"""The largest table has some 30 KB."""
+
+T = TypeVar("T")
+
+_PATH = re.compile(r"(?: - at `\$(?P<path>[^`]*)`)?\Z")
+_STEP = re.compile(r"\.(?P<key>[^.\[]+)|\[(?P<index>\d+|\.\.\.)\]")
+_UNKNOWN_FIELD = re.compile(r"unknown field `(?P<key>[^`]+)`")
+
+
+class _Loader(yaml.SafeLoader):
+    """Composes only; refuses aliases (a few hundred bytes of them expand to gigabytes) and repeated keys."""
+
+    def compose_node(self, parent: Node | None, index: Any) -> Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.MarkedYAMLError("aliases are not allowed", problem_mark=mark)
+        return super().compose_node(parent, index)
+
+    def compose_mapping_node(self, anchor: Any) -> MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(f"key {key.value!r} is given twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return node
+
+
+def compose(path: Path) -> Node:
+    """The file as a node tree. Raises InputError with file and line."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+        if len(raw) > MAX_BYTES:
+            raise InputError(f"{path}: larger than {MAX_BYTES} bytes, not a table")
+        loader = _Loader(raw.decode("utf-8"))
+        loader.name = str(path)
+        node = loader.get_single_node()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 at byte {error.start}") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        what = getattr(error, "problem", None) or getattr(error, "context", None) or str(error)
+        raise InputError(f"{path}:{mark.line + 1 if mark else 1}: {what}") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: nested too deeply") from error
+    if node is None:
+        raise InputError(f"{path}: empty")
+    return node
+
+
+class Table:
+    """The nodes of one table, of one file or of two laid over each other."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+
+    def over(self, base: Table) -> Table:
+        """This table laid over `base`: rows by id, mappings key by key."""
+        return Table(_merge(base.node, self.node))
+
+    def rows(self, kind: type[T]) -> Iterator[T]:
+        """A list of mappings as values of `kind`. Raises InputError."""
+        if not isinstance(self.node, SequenceNode):
+            raise InputError(f"{_place(self.node)}: a list of rows is expected")
+        seen: dict[str, Node] = {}
+        for node in self.node.value:
+            row = convert(node, kind)
+            key = str(getattr(row, "id", ""))
+            if key in seen:
+                raise InputError(f"{_place(node)}: id {key!r} is already used at {_place(seen[key])}")
+            seen[key] = node
+            yield row
+
+    def mapping(self, kind: type[T]) -> T:
+        """The whole file as one value of `kind`. Raises InputError."""
+        return convert(self.node, kind)
+
+
+def convert(node: Node, kind: type[T]) -> T:
+    """A node as a value of `kind`. Raises InputError naming file, line and key of what is wrong."""
+    try:
+        data = SafeConstructor().construct_object(node, deep=True)
+        return msgspec.convert(data, kind, strict=True)
+    except msgspec.ValidationError as error:
+        where, key = _locate(node, str(error))
+        message = str(error).partition(" - at `")[0]
+        raise InputError(f"{_place(where)}: {key}{message}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{_place(node)}: {error}") from error
+
+
+def _locate(node: Node, message: str) -> tuple[Node, str]:
+    """The node that a validation message is about, and its key as a prefix for the message."""
+    found = _PATH.search(message)
+    path = (found["path"] if found else "") or ""
+    name = ""
+    for step in _STEP.finditer(path):
+        if isinstance(node, MappingNode):
+            pairs = [(k, v) for k, v in node.value if k.value == step["key"]]
+            # `[...]` stands for "some value of this mapping": the message does not say which.
+            if not pairs:
+                break
+            node, name = pairs[0][1], f"{name}.{step['key']}" if name else step["key"]
+        elif isinstance(node, SequenceNode) and (step["index"] or "").isdigit():
+            node, name = node.value[int(step["index"])], f"{name}[{step['index']}]"
+    if (unknown := _UNKNOWN_FIELD.search(message)) and isinstance(node, MappingNode):
+        node = next((k for k, _ in node.value if k.value == unknown["key"]), node)
+    return node, f"{name}: " if name else ""
+
+
+def _place(node: Node) -> str:
+    return f"{node.start_mark.name}:{node.start_mark.line + 1}"
+
+
+def _merge(base: Node, top: Node) -> Node:
+    if isinstance(base, SequenceNode) and isinstance(top, SequenceNode) and _has_ids(base, top):
+        rows = {_id(node): node for node in base.value}
+        for node in top.value:
+            rows[_id(node)] = node
+        return SequenceNode(top.tag, list(rows.values()), top.start_mark, top.end_mark)
+    if isinstance(base, MappingNode) and isinstance(top, MappingNode):
+        pairs = {key.value: (key, value) for key, value in base.value}
+        for key, value in top.value:
+            below = pairs.get(key.value)
+            pairs[key.value] = (key, _merge(below[1], value) if below else value)
+        return MappingNode(top.tag, list(pairs.values()), top.start_mark, top.end_mark)
+    return top
+
+
+def _has_ids(*nodes: SequenceNode) -> bool:
+    return all(isinstance(row, MappingNode) and _id(row) for node in nodes for row in node.value)
+
+
+def _id(node: Node) -> str:
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            if key.value == "id" and isinstance(value, ScalarNode):
+                return str(value.value)
+    return ""

@@ -1,0 +1,151 @@
+"""From judged variants to one verdict, one sentence and one recommendation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .case import ANY_FAMILY, Case
+from .recommend import Judged, best_of_family, recommendation
+from .report import Check, CheckStatus, Predicted, Range, Recommendation, Verdict
+
+_BACKENDS = {"cpu": "the CPU", "opencl": "the GPU", "npu": "the NPU"}
+
+
+@dataclass(frozen=True)
+class Decision:
+    verdict: Verdict
+    summary: str
+    chosen: Judged | None
+    recommendation: Recommendation | None
+
+
+def decide(case: Case, judged: Sequence[Judged]) -> Decision:
+    """See the design's contract.
+
+    pass: the family's GPU file is fine. inconclusive: it may be, but a fact that matters is unknown; or
+    nothing works as far as is known. degraded: something of the family works. fail: nothing does.
+    """
+    family = [j for j in judged if case.of_family(j.variant)]
+    chosen = best_of_family(case, family)
+    primary = _primary(case, family)
+    open_question = primary is not None and primary.status is CheckStatus.UNKNOWN
+    if primary is not None and primary.status is CheckStatus.PASS:
+        verdict = Verdict.PASS
+    elif open_question:
+        verdict = Verdict.INCONCLUSIVE
+    elif chosen is not None:
+        verdict = Verdict.DEGRADED
+    elif any(j.status is CheckStatus.UNKNOWN for j in family):
+        verdict = Verdict.INCONCLUSIVE
+    else:
+        verdict = Verdict.FAIL
+    because = _because(chosen, primary) if chosen is not None else ""
+    summary = _summary(case, verdict, chosen, primary, family)
+    advice = recommendation(case, chosen, because) if chosen is not None else None
+    return Decision(verdict, summary, chosen, advice)
+
+
+def best_of_all(case: Case, judged: Judged | None) -> Recommendation | None:
+    """The most capable file of any family, as a recommendation."""
+    if judged is None:
+        return None
+    title = case.architecture(judged.variant.model).title
+    return recommendation(case, judged, f"{title} is the most capable model that is expected to work here.")
+
+
+def _primary(case: Case, family: Sequence[Judged]) -> Judged | None:
+    """The file whose success on the GPU is a pass; for any family the best GPU result."""
+    on_gpu = [j for j in family if j.variant.backend == "opencl"]
+    if case.options.family == ANY_FAMILY:
+        order = (CheckStatus.PASS, CheckStatus.UNKNOWN, CheckStatus.WARN)
+        return min(on_gpu, key=lambda j: order.index(j.status) if j.status in order else 9, default=None)
+    primary = case.knowledge.families[case.options.family].primary
+    return next((j for j in on_gpu if j.variant.model.id == primary), None)
+
+
+def _because(chosen: Judged, primary: Judged | None) -> str:
+    if primary is None or chosen is primary:
+        lead = "The family's file for the GPU."
+        return lead + _reservations(chosen)
+    why = _first_problem(primary)
+    lost = _given_up(chosen, primary)
+    return f"Instead of {primary.variant.model.file}: {why} Given up: {lost}.{_reservations(chosen)}"
+
+
+def _reservations(judged: Judged) -> str:
+    problems = [c for c in judged.checks if c.status is CheckStatus.WARN]
+    return "".join(f" Reservation: {c.because}" for c in problems)
+
+
+def _given_up(chosen: Judged, primary: Judged) -> str:
+    lost = []
+    if chosen.variant.backend != primary.variant.backend:
+        lost.append("the GPU")
+    if chosen.variant.model.bits.ffn < primary.variant.model.bits.ffn:
+        lost.append("8-bit weights")
+    if chosen.variant.model.architecture != primary.variant.model.architecture:
+        lost.append("the larger model")
+    return ", ".join(lost) or "nothing of the model"
+
+
+def _first_problem(judged: Judged) -> str:
+    for status in (CheckStatus.FAIL, CheckStatus.ERROR, CheckStatus.UNKNOWN, CheckStatus.WARN):
+        for check in judged.checks:
+            if check.status is status:
+                return _sentence(check)
+    return "it is slower than the alternative for this use."
+
+
+def _sentence(check: Check) -> str:
+    return f"{check.because.rstrip('.')} ({check.found})."
+
+
+def _summary(
+    case: Case,
+    verdict: Verdict,
+    chosen: Judged | None,
+    primary: Judged | None,
+    family: Sequence[Judged],
+) -> str:
+    name = (
+        "Gemma" if case.options.family == ANY_FAMILY else case.knowledge.families[case.options.family].title
+    )
+    match verdict:
+        case Verdict.PASS:
+            assert chosen is not None  # the primary works, so something does
+            return f"{name} runs here on the GPU; use {_use(chosen)}."
+        case Verdict.DEGRADED:
+            assert chosen is not None
+            if primary is None or chosen is primary:
+                problems = [c for c in chosen.checks if c.status is CheckStatus.WARN]
+                return f"{name} runs here with reservations: {_use(chosen)}. {problems[0].because}"
+            lost = _given_up(chosen, primary)
+            why = _first_problem(primary)
+            return f"{name} runs here by falling back: {_use(chosen)}; given up: {lost}. {why}"
+        case Verdict.INCONCLUSIVE:
+            unknown = primary if primary and primary.status is CheckStatus.UNKNOWN else None
+            unknown = unknown or next(j for j in family if j.status is CheckStatus.UNKNOWN)
+            missing = [c for c in unknown.checks if c.status is CheckStatus.UNKNOWN]
+            also = f" Expected to work in any case: {_use(chosen)}." if chosen is not None else ""
+            return f"Not decided for {name}: {_sentence(missing[0])}{also}"
+        case Verdict.FAIL:
+            shown = primary or family[0]
+            return f"{name} does not run here: {_first_problem(shown)}"
+
+
+def _use(judged: Judged) -> str:
+    model = judged.variant.model
+    return (
+        f"{model.file} on {_BACKENDS[judged.variant.backend]} with {model.runtime}{_pace(judged.predicted)}"
+    )
+
+
+def _pace(predicted: Predicted) -> str:
+    if predicted.decode_tok_s is None:
+        return ""
+    return f", about {_short(predicted.decode_tok_s)} tokens/s ({predicted.basis})"
+
+
+def _short(r: Range) -> str:
+    return f"{r.value:.2g} ({r.low:.2g} to {r.high:.2g})"
