@@ -1,0 +1,64 @@
+"""`gemmafit allowlist`: from reports to the lists that apps and stores use."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .app import OutputOption, ProfilesOption, app
+from .console import emit, safe, stderr
+
+
+class AllowlistName(StrEnum):
+    """The formats; the same names as `lab.formats.AllowlistFormat`."""
+
+    YAML = "yaml"
+    GALLERY = "gallery"
+    PLAY = "play"
+    APP = "app"
+
+
+@app.command()
+def allowlist(
+    paths: Annotated[list[Path], typer.Argument(metavar="REPORTS...", help="Report files or folders.")],
+    output: OutputOption = None,
+    format: Annotated[
+        AllowlistName,
+        typer.Option(
+            "--format",
+            "-f",
+            help="Ours, AI Edge Gallery's JSON, Play's device targeting XML, or a table for an app.",
+        ),
+    ] = AllowlistName.YAML,
+    deny: Annotated[bool, typer.Option("--deny", help="The phones on which nothing works.")] = False,
+    profiles: ProfilesOption = None,
+) -> None:
+    """Rules for which phones get which file, no further than the evidence goes; conflicts are listed."""
+    from ..errors import InputError
+    from ..lab import allowlist as rules
+    from ..lab.collection import read_all
+    from ..lab.formats import AllowlistFormat
+    from ..profiles.knowledge import load
+    from .files import write
+
+    sources, unreadable = read_all(paths)
+    console = stderr()
+    for bad in unreadable:
+        console.print(f"[yellow]not a report:[/yellow] {safe(bad.reason)}")
+    if not sources:
+        raise InputError("no report to make a list from")
+    built = rules.build(sources)
+    listed = built.only(denied=deny)
+    for conflict in built.conflicts:
+        console.print(f"[yellow]conflict:[/yellow] {safe(conflict.what)}: {safe(conflict.because)}")
+    for left in built.left_out:
+        console.print(f"[dim]left out: {safe(left.path)}: {safe(left.reason)}[/dim]")
+    text = AllowlistFormat(str(format)).writer()(listed, load(profiles))
+    if output is None:
+        emit(text)
+    else:
+        write(output, text)
+    console.print(f"{len(listed.rules)} rules from {len(sources)} reports")

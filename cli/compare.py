@@ -1,0 +1,85 @@
+"""`gemmafit compare`: what changed between two reports, folders of reports, or labels of a history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .app import HistoryOption, HtmlOption, app
+from .console import safe, stdout
+
+if TYPE_CHECKING:
+    from ..lab.collection import Source
+    from ..lab.compare import Comparison
+
+_STYLES = {"regression": "red", "improvement": "green", "change": "yellow", "unclear": "magenta"}
+
+
+@app.command()
+def compare(
+    before: Annotated[str, typer.Argument(metavar="A", help="Report, folder, or history:LABEL.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="The same, later.")],
+    threshold: Annotated[
+        float, typer.Option(min=0.0, help="Relative speed change that counts, beyond the noise.")
+    ] = 0.10,
+    history: HistoryOption = None,
+    html: HtmlOption = None,
+) -> None:
+    """What changed in verdict, recommendation, driver and speed. Exit 1 on a regression, 5 if unclear."""
+    from ..lab.compare import Kind, compare_all
+
+    comparison = compare_all(_sources(before, history), _sources(after, history), threshold)
+    _print(comparison)
+    if html is not None:
+        from ..pages.render import comparison_page
+        from .files import write
+
+        write(html, comparison_page(comparison, before, after, threshold))
+    if comparison.has(Kind.REGRESSION):
+        raise typer.Exit(1)
+    if comparison.has(Kind.UNCLEAR):
+        raise typer.Exit(5)
+
+
+def _sources(what: str, history: str | None) -> Iterable[Source]:
+    """The reports a user names; `history:LABEL` are those added under a label."""
+    from ..errors import InputError
+    from ..lab.collection import read_all
+
+    prefix, _, label = what.partition(":")
+    if prefix == "history":
+        from ..lab.history import DEFAULT, Selection, open_history
+
+        with open_history(history or DEFAULT) as opened:
+            found = list(opened.newest(Selection(label=label)))
+        if not found:
+            raise InputError(f"the history holds no report with the label {label!r}")
+        return found
+    sources, unreadable = read_all([Path(what)])
+    if not sources:
+        reason = unreadable[0].reason if unreadable else "no YAML or JSON file in it"
+        raise InputError(f"{what}: no report: {reason}")
+    return sources
+
+
+def _print(comparison: Comparison) -> None:
+    console = stdout()
+    for phone in comparison.phones:
+        if not phone.changes:
+            continue
+        console.print(f"[bold]{safe(phone.name)}[/bold]")
+        for change in phone.changes:
+            ratio = f"  × {change.ratio:.3g}" if change.ratio else ""
+            style = _STYLES[change.kind]
+            console.print(
+                f"  [{style}]{change.kind:<11}[/] {safe(change.what)}: "
+                f"{safe(change.before)} → {safe(change.after)}{ratio}"
+            )
+    unchanged = sum(not phone.changes for phone in comparison.phones)
+    console.print(f"[dim]{len(comparison.phones)} phones compared, {unchanged} unchanged[/dim]")
+    for title, names in (("only in A", comparison.only_before), ("only in B", comparison.only_after)):
+        if names:
+            console.print(f"[dim]{title}: {safe(', '.join(names), 1000)}[/dim]")

@@ -1,0 +1,161 @@
+"""LAB.yaml: which adb servers and phones, with which options. Typed; what is wrong is named by its key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from ..errors import InputError
+from ..profiles.report_io import load_yaml
+
+SCHEMA = "gemmafit.lab/1"
+MAX_BYTES = 1 << 20
+
+
+class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A mapping of the file; a key that is not a field is an error, most often a typing mistake."""
+
+
+class Gate(Strict):
+    """When a phone may start. `wait_s` is how long to wait for it, at most."""
+
+    battery_min_percent: int = 20
+    temperature_max_c: float = 40.0
+    thermal_status_max: int = 1
+    wait_s: int = 900
+
+
+class RunOptions(Strict):
+    """What is done with a phone; the names are those of `gemmafit check`."""
+
+    family: str = "gemma-2b"
+    use: str = "chat"
+    quick: bool = False
+    run: bool = True
+    push: bool = True
+    backends: tuple[str, ...] = ()
+    package: str | None = None
+
+
+class Group(Strict):
+    """Phones by serial, by property, or all that no earlier group took.
+
+    match: property -> glob pattern; properties are serial, manufacturer, model, device, soc, gpu, android.
+    """
+
+    name: str = "phones"
+    serials: tuple[str, ...] = ()
+    match: dict[str, str] = {}
+    options: RunOptions = RunOptions()
+    gate: Gate = Gate()
+    deadline_s: int = 900
+    retries: int = 1
+
+
+class Inventory(Strict):
+    """The whole file. Servers are `host:port` of adb servers; none means the usual one."""
+
+    schema: str = SCHEMA
+    servers: tuple[str, ...] = ()
+    groups: tuple[Group, ...] = (Group(),)
+    parallel: int = 8
+
+
+PROPERTIES = ("serial", "manufacturer", "model", "device", "soc", "gpu", "android")
+
+
+@dataclass(frozen=True)
+class Phone:
+    """A phone of a server as the listing and a short look at it tell. `facts`: property -> value."""
+
+    server: str | None
+    serial: str
+    state: str
+    facts: Mapping[str, str]
+
+
+def load(path: Path) -> Inventory:
+    """Read an inventory. Raises InputError naming the key, or what is named twice."""
+    try:
+        raw = path.read_bytes()[: MAX_BYTES + 1]
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    if len(raw) > MAX_BYTES:
+        raise InputError(f"{path}: larger than {MAX_BYTES} bytes, not an inventory")
+    try:
+        data = load_yaml(raw.decode("utf-8"))
+        inventory = msgspec.convert(data or {}, Inventory)
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: not YAML: {error}") from error
+    except msgspec.ValidationError as error:
+        raise InputError(f"{path}: {error}") from error
+    _validate(path, inventory)
+    return inventory
+
+
+def _validate(path: Path, inventory: Inventory) -> None:
+    if inventory.schema != SCHEMA:
+        raise InputError(f"{path}: schema is {inventory.schema!r}, expected {SCHEMA!r}")
+    serials = [serial for group in inventory.groups for serial in group.serials]
+    for what, values in (
+        ("server", inventory.servers),
+        ("phone", serials),
+        ("group", [group.name for group in inventory.groups]),
+    ):
+        if twice := _twice(values):
+            raise InputError(f"{path}: {what} {twice!r} is named twice")
+    for group in inventory.groups:
+        if unknown := set(group.match) - set(PROPERTIES):
+            raise InputError(
+                f"{path}: group {group.name!r}: no property {min(unknown)!r}",
+                hint=f"There are {', '.join(PROPERTIES)}.",
+            )
+    if inventory.parallel < 1:
+        raise InputError(f"{path}: parallel must be at least 1")
+
+
+def _twice(values: Iterable[str]) -> str | None:
+    seen: set[str] = set()
+    for value in values:
+        if value in seen:
+            return value
+        seen.add(value)
+    return None
+
+
+def assign(inventory: Inventory, phones: Sequence[Phone]) -> list[tuple[Phone, Group]]:
+    """Each phone with the first group that takes it; phones that no group takes are left out."""
+    pairs: list[tuple[Phone, Group]] = []
+    for phone in phones:
+        group = next((group for group in inventory.groups if takes(group, phone)), None)
+        if group is not None:
+            pairs.append((phone, group))
+    return pairs
+
+
+def takes(group: Group, phone: Phone) -> bool:
+    """Whether a group wants a phone. Without serials and match it wants all; patterns ignore case."""
+    if phone.serial in group.serials:
+        return True
+    if group.serials and not group.match:
+        return False
+    facts = {**phone.facts, "serial": phone.serial}
+    return all(
+        fnmatchcase(facts.get(name, "").lower(), pattern.lower()) for name, pattern in group.match.items()
+    )
+
+
+def absent(inventory: Inventory, phones: Sequence[Phone]) -> list[tuple[str, Group]]:
+    """Serials that the file names and no server has."""
+    there = {phone.serial for phone in phones}
+    return [(s, group) for group in inventory.groups for s in group.serials if s not in there]
+
+
+def needs_facts(inventory: Inventory) -> bool:
+    """Whether assigning needs more than serials, and the phones have to be asked first."""
+    return any(set(group.match) - {"serial"} for group in inventory.groups)

@@ -1,0 +1,217 @@
+"""`gemmafit lab run`: the plan is written first, results as they come, and a run that stopped resumes.
+
+DIR/plan.json         every phone of the run, with its group
+DIR/results.jsonl     one line a phone as it finishes; never rewritten
+DIR/<phone>/report.yaml
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from ..errors import InputError, TargetError, UsageError
+from ..profiles.writers import Format
+from .inventory import Group, Inventory, Phone, absent, assign, needs_facts
+from .job import Control, Finished, Job, Row, run_phone
+from .pool import Pool
+
+PLAN, RESULTS = "plan.json", "results.jsonl"
+READY = "device"
+"""The state of a phone that can be used, as adb names it."""
+
+FINAL = frozenset({"done", "unreachable"})
+"""Rows that `--resume` does not run again; broken, failed and stopped ones it does."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What a run is going to do. `unreachable` rows need no job: they are results already."""
+
+    jobs: tuple[Job, ...]
+    unreachable: tuple[Row, ...]
+
+
+def make_plan(inventory: Inventory, phones: Sequence[Phone], hint: Callable[[str], str]) -> Plan:
+    """Assign phones to groups. hint: what to do about an adb state that is not `device`."""
+    jobs: list[Job] = []
+    rows: list[Row] = []
+    for phone, group in assign(inventory, phones):
+        identifier = job_id(phone)
+        if phone.state == READY:
+            jobs.append(Job(identifier, phone, group))
+        else:
+            error = f"{phone.serial} is {phone.state}"
+            rows.append(_unreachable(identifier, phone, group, error, hint(phone.state)))
+    for serial, group in absent(inventory, phones):
+        phone = Phone(None, serial, "absent", {})
+        rows.append(
+            _unreachable(
+                job_id(phone), phone, group, f"{serial} is on no adb server", "Plug it in, or take it out."
+            )
+        )
+    return Plan(tuple(jobs), tuple(rows))
+
+
+def _unreachable(identifier: str, phone: Phone, group: Group, error: str, hint: str) -> Row:
+    return Row(identifier, phone.serial, phone.server, group.name, "unreachable", error=error, hint=hint)
+
+
+def job_id(phone: Phone) -> str:
+    """A folder name for a phone.
+
+    Serials are untrusted: what is not a letter, digit or dash is replaced, and a hash keeps two serials that
+    then look alike apart.
+    """
+    clean = re.sub(r"[^A-Za-z0-9-]+", "-", phone.serial).strip("-")[:40] or "phone"
+    digest = hashlib.sha256(f"{phone.server}\n{phone.serial}".encode()).hexdigest()[:6]
+    return f"{clean}-{digest}"
+
+
+def discover(inventory: Inventory) -> list[Phone]:
+    """The phones of all servers; a server that does not answer is a TargetError naming it."""
+    from ..probes.targets import devices
+
+    phones: list[Phone] = []
+    for server in inventory.servers or (None,):
+        phones += [Phone(server, device.serial, device.state, {}) for device in devices(server)]
+    if needs_facts(inventory):
+        phones = [_with_facts(phone) if phone.state == READY else phone for phone in phones]
+    return phones
+
+
+def _with_facts(phone: Phone) -> Phone:
+    """Ask a phone for the properties that inventories match by: one round trip, nothing pushed."""
+    from ..probes.collect import collect
+    from ..probes.read import read
+    from ..probes.targets import resolve
+
+    with suppress(TargetError):
+        snapshot = read(collect(resolve(phone.serial, phone.server), push=False))
+        identity, android = snapshot.identity, snapshot.android
+        facts = {
+            "manufacturer": identity.manufacturer,
+            "model": identity.model,
+            "device": identity.device,
+            "soc": snapshot.soc.model or snapshot.soc.name,
+            "gpu": snapshot.gpu.model,
+            "android": android.release if android else None,
+        }
+        return Phone(phone.server, phone.serial, phone.state, {k: v for k, v in facts.items() if v})
+    return phone
+
+
+class LabRun:
+    """A folder with a plan and its results."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def start(self, plan: Plan) -> None:
+        """Write the plan into an empty folder. Raises UsageError if a run is there already."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if (self.folder / PLAN).exists():
+            raise UsageError(
+                f"{self.folder} already holds a lab run", hint="Add --resume, or name another folder."
+            )
+        _write(self.folder / PLAN, msgspec.json.format(msgspec.json.encode(plan)))
+        for row in plan.unreachable:
+            self.append(row)
+
+    def plan(self) -> Plan:
+        """The plan of a run to resume. Raises InputError if the folder holds none."""
+        try:
+            return msgspec.json.decode((self.folder / PLAN).read_bytes(), type=Plan)
+        except OSError as error:
+            raise InputError(f"{self.folder}: no lab run here ({error.strerror})") from error
+        except msgspec.DecodeError as error:
+            raise InputError(f"{self.folder / PLAN}: {error}") from error
+
+    def rows(self) -> list[Row]:
+        """The last row of each phone. A line that was cut off by a crash is passed over."""
+        found: dict[str, Row] = {}
+        with suppress(FileNotFoundError):
+            for line in (self.folder / RESULTS).read_bytes().splitlines():
+                with suppress(msgspec.DecodeError):
+                    row = msgspec.json.decode(line, type=Row)
+                    found[row.id] = row
+        return list(found.values())
+
+    def todo(self) -> list[Job]:
+        """Jobs of the plan that are not finished yet."""
+        final = {row.id for row in self.rows() if row.status in FINAL}
+        return [job for job in self.plan().jobs if job.id not in final]
+
+    def keep(self, finished: Finished) -> Row:
+        """Write a phone's report, then its row."""
+        row = finished.row
+        if finished.report is not None:
+            folder = self.folder / row.id
+            folder.mkdir(exist_ok=True)
+            _write(folder / "report.yaml", Format.YAML.writer()(finished.report).encode())
+            row = replace(row, report=f"{row.id}/report.yaml")
+        self.append(row)
+        return row
+
+    def append(self, row: Row) -> None:
+        """Add a line to the results, on disk before this returns."""
+        with (self.folder / RESULTS).open("ab") as file:
+            file.write(msgspec.json.encode(row) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_bytes(data)
+    temporary.replace(path)
+
+
+def execute(run: LabRun, jobs: Sequence[Job], pool: Pool, on_row: Callable[[Row], None]) -> None:
+    """Run jobs until done or stopped by Ctrl-C: once lets running steps end, twice stops now."""
+    control = Control()
+    with _interrupts(control):
+        for finished in pool.run(jobs, partial(run_phone, control=control)):
+            on_row(run.keep(finished))
+
+
+@contextmanager
+def _interrupts(control: Control) -> Iterator[None]:
+    """The first SIGINT stops jobs between their steps; the second raises KeyboardInterrupt."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupt(number: int, frame: object) -> None:
+        control.stop.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def exit_code(rows: Sequence[Row]) -> int:
+    """The worst of the phones: 4 broken or failed, 3 unreachable, 1 a fail verdict, 5 inconclusive, 0."""
+    statuses = {row.status for row in rows}
+    verdicts = {row.verdict for row in rows if row.status == "done"}
+    if statuses & {"failed", "partial", "stopped"}:
+        return 4
+    if "unreachable" in statuses:
+        return 3
+    if "fail" in verdicts:
+        return 1
+    return 5 if "inconclusive" in verdicts else 0
