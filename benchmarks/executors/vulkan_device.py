@@ -182,7 +182,7 @@ def _memory(vk: ModuleType, handle: Any) -> Facts:
 def to_dict(vk: ModuleType, structure: Any, *, flags: bool = False) -> Facts:
     """A structure as plain values. VkBool32 is an integer in C: `flags` says that all fields are booleans."""
     raw = getattr(structure, "obj", structure)  # the package wraps structures that hold strings
-    return {name: value for name, value in _fields(vk.ffi, raw, flags)}
+    return dict(_fields(vk.ffi, raw, flags))
 
 
 def _fields(ffi: Any, raw: Any, flags: bool) -> Iterator[tuple[str, Any]]:

@@ -12,6 +12,10 @@
 #define REAL4 vec4
 #endif
 
+#ifdef SHUFFLE
+#define SUB 1
+#extension GL_KHR_shader_subgroup_shuffle : require
+#endif
 #ifdef SUB
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_ballot : require

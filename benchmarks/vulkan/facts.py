@@ -10,6 +10,7 @@ _COMPUTE_STAGE = 0x20  # VK_SHADER_STAGE_COMPUTE_BIT
 _SUBGROUP_OPERATIONS = (
     0b1101  # VK_SUBGROUP_FEATURE_BASIC_BIT, ARITHMETIC_BIT, BALLOT_BIT: broadcasts are ballots
 )
+_SHUFFLE = 0b10000  # VK_SUBGROUP_FEATURE_SHUFFLE_BIT
 _CPU = 4  # VK_PHYSICAL_DEVICE_TYPE_CPU
 
 
@@ -22,6 +23,7 @@ class DeviceFacts:
         storage8: 8-bit storage.
         integer_dot: VK_KHR_shader_integer_dot_product.
         subgroups: basic, arithmetic and ballot operations in compute shaders.
+        shuffle: subgroup shuffles too.
         subgroup_size: the driver's default.
         subgroup_sizes: smallest and largest that can be required, or None without size control.
         invocations: most of a work-group; `work_group` its most per dimension.
@@ -36,6 +38,7 @@ class DeviceFacts:
     storage8: bool = False
     integer_dot: bool = False
     subgroups: bool = False
+    shuffle: bool = False
     subgroup_size: int = 1
     subgroup_sizes: tuple[int, int] | None = None
     invocations: int = 128
@@ -62,6 +65,7 @@ class DeviceFacts:
             and control.get("requiredSubgroupSizeStages", 0) & _COMPUTE_STAGE
         )
         operations = subgroup.get("supportedOperations", 0)
+        in_compute = bool(subgroup.get("supportedStages", 0) & _COMPUTE_STAGE)
         x, y, z = limits.get("maxComputeWorkGroupSize", cls.work_group)
         gx, gy, gz = limits.get("maxComputeWorkGroupCount", cls.groups)
         return cls(
@@ -70,8 +74,8 @@ class DeviceFacts:
             and feature("VkPhysicalDeviceShaderFloat16Int8Features", "shaderFloat16"),
             storage8=feature("VkPhysicalDevice8BitStorageFeatures", "storageBuffer8BitAccess"),
             integer_dot=feature("VkPhysicalDeviceShaderIntegerDotProductFeatures", "shaderIntegerDotProduct"),
-            subgroups=operations & _SUBGROUP_OPERATIONS == _SUBGROUP_OPERATIONS
-            and bool(subgroup.get("supportedStages", 0) & _COMPUTE_STAGE),
+            subgroups=in_compute and operations & _SUBGROUP_OPERATIONS == _SUBGROUP_OPERATIONS,
+            shuffle=in_compute and bool(operations & _SHUFFLE),
             subgroup_size=subgroup.get("subgroupSize", 1),
             subgroup_sizes=(control["minSubgroupSize"], control["maxSubgroupSize"]) if controlled else None,
             invocations=limits.get("maxComputeWorkGroupInvocations", cls.invocations),

@@ -4,8 +4,9 @@
 //
 // A lane owns one row (output channel) and TOKENS tokens. Weights are stored in tiles of TILE rows x 16 bytes:
 // neighbouring lanes read neighbouring 16 bytes, and a weight is unpacked once for TOKENS products.
-// All lanes of a subgroup need the same activations: each fetches a part and broadcasts it (SUB), or each reads
-// them all from the cache. The work-group's y splits K; parts are added through shared memory.
+// All lanes of a subgroup need the same activations: each fetches a part and hands it to the others, by broadcast
+// (SUB) or by shuffle (SHUFFLE: on lavapipe a broadcast takes 13 cycles, a shuffle by a constant one), or each
+// reads them all from the cache (neither). The work-group's y splits K; parts are added through shared memory.
 //
 // Macros: I8 | I4 weights, S8 (8-bit storage), TOKENS, and one form of the operator:
 //   (none)   y = linear(x)
@@ -49,11 +50,17 @@ layout(push_constant) uniform Push {
 #define EACH_TOKEN [[unroll]] for (uint t = 0; t < TOKENS; ++t)
 
 // Activations come in groups of 32 columns, 8 vec4.
+#ifdef SHUFFLE
+#define FROM_LANE subgroupShuffle
+#else
+#define FROM_LANE subgroupBroadcast
+#endif
+
 #ifdef SUB
 #define FETCH \
     vec4 part[TOKENS]; \
     EACH_TOKEN part[t] = vec4(x[at[t] + (gl_SubgroupInvocationID & 7u)]);
-#define ACTIVATIONS(t, j) subgroupBroadcast(part[t], j)
+#define ACTIVATIONS(t, j) FROM_LANE(part[t], j)
 #else
 #define FETCH
 #define ACTIVATIONS(t, j) vec4(x[at[t] + j])
@@ -133,7 +140,7 @@ float across(float value) {
 #define OFFSET_INIT float xsum[TOKENS]; EACH_TOKEN xsum[t] = 0.0;
 #ifdef SUB
 #define OFFSET_GROUP EACH_TOKEN xsum[t] += dot(part[t], vec4(8.0));
-#define OFFSET_PART(t, j) subgroupBroadcast(xsum[t], j)
+#define OFFSET_PART(t, j) FROM_LANE(xsum[t], j)
 #define OFFSET(t) \
     (OFFSET_PART(t, 0) + OFFSET_PART(t, 1) + OFFSET_PART(t, 2) + OFFSET_PART(t, 3) \
      + OFFSET_PART(t, 4) + OFFSET_PART(t, 5) + OFFSET_PART(t, 6) + OFFSET_PART(t, 7))

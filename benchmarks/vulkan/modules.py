@@ -5,7 +5,8 @@ One source per operator; a variant is a set of macros. The axes:
 activations  `fp32`, or `fp16` where the device has VK_KHR_16bit_storage (arithmetic stays in fp32)
 weights      `i8` or `i4`, a float scale per output channel
 load         packed in 32-bit words (every device), or `s8`: VK_KHR_8bit_storage
-lanes        `sub`: subgroup operations (Vulkan 1.1), or `plain`: none, for Vulkan 1.0 devices
+lanes        `sub`: subgroup operations (Vulkan 1.1); `shuffle`: the same with shuffles for broadcasts;
+             `plain`: none, for Vulkan 1.0 devices
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Module:
     @property
     def environment(self) -> str:
         """What the module asks for at least: subgroup operations came with Vulkan 1.1."""
-        return "vulkan1.1" if "sub" in self.axes else "vulkan1.0"
+        return "vulkan1.0" if "sub" not in self.axes and "shuffle" not in self.axes else "vulkan1.1"
 
     @property
     def path(self) -> Path:
@@ -57,6 +58,7 @@ _MACROS = {f"t{tokens}": f"TOKENS={tokens}" for tokens in TOKENS}
 
 ACTIVATIONS = ("fp32", "fp16")
 LANES = ("plain", "sub")
+LINEAR_LANES = (*LANES, "shuffle")
 
 
 def linear(
@@ -77,6 +79,7 @@ def modules() -> Iterator[Module]:
             yield Module("rmsnorm.comp", (activation, lanes))
             yield Module("rmsnorm.comp", ("residual", activation, lanes))
             yield Module("attention.comp", (activation, lanes))
+        for lanes in LINEAR_LANES:
             for tokens in TOKENS:
                 for bits, storage8 in ((8, False), (8, True), (4, False)):
                     for form in ("", "gated"):

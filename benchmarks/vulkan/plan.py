@@ -34,6 +34,7 @@ class Variant:
         fused: one product for query, key and value; gate, up and GeGLU in one; residual and norm in one.
         fp16: activations and cache in half precision, where the device has it.
         subgroups: with subgroup operations, where the device has them.
+        shuffle: hand activations around by shuffles rather than broadcasts, where the device has them.
         storage8: 8-bit storage instead of 32-bit words.
         subgroup: required subgroup size, 0 for the driver's choice.
         lanes: of a linear work-group, each one output channel; also the rows of a weight tile.
@@ -45,6 +46,7 @@ class Variant:
     fused: bool = True
     fp16: bool = True
     subgroups: bool = True
+    shuffle: bool = True
     storage8: bool = False
     subgroup: int = 0
     lanes: int = 32
@@ -56,6 +58,7 @@ class Variant:
 
 VARIANTS = (
     Variant("lanes32"),
+    Variant("lanes32-broadcast", shuffle=False),
     Variant("lanes64", lanes=64, split=((512, 4), (2048, 2))),
     Variant("lanes32-s8", storage8=True),
     Variant("lanes32-unfused", fused=False),
@@ -63,8 +66,8 @@ VARIANTS = (
 """For GPUs. Tried on the device; 32 x 4 = 128 invocations is the guaranteed size of a work-group."""
 
 SOFTWARE_VARIANTS = (
-    Variant("lanes8", lanes=8, split=()),
-    Variant("lanes8-unfused", lanes=8, split=(), fused=False),
+    Variant("lanes32", split=()),
+    Variant("lanes32-unfused", split=(), fused=False),
 )
 """For CPU drivers, which run a work-group on one thread: a split of K would only cost barriers."""
 
@@ -168,7 +171,9 @@ class _Builder:
         self.lanes = "sub" if with_subgroups else "plain"
         # The linear kernel takes activations from the first 8 lanes of each subgroup.
         enough = size >= _BROADCAST and v.lanes % min(size, v.lanes) == 0
-        self.linear_lanes = "sub" if with_subgroups and enough else "plain"
+        self.linear_lanes = "plain"
+        if with_subgroups and enough:
+            self.linear_lanes = "shuffle" if v.shuffle and d.shuffle else "sub"
 
     def plan(self, step: Step, returns: Sequence[str]) -> Plan:
         step = replace(step, dispatches=tuple(self.dispatches), returns=tuple(dict.fromkeys(returns)))
@@ -213,7 +218,7 @@ class _Builder:
             if not module.path.is_file():
                 raise ToolchainError(
                     f"The Vulkan kernels are not built: {module.path} is missing.",
-                    hint="Build them with `python -m gemmafit.benchmarks.vulkan.build`, or install the package.",
+                    hint="Build them with `python -m gemmafit.benchmarks.vulkan.build`.",
                 )
             self.files[module.name] = module.path
             name = f"{module.name.partition('.')[0]}{len(self.kernels)}"
@@ -224,7 +229,7 @@ class _Builder:
                 spec=constants,
                 bindings=bindings,
                 push=4 * push,
-                subgroup=self.variant.subgroup if "sub" in module.axes else 0,
+                subgroup=0 if "plain" in module.axes else self.variant.subgroup,
             )
         return self.kernels[key].name
 
