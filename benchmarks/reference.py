@@ -61,8 +61,9 @@ def linear(x: Array, w: Weight, activations: Activations) -> Array:
 
 def rmsnorm(x: Array, w: Array, eps: float) -> Array:
     mean_square = np.mean(x.astype(np.float64) ** 2, axis=1, keepdims=True)
-    y = x / np.sqrt(mean_square + eps) * (1.0 + w.astype(np.float64))
-    return y.astype(np.float32)
+    normed = x / np.sqrt(mean_square + eps)
+    y: Array = (normed * (1.0 + w.astype(np.float64))).astype(np.float32)
+    return y
 
 
 def rope(x: Array, head_dim: int, past: int, base: float) -> Array:
@@ -93,8 +94,9 @@ def attention(q: Array, k: Array, v: Array, heads: int, past: int) -> Array:
 
 
 def gelu_tanh(x: Array) -> Array:
-    inner = np.float32(np.sqrt(2 / np.pi)) * (x + np.float32(0.044715) * x**3)
-    return (0.5 * x * (1 + np.tanh(inner))).astype(np.float32)
+    inner: Array = np.float32(np.sqrt(2 / np.pi)) * (x + np.float32(0.044715) * x**3)
+    y: Array = (0.5 * x * (1 + np.tanh(inner))).astype(np.float32)
+    return y
 
 
 def layer(block: Block, activations: Activations = "fp32") -> dict[str, Array]:

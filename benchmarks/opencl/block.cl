@@ -1,0 +1,161 @@
+// The parts of the block that are not matrix products: norms, RoPE with cache append, attention, GeGLU.
+//
+// Build options: HALF: activations and cache are stored as fp16 (arithmetic here stays fp32: it is cheap and
+// RMSNorm and softmax are specified in fp32). WG: work-group size of the norms, a power of two. DIM: head_dim.
+// OpenCL C 1.2; vload_half needs no cl_khr_fp16.
+
+#ifdef HALF
+typedef half T;
+#define LOAD(p, i) vload_half((i), (p))
+#define STORE(v, p, i) vstore_half((v), (i), (p))
+#define LOAD4(p, i) vload_half4((i), (p))
+#define STORE4(v, p, i) vstore_half4((v), (i), (p))
+#else
+typedef float T;
+#define LOAD(p, i) ((p)[i])
+#define STORE(v, p, i) ((p)[i] = (v))
+#define LOAD4(p, i) vload4((i), (p))
+#define STORE4(v, p, i) vstore4((v), (i), (p))
+#endif
+
+// Sum over the work-group; every work-item gets it.
+static float group_sum(float value, local float* scratch) {
+    const int lane = get_local_id(0);
+    scratch[lane] = value;
+    for (int step = WG / 2; step > 0; step /= 2) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (lane < step) scratch[lane] += scratch[lane + step];
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    return scratch[0];
+}
+
+// y = x * rsqrt(mean(x^2) + 1e-6) * (1 + w); one work-group a token.
+kernel __attribute__((reqd_work_group_size(WG, 1, 1)))
+void rmsnorm(global const T* x, global const float* w, global T* y, int d) {
+    local float scratch[WG];
+    const int quads = d / 4, row = get_group_id(0) * quads;
+    float squares = 0.0f;
+    for (int i = get_local_id(0); i < quads; i += WG) {
+        const float4 v = LOAD4(x, row + i);
+        squares += dot(v, v);
+    }
+    const float r = rsqrt(group_sum(squares, scratch) / d + 1e-6f);
+    for (int i = get_local_id(0); i < quads; i += WG)
+        STORE4(LOAD4(x, row + i) * r * (1.0f + vload4(i, w)), y, row + i);
+}
+
+// sum = a + b and y = rmsnorm(sum): residual and norm in one.
+kernel __attribute__((reqd_work_group_size(WG, 1, 1)))
+void add_rmsnorm(global const T* a, global const T* b, global const float* w, global T* sum, global T* y, int d) {
+    local float scratch[WG];
+    const int quads = d / 4, row = get_group_id(0) * quads;
+    float squares = 0.0f;
+    for (int i = get_local_id(0); i < quads; i += WG) {
+        const float4 v = LOAD4(a, row + i) + LOAD4(b, row + i);
+        STORE4(v, sum, row + i);
+        squares += dot(v, v);
+    }
+    const float r = rsqrt(group_sum(squares, scratch) / d + 1e-6f);
+    for (int i = get_local_id(0); i < quads; i += WG) {
+        const float4 v = LOAD4(a, row + i) + LOAD4(b, row + i);
+        STORE4(v * r * (1.0f + vload4(i, w)), y, row + i);
+    }
+}
+
+// y = a + b, four values a work-item.
+kernel void add(global const T* a, global const T* b, global T* y) {
+    const int i = get_global_id(0);
+    STORE4(LOAD4(a, i) + LOAD4(b, i), y, i);
+}
+
+// y = gelu_tanh(gate) * up, four values a work-item.
+kernel void geglu(global const T* gate, global const T* up, global T* y) {
+    const int i = get_global_id(0);
+    const float4 g = LOAD4(gate, i);
+    const float4 t = tanh(0.7978845608028654f * (g + 0.044715f * g * g * g));
+    STORE4(0.5f * g * (1.0f + t) * LOAD4(up, i), y, i);
+}
+
+// Rows of src [n, d] to rows at, at+1, .. of dst; four values a work-item.
+kernel void copy_rows(global const T* src, global T* dst, int d, int at) {
+    const int i = get_global_id(0);
+    STORE4(LOAD4(src, i), dst, at * (d / 4) + i);
+}
+
+// Rotates pair i, i + DIM/2 by the angle of (token, i): half split.
+static void rotate_pair(global const T* x, global T* y, int from, int to, float c, float s) {
+    const float a = LOAD(x, from), b = LOAD(x, from + DIM / 2);
+    STORE(a * c - b * s, y, to);
+    STORE(b * c + a * s, y, to + DIM / 2);
+}
+
+// x [n, heads*DIM] to rows at.. of y; x may be y. Work-items: (heads*DIM/2, n).
+kernel void rope(global const T* x, global const float* cosine, global const float* sine, global T* y, int heads,
+                 int at) {
+    const int pair = get_global_id(0), token = get_global_id(1);
+    const int i = pair % (DIM / 2), column = pair / (DIM / 2) * DIM + i;
+    const int angle = token * (DIM / 2) + i;
+    rotate_pair(x, y, token * heads * DIM + column, (at + token) * heads * DIM + column, cosine[angle], sine[angle]);
+}
+
+// qkv [n, (heads+2)*DIM] of one stacked product: the query heads rotated to q, the key rotated and the value
+// copied to rows at.. of the caches. Work-items: ((heads+2)*DIM/2, n).
+kernel void rope_append(global const T* qkv, global const float* cosine, global const float* sine, global T* q,
+                        global T* kcache, global T* vcache, int heads, int at) {
+    const int pair = get_global_id(0), token = get_global_id(1);
+    const int head = pair / (DIM / 2), i = pair % (DIM / 2);
+    const int from = token * (heads + 2) * DIM + head * DIM + i, row = (at + token) * DIM + i;
+    const float c = cosine[token * (DIM / 2) + i], s = sine[token * (DIM / 2) + i];
+    if (head < heads) {
+        rotate_pair(qkv, q, from, token * heads * DIM + head * DIM + i, c, s);
+    } else if (head == heads) {
+        rotate_pair(qkv, kcache, from, row, c, s);
+    } else {
+        STORE(LOAD(qkv, from), vcache, row);
+        STORE(LOAD(qkv, from + DIM / 2), vcache, row + DIM / 2);
+    }
+}
+
+// One key-value head, causal: token t sees rows 0 .. past+t. One work-group of DIM/4 items a (head, token); keys in
+// blocks of DIM/4 with a running maximum, so that local memory does not grow with the context.
+#define KEYS (DIM / 4)
+kernel __attribute__((reqd_work_group_size(KEYS, 1, 1)))
+void attention(global const T* q, global const T* k, global const T* v, global T* out, int heads, int past,
+               float scale) {
+    local float4 query[DIM / 4];
+    local float weight[KEYS], scratch[KEYS];
+    const int lane = get_local_id(0), head = get_group_id(0), token = get_group_id(1);
+    const int keys = past + token + 1, row = (token * heads + head) * (DIM / 4);
+    query[lane] = LOAD4(q, row + lane) * scale;
+    float4 sum = 0.0f;
+    float total = 0.0f, top = -INFINITY;
+    for (int base = 0; base < keys; base += KEYS) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        float score = -INFINITY;
+        if (base + lane < keys) {
+            float4 products = 0.0f;
+            for (int i = 0; i < DIM / 4; i++) products += query[i] * LOAD4(k, (base + lane) * (DIM / 4) + i);
+            score = products.x + products.y + products.z + products.w;
+        }
+        scratch[lane] = score;
+        for (int step = KEYS / 2; step > 0; step /= 2) {
+            barrier(CLK_LOCAL_MEM_FENCE);
+            if (lane < step) scratch[lane] = max(scratch[lane], scratch[lane + step]);
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+        const float higher = max(top, scratch[0]);
+        weight[lane] = exp(score - higher);
+        const float shrink = exp(top - higher);
+        sum *= shrink;
+        total *= shrink;
+        top = higher;
+        barrier(CLK_LOCAL_MEM_FENCE);
+        const int count = min(KEYS, keys - base);
+        for (int j = 0; j < count; j++) {
+            sum += weight[j] * LOAD4(v, (base + j) * (DIM / 4) + lane);
+            total += weight[j];
+        }
+    }
+    STORE4(sum / total, out, row + lane);
+}

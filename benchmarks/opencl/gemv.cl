@@ -1,0 +1,185 @@
+// Matrix-vector products with 8 and 4-bit weights (decode): y[r] = scale[r] * sum_k w[r, k] * x[k].
+//
+// Build options
+//   BITS     8 or 4. A 4-bit value is stored as value + 8, two a byte, low nibble first.
+//   LAYOUT   where w[r, k] lies:
+//     0 rows     row after row
+//     1 tiled    blocks of TILE rows x 16 columns: work-items next to each other read 16 (8) bytes next to each other
+//     2 engine   [k/4][r][4]: Google's ML Drift, one work-item per four outputs, 4x4 weights a step
+//     3 lanes    blocks of 16 rows x 4 bytes: an int16 holds one block, a row a lane
+//   OUT      outputs of one work-item (rows: any; tiled: 1; engine: 4; lanes: 16)
+//   PARTS    work-items that share a sum over k, a power of two; reduced through local memory
+//   ITEMS    groups of outputs in a work-group; the work-group has ITEMS x PARTS work-items
+//   HALF     activations are stored as fp16
+// Global size: rows / OUT (x) PARTS. With LAYOUT 0 the parts are dimension 0, so that neighbours read neighbouring
+// columns of one row; otherwise dimension 1.
+
+#ifdef HALF
+typedef half T;
+#define LOAD(p, i) vload_half((i), (p))
+#define STORE(v, p, i) vstore_half((v), (i), (p))
+#define LOAD4(p, i) vload_half4((i), (p))
+#define LOAD16(p, i) vload_half16((i), (p))
+#else
+typedef float T;
+#define LOAD(p, i) ((p)[i])
+#define STORE(v, p, i) ((p)[i] = (v))
+#define LOAD4(p, i) vload4((i), (p))
+#define LOAD16(p, i) vload16((i), (p))
+#endif
+
+#if LAYOUT == 0
+#define PART_DIMENSION 0
+#else
+#define PART_DIMENSION 1
+#endif
+
+// The dot product of 16 weights with 16 activations.
+#if BITS == 8
+typedef char W;
+static float dot16(global const char* w, float16 x) {
+    const float16 v = convert_float16(vload16(0, w));
+    return dot(v.s0123, x.s0123) + dot(v.s4567, x.s4567) + dot(v.s89ab, x.s89ab) + dot(v.scdef, x.scdef);
+}
+#else
+typedef uchar W;
+static float dot16(global const uchar* w, float16 x) {
+    const uchar8 b = vload8(0, w);
+    const float8 even = convert_float8(b & (uchar)15) - 8.0f, odd = convert_float8(b >> (uchar)4) - 8.0f;
+    return dot(even.lo, x.s0246) + dot(even.hi, x.s8ace) + dot(odd.lo, x.s1357) + dot(odd.hi, x.s9bdf);
+}
+#endif
+
+// One part's share of OUT sums, from row `row` on; `total` rows are in the matrix.
+#if LAYOUT == 0
+static void partial(global const T* x, global const W* w, int row, int total, int cols, int part, float* sum) {
+    for (int o = 0; o < OUT; o++) sum[o] = 0.0f;
+    for (int k = 16 * part; k < cols; k += 16 * PARTS) {
+        const float16 v = LOAD16(x + k, 0);
+#pragma unroll
+        for (int o = 0; o < OUT; o++) sum[o] += dot16(w + ((size_t)(row + o) * cols + k) * BITS / 8, v);
+    }
+}
+#elif LAYOUT == 1
+static void partial(global const T* x, global const W* w, int row, int total, int cols, int part, float* sum) {
+    w += ((size_t)(row / TILE) * cols * TILE + row % TILE * 16) * BITS / 8;
+    sum[0] = 0.0f;
+    for (int k = 16 * part; k < cols; k += 16 * PARTS) sum[0] += dot16(w + (size_t)k * TILE * BITS / 8, LOAD16(x + k, 0));
+}
+#elif LAYOUT == 3
+// Each weight is moved to the top bits of its int and converted there: the sums are too large by 2^24 (2^28), exactly.
+// Only operations on whole vectors of 32-bit lanes are left, which every compiler keeps in registers; a
+// convert_float16(char16) in their place is 15 times slower on PoCL 3.0 (2.2 against 35 GB/s), where it becomes scalar.
+static void partial(global const T* x, global const W* w, int row, int total, int cols, int part, float* sum) {
+    float16 a = 0.0f, b = 0.0f, c = 0.0f, d = 0.0f;  // four chains hide the latency of one
+    global const int* block = (global const int*)w + (size_t)row * cols * BITS / 32;
+#if BITS == 8
+    for (int k = part; k < cols / 4; k += PARTS) {
+        const float4 v = LOAD4(x, k);
+        const int16 n = vload16(k, block);
+        a += v.x * convert_float16(n << 24);
+        b += v.y * convert_float16((n << 16) & (int)0xff000000);
+        c += v.z * convert_float16((n << 8) & (int)0xff000000);
+        d += v.w * convert_float16(n & (int)0xff000000);
+    }
+    vstore16(((a + b) + (c + d)) * 0x1p-24f, 0, sum);
+#else
+    for (int k = part; k < cols / 8; k += PARTS) {
+        const float4 v = LOAD4(x, 2 * k), u = LOAD4(x, 2 * k + 1);
+        const int16 n = vload16(k, block) ^ (int)0x88888888;  // value + 8 becomes two's complement
+        a += v.x * convert_float16(n << 28);
+        b += v.y * convert_float16((n << 24) & (int)0xf0000000);
+        c += v.z * convert_float16((n << 20) & (int)0xf0000000);
+        d += v.w * convert_float16((n << 16) & (int)0xf0000000);
+        a += u.x * convert_float16((n << 12) & (int)0xf0000000);
+        b += u.y * convert_float16((n << 8) & (int)0xf0000000);
+        c += u.z * convert_float16((n << 4) & (int)0xf0000000);
+        d += u.w * convert_float16(n & (int)0xf0000000);
+    }
+    vstore16(((a + b) + (c + d)) * 0x1p-28f, 0, sum);
+#endif
+}
+#else
+static void partial(global const T* x, global const W* w, int row, int total, int cols, int part, float* sum) {
+    float4 s = 0.0f;
+    for (int slice = part; slice < cols / 4; slice += PARTS) {
+        const float4 v = LOAD4(x, slice);
+        global const W* block = w + ((size_t)slice * total + row) * 4 * BITS / 8;
+#if BITS == 8
+        const float16 m = convert_float16(vload16(0, block));
+        s += (float4)(dot(m.s0123, v), dot(m.s4567, v), dot(m.s89ab, v), dot(m.scdef, v));
+#else
+        const uchar8 b = vload8(0, block);
+        const float8 even = convert_float8(b & (uchar)15) - 8.0f, odd = convert_float8(b >> (uchar)4) - 8.0f;
+        s += v.x * even.even + v.y * odd.even + v.z * even.odd + v.w * odd.odd;
+#endif
+    }
+    vstore4(s, 0, sum);
+}
+#endif
+
+// Adds the parts up; the result is in part 0.
+static void reduce(float* sum, int count, local float* scratch) {
+#if PARTS > 1
+    const int part = get_local_id(PART_DIMENSION), item = get_local_id(1 - PART_DIMENSION);
+    local float* mine = scratch + item * PARTS + part;
+    for (int o = 0; o < count; o++) {
+        *mine = sum[o];
+        for (int step = PARTS / 2; step > 0; step /= 2) {
+            barrier(CLK_LOCAL_MEM_FENCE);
+            if (part < step) *mine += mine[step];
+        }
+        sum[o] = *mine;
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+#endif
+}
+
+#if LAYOUT == 0
+#define GROUP reqd_work_group_size(PARTS, ITEMS, 1)
+#else
+#define GROUP reqd_work_group_size(ITEMS, PARTS, 1)
+#endif
+
+// y = w . x
+kernel __attribute__((GROUP))
+void linear(global const T* x, global const W* w, global const float* scale, global T* y, int total, int cols) {
+    local float scratch[ITEMS * PARTS];
+    const int row = get_global_id(1 - PART_DIMENSION) * OUT, part = get_local_id(PART_DIMENSION);
+    float sum[OUT];
+    partial(x, w, row, total, cols, part, sum);
+    reduce(sum, OUT, scratch);
+    if (part == 0)
+        for (int o = 0; o < OUT; o++) STORE(sum[o] * scale[row + o], y, row + o);
+}
+
+// y = residual + w . x
+kernel __attribute__((GROUP))
+void linear_add(global const T* x, global const W* w, global const float* scale, global const T* residual, global T* y,
+                int total, int cols) {
+    local float scratch[ITEMS * PARTS];
+    const int row = get_global_id(1 - PART_DIMENSION) * OUT, part = get_local_id(PART_DIMENSION);
+    float sum[OUT];
+    partial(x, w, row, total, cols, part, sum);
+    reduce(sum, OUT, scratch);
+    if (part == 0)
+        for (int o = 0; o < OUT; o++) STORE(LOAD(residual, row + o) + sum[o] * scale[row + o], y, row + o);
+}
+
+// w has the gate's rows above the up projection's: y = gelu_tanh(gate . x) * (up . x), three kernels in one.
+kernel __attribute__((GROUP))
+void linear_geglu(global const T* x, global const W* w, global const float* scale, global T* y, int total, int cols) {
+    local float scratch[ITEMS * PARTS];
+    const int row = get_global_id(1 - PART_DIMENSION) * OUT, part = get_local_id(PART_DIMENSION);
+    float gate[OUT], up[OUT];
+    partial(x, w, row, total, cols, part, gate);
+    partial(x, w, row + total / 2, total, cols, part, up);
+    reduce(gate, OUT, scratch);
+    reduce(up, OUT, scratch);
+    if (part == 0)
+        for (int o = 0; o < OUT; o++) {
+            const float g = gate[o] * scale[row + o];
+            const float t = tanh(0.7978845608028654f * (g + 0.044715f * g * g * g));
+            STORE(0.5f * g * (1.0f + t) * up[o] * scale[row + o + total / 2], y, row + o);
+        }
+}

@@ -1,0 +1,233 @@
+"""Lowers the block to a plan for an OpenCL device.
+
+Steps: the phase itself ("decode" or "prefill") and, with decode, "logits". All stages are returned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from ..block import Block, Weight
+from ..measurements import Backend
+from ..plan import Arg, Buffer, Dispatch, Kernel, Plan, Step, buffers, ints
+from .variants import Facts, Layout, Variant
+
+SOURCES = Path(__file__).parent
+LONGEST_DISPATCH = 2.0e9
+"""Floating-point operations of one dispatch at most: 0.2 s on a GPU of 10 GFLOP/s; drivers kill after 1 to 2 s."""
+_GEMM_ROWS = 64  # of a work-group in gemm.cl's local-memory kernel
+_GEMM_TOKENS = 32
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How a step is repeated; see plan.Step."""
+
+    warmup: int = 1
+    repeat_min: int = 3
+    repeat_max: int = 20
+    budget_ms: int = 1000
+
+
+@dataclass
+class _Lowering:
+    block: Block
+    variant: Variant
+    facts: Facts
+    buffers: dict[str, Buffer] = field(default_factory=dict[str, Buffer])
+    kernels: dict[str, Kernel] = field(default_factory=dict[str, Kernel])
+    dispatches: list[Dispatch] = field(default_factory=list[Dispatch])
+
+    @property
+    def half(self) -> bool:
+        return self.variant.half and self.facts.fp16
+
+    @property
+    def n(self) -> int:
+        return self.block.phase.n
+
+    @cached_property
+    def norm_group(self) -> int:
+        """Work-items of a norm's work-group: a power of two."""
+        size = 64
+        while size > self.facts.max_work_group:
+            size //= 2
+        return size
+
+    # Buffers
+
+    def activations(self, name: str, count: int) -> str:
+        self.buffers.setdefault(name, Buffer(name, count * (2 if self.half else 4)))
+        return name
+
+    def tensor(self, name: str) -> str:
+        """A float tensor of the block; norm weights stay fp32, as in the shipped engines."""
+        half = self.half and not name.startswith("w_")
+        self.buffers.setdefault(name, self.block.tensors[name].buffer(half))
+        return name
+
+    def weight(self, w: Weight) -> tuple[str, str]:
+        match self.variant.layout:
+            case Layout.ROWS:
+                tile = None
+            case Layout.TILED:
+                tile = (self.variant.tile, 16)
+            case Layout.ENGINE:
+                tile = (w.rows, 4)
+            case Layout.LANES:
+                tile = (16, 32 // w.bits)
+        self.buffers.setdefault(w.name, w.buffer(tile))
+        self.buffers.setdefault(w.scale_name, w.scale_buffer())
+        return w.name, w.scale_name
+
+    def rope_tables(self) -> tuple[str, str]:
+        for b in self.block.rope_buffers():
+            self.buffers.setdefault(b.name, b)
+        return "rope_cos", "rope_sin"
+
+    # Kernels
+
+    def run(
+        self, kernel: Kernel, args: tuple[Arg, ...], size: tuple[int, ...], local: tuple[int, ...] = ()
+    ) -> None:
+        self.kernels.setdefault(kernel.name, kernel)
+        self.dispatches.append(Dispatch(kernel.name, args, size, local))
+
+    def part(self, entry: str) -> Kernel:
+        """A kernel of block.cl; all have the same options, so that a driver compiles the file once."""
+        options = [f"-DDIM={self.block.dims.head_dim}", f"-DWG={self.norm_group}"]
+        return Kernel(entry, "block.cl", entry, tuple(options + ["-DHALF"] * self.half))
+
+    def product_options(self, bits: int) -> list[str]:
+        v = self.variant
+        return [f"-DBITS={bits}", f"-DLAYOUT={int(v.layout)}", f"-DTILE={v.tile}"] + ["-DHALF"] * self.half
+
+    def linear(self, x: str, w: Weight, y: str, entry: str = "linear", extra: tuple[str, ...] = ()) -> str:
+        """y = w . x by gemv.cl for one token, by gemm.cl for more (there only the plain entry exists)."""
+        rows = w.rows // 2 if entry == "linear_geglu" else w.rows
+        self.activations(y, self.n * rows)
+        if self.n > 1:
+            assert entry == "linear"
+            self._gemm(x, w, y)
+            return y
+        parts, items = self.variant.geometry(rows, w.bits)
+        while rows // self.variant.out % items:  # a small test size
+            items //= 2
+        name = f"{entry}{w.bits}.{parts}x{items}"
+        options = [f"-DOUT={self.variant.out}", f"-DPARTS={parts}", f"-DITEMS={items}"]
+        kernel = Kernel(name, "gemv.cl", entry, tuple(self.product_options(w.bits) + options))
+        size, local = (rows // self.variant.out, parts), (items, parts)
+        if self.variant.layout is Layout.ROWS:
+            size, local = size[::-1], local[::-1]
+        args = buffers(x, *self.weight(w), *extra, y) + ints(w.rows, w.cols)
+        self.run(kernel, args, size, local)
+        return y
+
+    def _gemm(self, x: str, w: Weight, y: str) -> None:
+        options = self.product_options(w.bits)
+        lanes = self.variant.layout is Layout.LANES
+        if lanes:
+            tokens = next(t for t in (8, 4, 2, 1) if self.n % t == 0)
+            options.append(f"-DTOKENS={tokens}")
+        elif self.half:
+            options.append("-DHALF_MATH")
+        kernel = Kernel(f"gemm{w.bits}", "gemm.cl", "gemm", tuple(options))
+        longest = max(1, int(LONGEST_DISPATCH / (2 * self.n * w.cols * _GEMM_ROWS))) * _GEMM_ROWS
+        for first in range(0, w.rows, longest):
+            rows = min(longest, w.rows - first)
+            args = buffers(x, *self.weight(w), y) + ints(self.n, w.rows, w.cols, first)
+            if lanes:
+                self.run(kernel, args, (self.n // tokens, rows // 16), (1, 1))
+            else:
+                groups = -(-self.n // _GEMM_TOKENS)
+                self.run(kernel, args, (rows // _GEMM_ROWS * 16, groups * 8), (16, 8))
+
+    def quads(self, entry: str, inputs: tuple[str, ...], y: str, count: int, *numbers: int) -> str:
+        """An element-wise kernel of block.cl over `count` values, four a work-item."""
+        self.run(self.part(entry), buffers(*inputs, y) + ints(*numbers), (count // 4,))
+        return y
+
+    def rmsnorm(self, x: str, weight: str, y: str, tokens: int) -> str:
+        d = self.block.dims.d_model
+        self.activations(y, tokens * d)
+        group = self.norm_group
+        args = buffers(x, self.tensor(weight), y) + ints(d)
+        self.run(self.part("rmsnorm"), args, (tokens * group,), (group,))
+        return y
+
+    # The block
+
+    def attend(self, norm: str) -> str:
+        """Queries, keys and values of `norm`, the cache, and what attention makes of them."""
+        d, n, past, w = self.block.dims, self.n, self.block.phase.past, self.block.weights
+        q, kcache, vcache = self.activations("q", n * d.q_dim), self.tensor("kcache"), self.tensor("vcache")
+        tables = self.rope_tables()
+        half = d.head_dim // 2
+        if self.variant.fused:
+            qkv = self.linear(norm, w["wqkv"], "qkv")
+            args = buffers(qkv, *tables, q, kcache, vcache) + ints(d.heads, past)
+            self.run(self.part("rope_append"), args, ((d.heads + 2) * half, n))
+        else:
+            k, v = (self.linear(norm, w[name], name[1:]) for name in ("wk", "wv"))
+            self.linear(norm, w["wq"], q)
+            rope = self.part("rope")
+            self.run(rope, buffers(q, *tables, q) + ints(d.heads, 0), (d.heads * half, n))
+            self.run(rope, buffers(k, *tables, kcache) + ints(1, past), (half, n))
+            self.quads("copy_rows", (v,), vcache, n * d.head_dim, d.head_dim, past)
+        out = self.activations("attn", n * d.q_dim)
+        scale = Arg("F", self.block.score_scale)
+        lanes = d.head_dim // 4
+        args = (*buffers(q, kcache, vcache, out), *ints(d.heads, past), scale)
+        self.run(self.part("attention"), args, (d.heads * lanes, n), (lanes, 1))
+        return out
+
+    def layer(self) -> None:
+        d, n, w = self.block.dims, self.n, self.block.weights
+        count = n * d.d_model
+        x = self.tensor("x")
+        attn = self.attend(self.rmsnorm(x, "w_norm1", "norm1", n))
+        projected = self.linear(attn, w["wo"], "projected")
+        mid, norm2 = self.activations("mid", count), self.activations("norm2", count)
+        if self.variant.fused:
+            args = buffers(x, projected, self.tensor("w_norm2"), mid, norm2) + ints(d.d_model)
+            self.run(self.part("add_rmsnorm"), args, (n * self.norm_group,), (self.norm_group,))
+        else:
+            self.quads("add", (x, projected), mid, count)
+            self.rmsnorm(mid, "w_norm2", norm2, n)
+        geglu, out = self.activations("geglu", n * d.hidden), self.activations("out", count)
+        if self.variant.fused and n == 1:
+            self.linear(norm2, w["wgateup"], geglu, "linear_geglu")
+            self.linear(geglu, w["wdown"], out, "linear_add", (mid,))
+        else:
+            gate, up = (self.linear(norm2, w[name], name[1:]) for name in ("wgate", "wup"))
+            self.quads("geglu", (gate, up), geglu, n * d.hidden)
+            self.quads("add", (mid, self.linear(geglu, w["wdown"], "down")), out, count)
+
+    def logits(self) -> None:
+        norm = self.rmsnorm(self.tensor("x"), "w_norm3", "norm3", 1)
+        self.linear(norm, self.block.weights["wvocab"], "logits")
+
+    def step(self, name: str, returns: tuple[str, ...], timing: Timing) -> Step:
+        dispatches, self.dispatches = tuple(self.dispatches), []
+        return Step(
+            name, dispatches, returns, timing.warmup, timing.repeat_min, timing.repeat_max, timing.budget_ms
+        )
+
+
+def lower(
+    block: Block, variant: Variant, facts: Facts, timing: Timing = Timing(), logits: bool = True
+) -> Plan:
+    """The plan for one phase; with decode also the step "logits" (unless told not to)."""
+    low = _Lowering(block, variant, facts)
+    low.layer()
+    returned = ("norm1", "q", "kcache", "vcache", "attn", "mid", "geglu", "out")
+    steps = [low.step(block.phase.name, returned, timing)]
+    if logits and block.phase.n == 1:
+        low.logits()
+        steps.append(low.step("logits", ("logits",), timing))
+    files = {k.file: SOURCES / k.file for k in low.kernels.values()}
+    return Plan(
+        Backend.OPENCL, tuple(low.buffers.values()), tuple(low.kernels.values()), tuple(steps), files=files
+    )

@@ -1,0 +1,188 @@
+"""Which OpenCL kernels there are: one row a variant, and which devices it is tried on.
+
+Two kinds are measured: the *engine's* layout, from which Google's engine is predicted, and the others, of
+which the fastest correct one is the *best* of that device. A row is chosen by what a device can do, never by
+its maker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from ...probes.snapshot import OpenCl
+
+
+class Layout(IntEnum):
+    """Where the weights lie; the numbers are gemv.cl's and gemm.cl's LAYOUT."""
+
+    ROWS = 0
+    TILED = 1
+    ENGINE = 2
+    LANES = 3
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What of a device decides about kernels. The defaults are the least that phones have (Midgard)."""
+
+    cpu: bool = False
+    fp16: bool = False
+    max_work_group: int = 256
+    local_bytes: int = 32768
+
+    @classmethod
+    def of(cls, device: OpenCl) -> Facts:
+        """From the snapshot; what is unknown keeps the guaranteed value."""
+        return cls(
+            cpu=device.device_type == "cpu",
+            fp16=bool(device.fp16),
+            max_work_group=device.max_work_group_size or cls.max_work_group,
+            local_bytes=device.local_mem_bytes or cls.local_bytes,
+        )
+
+    @classmethod
+    def of_probe(cls, part: Mapping[str, Any]) -> Facts:
+        """From the `device` mapping of an agent's or a worker's probe.json."""
+
+        def number(name: str, default: int) -> int:
+            value = part.get(name)
+            return value if isinstance(value, int) and value > 0 else default
+
+        types, extensions = part.get("CL_DEVICE_TYPE"), part.get("CL_DEVICE_EXTENSIONS")
+        return cls(
+            cpu=isinstance(types, list) and "cpu" in types,
+            fp16=isinstance(extensions, str) and "cl_khr_fp16" in extensions.split(),
+            max_work_group=number("CL_DEVICE_MAX_WORK_GROUP_SIZE", cls.max_work_group),
+            local_bytes=number("CL_DEVICE_LOCAL_MEM_SIZE", cls.local_bytes),
+        )
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to run the block. Meanings of out, parts, items, tile: the head of gemv.cl.
+
+    Attributes:
+        fused: QKV in one product, RoPE with the cache append, residual with the norm, gate+up+GeGLU in one.
+        half: activations in fp16 where the device has it.
+        group: work-group size for layout ENGINE, of which `engine_parts` go to the sum.
+        cpu: for CPU devices (True), for others (False).
+    """
+
+    name: str
+    layout: Layout
+    because: str
+    cpu: bool
+    out: int = 1
+    parts: int = 1
+    items: int = 1
+    tile: int = 16
+    group: int = 0
+    fused: bool = True
+    half: bool = True
+
+    @property
+    def work_group(self) -> int:
+        return self.group or self.parts * self.items
+
+    def geometry(self, rows: int, bits: int) -> tuple[int, int]:
+        """(parts, items) for a product with `rows` outputs."""
+        if self.layout is not Layout.ENGINE:
+            return self.parts, self.items
+        parts = min(engine_parts(rows, bits), self.group)
+        return parts, self.group // parts
+
+
+def engine_parts(rows: int, bits: int) -> int:
+    """Over how many work-items ML Drift splits one sum: by output slices (rows / 4).
+
+    Source: google-ai-edge/ml-drift, fully connected task (shared work-group rule for quantised weights).
+    """
+    slices = rows // 4
+    if slices >= 8192:
+        return 1
+    if slices >= 4096:
+        return 2
+    if slices >= 2048:
+        return 2 if bits == 8 else 4
+    if slices >= 1024:
+        return 4
+    if slices >= 512:
+        return 8 if bits == 8 else 16
+    return 16
+
+
+VARIANTS: tuple[Variant, ...] = (
+    Variant(
+        "lanes",
+        Layout.LANES,
+        "a CPU's vectors hold 16 rows; fp16 would only cost conversions",
+        cpu=True,
+        out=16,
+        items=1,
+        half=False,
+    ),
+    Variant(
+        "lanes-unfused",
+        Layout.LANES,
+        "what fusing gains",
+        cpu=True,
+        out=16,
+        items=1,
+        half=False,
+        fused=False,
+    ),
+    Variant(
+        "engine",
+        Layout.ENGINE,
+        "ML Drift: 64 work-items on Mali, 128 elsewhere; 64 runs on all",
+        cpu=False,
+        out=4,
+        group=64,
+    ),
+    Variant("engine-128", Layout.ENGINE, "ML Drift on Adreno, PowerVR, AMD", cpu=False, out=4, group=128),
+    Variant(
+        "tiled",
+        Layout.TILED,
+        "neighbours read neighbouring 16 bytes; the sum is split over 4",
+        cpu=False,
+        parts=4,
+        items=32,
+        tile=32,
+    ),
+    Variant(
+        "rows",
+        Layout.ROWS,
+        "row-major weights: 32 neighbours read one row, 4 rows share the activations",
+        cpu=False,
+        out=4,
+        parts=32,
+        items=2,
+    ),
+    Variant(
+        "tiled-unfused",
+        Layout.TILED,
+        "what fusing gains",
+        cpu=False,
+        parts=4,
+        items=32,
+        tile=32,
+        fused=False,
+    ),
+)
+
+
+def candidates(facts: Facts) -> tuple[Variant, ...]:
+    """The variants to try on a device, best guess first. The engine's layout is always among them."""
+    return tuple(
+        v
+        for v in VARIANTS
+        if (v.cpu == facts.cpu or v.name == "engine") and v.work_group <= facts.max_work_group
+    )
+
+
+def by_name(name: str) -> Variant:
+    """Raises KeyError."""
+    return {v.name: v for v in VARIANTS}[name]
