@@ -170,10 +170,15 @@ DEFINE_PEAK(i8mm_i8, I8MM, int32x4_t, vdupq_n_s32(0), 32, const int8x16_t a = vd
 #undef STEP
 #undef FIRST
 
-#define STEP(s) vfmaq_f16(s, s, a)
-#define FIRST(s) (1.0f + (float)vgetq_lane_f16(s, 0))
-DEFINE_PEAK(arm_f16, F16, float16x8_t, vdupq_n_f16((float16_t)float_term), 8,
-            const float16x8_t a = vdupq_n_f16((float16_t)-float_factor), STEP, FIRST)
+/* In assembly: clang 20 and 21 declare vfmaq_f16 with a feature name that their target attribute does not accept. */
+F16 static inline __attribute__((always_inline)) uint16x8_t f16_step(uint16x8_t s, uint16x8_t a) {
+    __asm__ volatile("fmla %0.8h, %0.8h, %1.8h" : "+w"(s) : "w"(a));
+    return s;
+}
+#define STEP(s) f16_step(s, a)
+#define FIRST(s) (1.0f + (float)vgetq_lane_u16(s, 0))
+DEFINE_PEAK(arm_f16, F16, uint16x8_t, vdupq_n_u16(0x3c00), 8, const uint16x8_t a = vdupq_n_u16(0xb800) /* 1, -0.5 */, STEP,
+            FIRST)
 #undef STEP
 #undef FIRST
 

@@ -7,6 +7,11 @@
 #include "../platform.h"
 #include "pool.h"
 
+/* Atomics in line: zig turns them into calls of a helper that only compiler-rt has, whatever -mno-outline-atomics says. */
+#if defined(__aarch64__)
+#pragma clang attribute push(__attribute__((target("no-outline-atomics"))), apply_to = function)
+#endif
+
 enum { FUTEX_WAIT_PRIVATE = 128, FUTEX_WAKE_PRIVATE = 129 };
 
 enum {
@@ -220,3 +225,7 @@ void cpu_pool_destroy(cpu_pool *pool) {
 int cpu_pool_threads(const cpu_pool *pool) { return pool->threads; }
 
 const char *cpu_pool_cpus(const cpu_pool *pool) { return pool->cpu_text; }
+
+#if defined(__aarch64__)
+#pragma clang attribute pop
+#endif
