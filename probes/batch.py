@@ -28,24 +28,24 @@ LIMIT = 32000
 
 SIGKILL, SIGPIPE = 137, 141  # exit statuses as a shell reports them: 128 + signal
 
-# h: toybox has `head -c` from Android 8 on; before, dd reads byte by byte (a read from a pipe may be short,
+# cap: toybox has `head -c` from Android 8 on; before, dd reads byte by byte (a read from a pipe may be short,
 #    larger input blocks would cut an answer early), about 1 us a byte.
 # x, m: a process group for each command and watchdog, so that the deadline also ends what a command started:
 #    by setsid or, where that is missing, by the shell's job control, which a subshell has to switch on again.
 #    The watchdog may be killed before it has its group: by its own number, too.
 # The status leaves the pipe through descriptor 3, the output through 4. stderr is dropped, as a daemon
-# without shell_v2 could not keep it apart.
+# without shell_v2 could not keep it apart. No function is called r: mksh has an alias of that name.
 _PROLOGUE = """\
 t={half}
 t=${{t}}{rest}
 if [ "$(echo abc | head -c 2 2>/dev/null)" = ab ]
-then h() {{ head -c $1; }}
-else h() {{ dd ibs=1 obs=4096 count=$1 2>/dev/null; }}
+then cap() {{ head -c $1; }}
+else cap() {{ dd ibs=1 obs=4096 count=$1 2>/dev/null; }}
 fi
 x=setsid m=:
 command -v setsid >/dev/null 2>&1 || {{ x= m='set -m'; }}
 exec 4>&1
-r() {{
+ask() {{
 s=$( {{ {{ $m
 $x sh -c "$4" </dev/null 2>/dev/null 3>&- 4>&- &
 p=$!
@@ -54,7 +54,7 @@ w=$!
 wait $p
 e=$?
 kill -9 $w -$w -$p
-echo $e >&3; }} | h $3 >&4; }} 3>&1 2>/dev/null )
+echo $e >&3; }} | cap $3 >&4; }} 3>&1 2>/dev/null )
 echo
 echo $t $1 $s
 }}
@@ -155,7 +155,7 @@ def _seconds(command: Command) -> int:
 
 def _line(index: int, command: Command) -> str:
     # One byte more than the limit: that it comes tells that there was more.
-    return f"r {index} {_seconds(command)} {command.max_bytes + 1} {shlex.quote(command.script)}\n"
+    return f"ask {index} {_seconds(command)} {command.max_bytes + 1} {shlex.quote(command.script)}\n"
 
 
 def _batch(commands: Sequence[Command]) -> Batch:
