@@ -71,7 +71,11 @@ def linear(
 
 def modules() -> Iterator[Module]:
     """Every module of the package."""
+    yield Module("read.comp", ())
+    yield Module("read.comp", ("copy",))
+    yield Module("peak_dot8.comp", ())
     for activation in ACTIVATIONS:
+        yield Module("peak.comp", (activation,))
         for source in ("rope", "rows", "add", "geglu"):
             yield Module(f"{source}.comp", (activation,))
         yield Module("rope.comp", ("stacked", activation))

@@ -1,0 +1,114 @@
+"""What the device can do at most: plans that measure memory bandwidth, arithmetic and launch overhead.
+
+The kernels next to these figures can then be judged by them. Everything is measured with the plan format's
+means, by either interpreter; `Limit.value` turns the seconds of a step into the figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ..measurements import Backend
+from ..plan import Arg, Buffer, Dispatch, Kernel, Plan, Step
+from . import modules
+from .facts import DeviceFacts
+
+_READ_BYTES = 64 << 20  # several times the last-level cache of a phone (8 to 16 MB)
+_WORDS_PER_INVOCATION = 16  # of 16 bytes
+_ROUNDS, _PER_ROUND = 128, 16  # of peak.comp and peak_dot8.comp: chains x values
+_PEAK_GROUPS = 1024
+"""1024 x 64 invocations x 128 rounds x 64 multiply-adds = 1 GFLOP: 0.1 s on a Mali-T830, 0.4 ms on an
+Adreno 750."""
+_DISPATCHES = 64
+_MIXED = -2023406815  # 0x87654321 as int32: different bytes, two of them negative
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One figure. `amount` is what a step does: bytes, operations or dispatches."""
+
+    name: str
+    unit: Literal["GB/s", "GFLOP/s", "GOP/s", "us"]
+    amount: float
+
+    def value(self, seconds: float) -> float:
+        """The figure for a step that took so long: amount per time, or microseconds for each."""
+        return seconds * 1e6 / self.amount if self.unit == "us" else self.amount / seconds / 1e9
+
+
+def plan(device: DeviceFacts, budget_ms: int = 400) -> tuple[Plan, tuple[Limit, ...]]:
+    """A plan with one step for each limit, of the same name.
+
+    read, copy      GB/s; copy counts what is read and what is written
+    peak_fp32/fp16  GFLOP/s of multiply-add chains
+    peak_dot8       GOP/s of 8-bit dot products, where the device has the extension
+    dispatch        us for each of 64 dispatches in one submission
+    submit          us from submitting one dispatch to knowing that it is done
+    """
+    group = min(64, device.invocations, device.work_group[0])
+    words = min(_READ_BYTES, device.storage_range) // 16
+    block = group * _WORDS_PER_INVOCATION
+    groups = min(words // block, device.groups[0])
+    size = groups * block * 16
+    peak_items = _PEAK_GROUPS * group
+    buffers = [
+        Buffer("data", size, "i8", seed=3, rows=groups, cols=block * 16),
+        Buffer("copied", size),
+        Buffer("sums", groups * group * 4),
+        Buffer("chains", peak_items * 16),
+        *(Buffer(name, 16) for name in ("a", "b", "c")),
+    ]
+    kernels: list[Kernel] = []
+    files = {}
+    steps: list[Step] = []
+    limits: list[Limit] = []
+
+    def step(
+        limit: Limit,
+        module: modules.Module,
+        constant: Sequence[int],
+        names: Sequence[str],
+        push: Sequence[Arg],
+        groups: int,
+        *,
+        times: int = 1,
+        result: bool = True,
+    ) -> None:
+        spec = tuple(enumerate((group, 1, *constant)))
+        kernels.append(
+            Kernel(limit.name, file=module.name, spec=spec, bindings=len(names), push=4 * len(push))
+        )
+        files[module.name] = module.path
+        run = Dispatch(limit.name, tuple(Arg("B", n) for n in names) + tuple(push), (groups,))
+        returns = (names[-1],) if result else ()
+        steps.append(
+            Step(limit.name, (run,) * times, returns, repeat_min=3, repeat_max=10, budget_ms=budget_ms)
+        )
+        limits.append(limit)
+
+    def module(source: str, *axes: str) -> modules.Module:
+        return modules.Module(f"{source}.comp", axes)
+
+    per = (_WORDS_PER_INVOCATION,)
+    step(Limit("read", "GB/s", size), module("read"), per, ("data", "sums"), (), groups)
+    copy = Limit("copy", "GB/s", 2 * size)
+    step(copy, module("read", "copy"), per, ("data", "copied"), (), groups, result=False)  # 64 MB to fetch
+    operations = float(peak_items * _ROUNDS * _PER_ROUND * 4 * 2)
+    half = (Arg("F", 0.5), Arg("F", 1.0))
+    rounds = (_ROUNDS,)
+    fp32 = Limit("peak_fp32", "GFLOP/s", operations)
+    step(fp32, module("peak", "fp32"), rounds, ("chains",), half, _PEAK_GROUPS)
+    if device.fp16:
+        fp16 = Limit("peak_fp16", "GFLOP/s", operations)
+        step(fp16, module("peak", "fp16"), rounds, ("chains",), half, _PEAK_GROUPS)
+    if device.integer_dot:
+        mixed = (Arg("I", _MIXED), Arg("I", _MIXED))
+        dot8 = Limit("peak_dot8", "GOP/s", operations)
+        step(dot8, module("peak_dot8"), rounds, ("chains",), mixed, _PEAK_GROUPS)
+    one = (Arg("U", 1),)
+    nothing = ("a", "b", "c")
+    step(Limit("dispatch", "us", _DISPATCHES), module("add", "fp32"), (), nothing, one, 1, times=_DISPATCHES)
+    step(Limit("submit", "us", 1), module("add", "fp32"), (), nothing, one, 1)
+    return Plan(Backend.VULKAN, tuple(buffers), tuple(kernels), tuple(steps), files=files), tuple(limits)
