@@ -15,12 +15,38 @@ from .probes.capture import Capture
 
 if TYPE_CHECKING:
     from .benchmarks.measurements import Measurement
-    from .benchmarks.run import MeasureOptions
     from .probes.snapshot import Snapshot
     from .probes.target import Target
-    from .profiles.judge import Options
     from .profiles.knowledge import Knowledge
     from .profiles.report import Report
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to do with a target, and what its verdict is about.
+
+    Attributes:
+        run: False only probes: nothing of the reference block is executed.
+        push: False pushes nothing at all to the device (implies not run).
+        backends: run the block only there; () for all.
+        quick: fewer repeats and a shorter prefill.
+        package: an installed app whose view of the libraries is wanted.
+        family, use, decode_tok_s, ttft_s, prompt_tokens, context: see `profiles.judge.Options`.
+        knowledge: None for the built-in tables.
+    """
+
+    run: bool = True
+    push: bool = True
+    backends: tuple[str, ...] = ()
+    quick: bool = False
+    package: str | None = None
+    family: str = "gemma-2b"
+    use: str = "chat"
+    decode_tok_s: float | None = None
+    ttft_s: float | None = None
+    prompt_tokens: int | None = None
+    context: int | None = None
+    knowledge: Knowledge | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -38,38 +64,18 @@ class Examination:
     broken: TransportError | None = None
 
 
-@dataclass(frozen=True)
-class Request:
-    """What to do with a target.
-
-    Attributes:
-        run: False only probes: nothing of the reference block is executed.
-        push: False pushes nothing at all to the device (implies not run).
-        package: an installed app whose view of the libraries is wanted.
-    """
-
-    run: bool = True
-    push: bool = True
-    package: str | None = None
-    measure: MeasureOptions | None = None
-    judge: Options | None = None
-    knowledge: Knowledge | None = field(default=None, repr=False)
-
-
 def examine(target: Target, request: Request, on_event: Listener = ignore) -> Examination:
     """Probe, run the block, judge. A device that is lost on the way leaves a partial report.
 
     Raises TargetError if the target was never there; everything later is in `broken`.
     """
-    from .benchmarks.measurements import Measurement
-    from .benchmarks.run import MeasureOptions, measure
     from .probes.collect import collect
     from .probes.files import sha256
     from .probes.read import read
     from .profiles.judge import Options, judge
-    from .profiles.knowledge import load
+    from .profiles.knowledge import load_knowledge
 
-    knowledge = request.knowledge or load()
+    knowledge = request.knowledge or load_knowledge()
     broken: TransportError | None = None
     rows: list[Measurement] = []
     capture = Capture(kind=target.kind, recorded={"serial": target.serial})
@@ -78,26 +84,47 @@ def examine(target: Target, request: Request, on_event: Listener = ignore) -> Ex
     except TransportError as error:
         broken = error
     snapshot = read(capture)
-    recorded = (capture.agent or {}).get("measurements") or []
-    if target.kind == "replay":
-        rows = [Measurement.from_dict(row) for row in recorded]
-    elif broken is None and request.run and request.push:
+    if broken is None:
         try:
-            rows = list(measure(target, snapshot, request.measure or MeasureOptions(), on_event))
+            capture, rows = _measured(target, capture, snapshot, request, on_event)
         except TransportError as error:
             broken = error
-        capture = replace(
-            capture, agent={**(capture.agent or {}), "measurements": [row.to_dict() for row in rows]}
-        )
     on_event(Event("judge", "judging"))
     report = judge(
         snapshot,
         rows,
         knowledge,
-        request.judge or Options(),
+        Options(
+            family=request.family,
+            use=request.use,
+            decode_tok_s=request.decode_tok_s,
+            ttft_s=request.ttft_s,
+            prompt_tokens=request.prompt_tokens,
+            context=request.context,
+        ),
         capture_sha256=sha256(capture),
         created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        serial=target.serial,
     )
     if broken is not None:
         report = replace(report, extra={**report.extra, "incomplete": str(broken)})
     return Examination(capture, snapshot, tuple(rows), report, broken)
+
+
+def _measured(
+    target: Target, capture: Capture, snapshot: Snapshot, request: Request, on_event: Listener
+) -> tuple[Capture, list[Measurement]]:
+    """The rows of the block: run now and added to the capture, or read back from a recording."""
+    from .benchmarks.measurements import Measurement
+
+    agent = dict(capture.agent or {})
+    if target.kind == "replay":
+        return capture, [Measurement.from_dict(row) for row in agent.get("measurements") or ()]
+    if not (request.run and request.push):
+        return capture, []
+    from .benchmarks.run import Options, measure
+
+    options = Options(backends=request.backends, quick=request.quick)
+    rows = list(measure(target, snapshot, options, on_event))
+    agent["measurements"] = [row.to_dict() for row in rows]
+    return replace(capture, agent=agent), rows

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import UsageError
-from .app import AdbOption, OutputOption, ProfilesOption, TargetArgument, app
+from .app import AdbOption, HtmlOption, OutputOption, ProfilesOption, TargetArgument, app
 from .console import emit, safe, stderr
+from .files import write
 
 if TYPE_CHECKING:
-    from ..pipeline import Examination, Request
     from ..profiles.report import Report
     from ..profiles.writers import Format
 
@@ -53,6 +53,7 @@ def check(
         FormatName | None,
         typer.Option("--format", "-f", help="Report format (default: by file name ending, else yaml)."),
     ] = None,
+    html: HtmlOption = None,
     family: Annotated[
         str, typer.Option(metavar="NAME", help="Model family the verdict is about, or 'any'.")
     ] = "gemma-2b",
@@ -66,10 +67,13 @@ def check(
     prompt_tokens: Annotated[
         int | None, typer.Option(metavar="N", help="Prompt length for the time to first token (default 256).")
     ] = None,
+    context: Annotated[
+        int | None, typer.Option(metavar="N", help="Tokens of prompt and answer together that must fit.")
+    ] = None,
     backend: Annotated[
         list[BackendName] | None, typer.Option(help="Run the block only there (repeatable).")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer repeats and shorter prefill.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer repeats and a shorter prefill.")] = False,
     no_run: Annotated[bool, typer.Option("--no-run", help="Probe and predict; run no kernels.")] = False,
     no_push: Annotated[
         bool, typer.Option("--no-push", help="Push nothing to the phone (implies --no-run).")
@@ -102,62 +106,63 @@ def check(
       gemmafit check --all -o reports/      every phone, one report each
       gemmafit check replay:phone.yaml      judge a recording again
     """
-    request = _request(family, use, min_decode, max_ttft, prompt_tokens, backend, quick, no_run, no_push,
-                       package, profiles)  # fmt: skip
-    writer = _format(format, output if not all_phones else None)
-    if all_phones:
-        if target is not None:
-            raise UsageError("--all and a TARGET exclude each other")
-        if output is None:
-            raise UsageError("--all needs a folder for its reports", hint="Add -o FOLDER.")
-        raise typer.Exit(_check_all(adb, request, writer, output, strict, quiet))
-
-    from ..probes.targets import resolve
+    from ..pipeline import Request, examine
+    from ..profiles.knowledge import load_knowledge
     from .progress import progress
 
-    chosen = resolve(target, adb)
-    with progress(quiet) as on_event:
-        from ..pipeline import examine
+    wanted: dict[str, Any] = {
+        "run": not no_run,
+        "push": not no_push,
+        "backends": tuple(str(name) for name in backend or ()),
+        "quick": quick,
+        "package": package,
+        "family": family,
+        "use": str(use),
+        "decode_tok_s": min_decode,
+        "ttft_s": max_ttft,
+        "prompt_tokens": prompt_tokens,
+        "context": context,
+    }
+    if all_phones:
+        if target is not None or record is not None or html is not None:
+            raise UsageError("--all takes no TARGET, --record or --html")
+        wanted["profiles"] = str(profiles) if profiles else None
+        raise typer.Exit(_check_all(wanted, format, output, adb, strict, quiet))
 
-        examination = examine(chosen, request, on_event)
-    if record is not None:
-        _record(examination, record)
-    text = writer.writer()(examination.report)
+    from ..probes.targets import resolve
+
+    request = Request(**wanted, knowledge=load_knowledge(profiles))
+    with progress(quiet) as on_event:
+        examination = examine(resolve(target, adb), request, on_event)
+    report = examination.report
+    text = _format(format, output).writer()(report)
     if output is None:
         emit(text)
     else:
-        _write(output, text)
+        write(output, text)
+    if record is not None:
+        from ..probes.files import dump_capture
+
+        write(record, dump_capture(examination.capture))
+    if html is not None:
+        from ..pages.render import report_page
+
+        write(html, report_page(report))
     if not quiet:
         from .render import render
 
-        render(examination.report, stderr())
+        render(report, stderr())
         if output is not None:
             stderr().print(f"[dim]report: {safe(output)}[/dim]")
     if examination.broken is not None:
         raise examination.broken
-    raise typer.Exit(exit_code(examination.report, strict))
+    raise typer.Exit(exit_code(report, strict))
 
 
 def exit_code(report: Report, strict: bool) -> int:
     """The exit status of a complete report (design, "Exit codes")."""
     verdict = str(report.verdict)
     return 1 if strict and verdict == "degraded" else EXIT_CODES[verdict]
-
-
-def _request(
-    family: str,
-    use: Use,
-    min_decode: float | None,
-    max_ttft: float | None,
-    prompt_tokens: int | None,
-    backend: list[BackendName] | None,
-    quick: bool,
-    no_run: bool,
-    no_push: bool,
-    package: str | None,
-    profiles: Path | None,
-) -> Request:
-    raise NotImplementedError
 
 
 def _format(name: FormatName | None, output: Path | None) -> Format:
@@ -168,20 +173,28 @@ def _format(name: FormatName | None, output: Path | None) -> Format:
     return SUFFIXES.get(output.suffix.lower(), Format.YAML) if output is not None else Format.YAML
 
 
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _record(examination: Examination, path: Path) -> None:
-    from ..probes.files import dump
-
-    _write(path, dump(examination.capture))
-
-
 def _check_all(
-    adb: str | None, request: Request, writer: Format, folder: Path, strict: bool, quiet: bool
+    wanted: dict[str, Any],
+    format: FormatName | None,
+    folder: Path | None,
+    adb: str | None,
+    strict: bool,
+    quiet: bool,
 ) -> int:
-    raise NotImplementedError
+    """Every connected phone in parallel; one report each in `folder`; the worst exit code."""
+    from ..lab.every import check_every
+    from ..lab.inventory import RunOptions
+    from ..lab.run import exit_code as worst
+    from ..profiles.writers import Format
+    from .lab import row_line
+
+    if folder is None:
+        raise UsageError("--all needs a folder for its reports", hint="Add -o FOLDER.")
+    console = stderr()
+    chosen = Format(str(format or FormatName.YAML))
+    rows = check_every(
+        RunOptions(**wanted), chosen, folder, adb, lambda row: None if quiet else console.print(row_line(row))
+    )
+
+    degraded = any(row.verdict == "degraded" for row in rows)
+    return worst(rows) or (1 if strict and degraded else 0)

@@ -6,12 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
-import yaml
 
 from ..errors import InputError
-from ..profiles.report_io import load_yaml
+from ..probes.yaml_input import load_yaml
+
+if TYPE_CHECKING:
+    from ..pipeline import Request
 
 SCHEMA = "gemmafit.lab/1"
 MAX_BYTES = 1 << 20
@@ -31,15 +34,29 @@ class Gate(Strict):
 
 
 class RunOptions(Strict):
-    """What is done with a phone; the names are those of `gemmafit check`."""
+    """What is done with a phone: the fields of `pipeline.Request`, and a folder of own knowledge."""
 
-    family: str = "gemma-2b"
-    use: str = "chat"
-    quick: bool = False
     run: bool = True
     push: bool = True
-    backends: tuple[str, ...] = ()
+    backends: tuple[Literal["cpu", "opencl", "vulkan"], ...] = ()
+    quick: bool = False
     package: str | None = None
+    family: str = "gemma-2b"
+    use: Literal["chat", "summarise", "offline-batch"] = "chat"
+    decode_tok_s: float | None = None
+    ttft_s: float | None = None
+    prompt_tokens: int | None = None
+    context: int | None = None
+    profiles: str | None = None
+
+    def request(self) -> Request:
+        """The pipeline's request. Raises InputError for a bad folder of knowledge."""
+        from ..pipeline import Request
+        from ..profiles.knowledge import load_knowledge
+
+        fields = msgspec.structs.asdict(self)
+        folder = fields.pop("profiles")
+        return Request(**fields, knowledge=load_knowledge(Path(folder) if folder else None))
 
 
 class Group(Strict):
@@ -88,10 +105,10 @@ def load(path: Path) -> Inventory:
     if len(raw) > MAX_BYTES:
         raise InputError(f"{path}: larger than {MAX_BYTES} bytes, not an inventory")
     try:
-        data = load_yaml(raw.decode("utf-8"))
+        data = load_yaml(raw.decode("utf-8"), origin=str(path))
         inventory = msgspec.convert(data or {}, Inventory)
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: not YAML: {error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not text: {error.reason}") from error
     except msgspec.ValidationError as error:
         raise InputError(f"{path}: {error}") from error
     _validate(path, inventory)

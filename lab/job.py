@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..errors import DeadlineExceeded, GemmafitError, TargetError, TransportError
 from ..events import Event, Listener, ignore
@@ -86,9 +86,7 @@ def run_phone(job: Job, control: Control | None = None, on_event: Listener = ign
         try:
             target = _target(job)
             waited += wait_for_gate(target, job.group.gate, listener)
-            finished = _examine(
-                job, target, replace(row, waited_s=waited), listener, control, started + waited
-            )
+            finished = _examine(job, target, replace(row, waited_s=waited), listener)
         except Stopped:
             finished = Finished(replace(row, status="stopped", error="stopped before it was examined"))
             break
@@ -119,13 +117,10 @@ def _target(job: Job) -> Target:
     return resolve(job.phone.serial, job.phone.server)
 
 
-def _examine(
-    job: Job, target: Target, row: Row, listener: Listener, control: Control | None, started: float
-) -> Finished:
+def _examine(job: Job, target: Target, row: Row, listener: Listener) -> Finished:
     from ..pipeline import examine
 
-    options = job.group.options
-    examination = examine(target, request(options), listener)
+    examination = examine(target, job.group.options.request(), listener)
     report = examination.report
     broken = examination.broken
     status = "done" if broken is None else "partial"
@@ -133,13 +128,6 @@ def _examine(
     if broken is not None:
         row = replace(row, error=str(broken), hint=broken.hint)
     return Finished(row, report)
-
-
-def request(options: Any) -> Any:
-    """The pipeline's request for a group's options."""
-    from ..cli.check import build_request
-
-    return build_request(options)
 
 
 def _bounded(job: Job, control: Control | None, started: float, on_event: Listener) -> Listener:

@@ -123,7 +123,7 @@ class LabRun:
             raise UsageError(
                 f"{self.folder} already holds a lab run", hint="Add --resume, or name another folder."
             )
-        _write(self.folder / PLAN, msgspec.json.format(msgspec.json.encode(plan)))
+        write_whole(self.folder / PLAN, msgspec.json.format(msgspec.json.encode(plan)))
         for row in plan.unreachable:
             self.append(row)
 
@@ -157,7 +157,7 @@ class LabRun:
         if finished.report is not None:
             folder = self.folder / row.id
             folder.mkdir(exist_ok=True)
-            _write(folder / "report.yaml", Format.YAML.writer()(finished.report).encode())
+            write_whole(folder / "report.yaml", Format.YAML.writer()(finished.report).encode())
             row = replace(row, report=f"{row.id}/report.yaml")
         self.append(row)
         return row
@@ -170,7 +170,7 @@ class LabRun:
             os.fsync(file.fileno())
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
     """Write a file whole or not at all."""
     temporary = path.with_name(path.name + ".part")
     temporary.write_bytes(data)
@@ -180,13 +180,13 @@ def _write(path: Path, data: bytes) -> None:
 def execute(run: LabRun, jobs: Sequence[Job], pool: Pool, on_row: Callable[[Row], None]) -> None:
     """Run jobs until done or stopped by Ctrl-C: once lets running steps end, twice stops now."""
     control = Control()
-    with _interrupts(control):
+    with interrupts(control):
         for finished in pool.run(jobs, partial(run_phone, control=control)):
             on_row(run.keep(finished))
 
 
 @contextmanager
-def _interrupts(control: Control) -> Iterator[None]:
+def interrupts(control: Control) -> Iterator[None]:
     """The first SIGINT stops jobs between their steps; the second raises KeyboardInterrupt."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import msgspec
-import yaml
 
 from ..errors import InputError
+from ..probes.yaml_input import load_yaml
 from .report import SCHEMA, Report
 
 MAX_BYTES = 32 << 20
@@ -61,20 +61,10 @@ def load(path: Path) -> Report:
         raise InputError(f"{path}: larger than {MAX_BYTES} bytes, not a gemmafit report")
     try:
         # JSON is tried first: it is what a program writes and ten times as fast to read.
-        data = msgspec.json.decode(raw) if raw.lstrip()[:1] == b"{" else load_yaml(raw.decode("utf-8"))
-    except (msgspec.DecodeError, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        if raw.lstrip()[:1] == b"{":
+            data = msgspec.json.decode(raw)
+        else:
+            data = load_yaml(raw.decode("utf-8"), origin=str(path))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path}: neither YAML nor JSON: {str(error).splitlines()[0]}") from error
     return from_dict(data, str(path))
-
-
-_LOADER: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-def load_yaml(text: str) -> Any:
-    """Parse untrusted YAML: no tags that build objects, no aliases. Raises yaml.YAMLError.
-
-    A few hundred bytes of nested aliases stand for gigabytes once somebody walks them.
-    """
-    if "*" in text and any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, _LOADER)):
-        raise yaml.YAMLError("aliases are not allowed")
-    return yaml.load(text, _LOADER)

@@ -48,4 +48,5 @@ def _rule(rule: Rule, knowledge: Knowledge) -> dict[str, Any]:
 
 def file_of(knowledge: Knowledge, variant: str) -> str:
     """The file name of a variant; the id itself where the catalogue no longer has it."""
-    return next((model.file for model in knowledge.models if model.id == variant), variant)
+    model = knowledge.models.get(variant)
+    return variant if model is None else model.file

@@ -1,7 +1,8 @@
 """AI Edge Gallery's `model_allowlists` JSON: one entry a model file, for the phones of these reports.
 
-The Gallery knows RAM and the order of accelerators and no GPU: a backend is named only when every report that has the
-file runs it there. Read in google-ai-edge/gallery, `ModelAllowlist.kt` and `model_allowlists/1_0_17.json`.
+The Gallery knows RAM and the order of accelerators and no GPU: a backend is named only when every report that
+has the file runs it there. Format read in google-ai-edge/gallery: `ModelAllowlist.kt`,
+`model_allowlists/1_0_17.json`.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ TASKS = ("llm_chat", "llm_prompt_lab")
 
 
 def write(allowlist: Allowlist, knowledge: Knowledge) -> str:
-    """The JSON document. Files that the Gallery cannot fetch are named under `_gemmafit`, which it ignores."""
+    """The JSON document. Files that the Gallery cannot fetch stand under `_gemmafit`, which it ignores."""
     models: list[dict[str, Any]] = []
     left_out: list[str] = []
-    for model in knowledge.models:
+    for model in knowledge.models.values():
         rules = [rule for rule in allowlist.rules if _uses(rule, model.id)]
         if not rules:
             continue

@@ -1,0 +1,101 @@
+"""`gemmafit lab run`: many phones, from an inventory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import UsageError
+from .app import AdbOption, HtmlOption, app
+from .console import safe, stderr
+
+if TYPE_CHECKING:
+    from ..lab.job import Row
+
+lab_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Many phones: run them all, resume, look at the result."
+)
+app.add_typer(lab_app, name="lab")
+
+_STYLES = {"done": "green", "partial": "red", "failed": "red", "unreachable": "yellow", "stopped": "yellow"}
+
+
+@lab_app.command()
+def run(
+    inventory: Annotated[
+        Path | None, typer.Argument(metavar="LAB.yaml", help="Servers and phones; omitted: all connected.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Where plan, results and reports go.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in DIR; finished phones are not run again.")
+    ] = False,
+    parallel: Annotated[int | None, typer.Option(min=1, help="Phones at a time.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="tcp://HOST:PORT", help="Dask scheduler of a lab of many machines.")
+    ] = None,
+    html: HtmlOption = None,
+    adb: AdbOption = None,
+) -> None:
+    """Examine every phone of a lab in parallel. A report or a reason for each, however it ended.
+
+    Ctrl-C once lets the running steps end and writes what is there; twice stops at once; --resume goes on.
+    """
+    import msgspec
+
+    from ..lab.inventory import Inventory, load
+    from ..lab.run import LabRun, discover, execute, exit_code, make_plan
+    from ..probes.targets import state_hint
+
+    if folder is None:
+        raise UsageError("a lab run needs a folder", hint="Add -o DIR.")
+    lab = load(inventory) if inventory is not None else Inventory()
+    if adb is not None:
+        lab = msgspec.structs.replace(lab, servers=(adb,))
+    kept = LabRun(folder)
+    console = stderr()
+    if resume:
+        jobs = kept.todo()
+        console.print(f"[dim]resuming: {len(jobs)} of {len(kept.plan().jobs)} phones to do[/dim]")
+    else:
+        plan = make_plan(lab, discover(lab), state_hint)
+        kept.start(plan)
+        jobs = list(plan.jobs)
+        for row in plan.unreachable:
+            console.print(row_line(row))
+    if scheduler is not None:
+        from ..lab.cluster import DaskPool
+
+        pool = DaskPool(scheduler)
+    else:
+        from ..lab.pool import ThreadPool
+
+        pool = ThreadPool(parallel or lab.parallel)
+    execute(kept, jobs, pool, lambda row: console.print(row_line(row)))
+    rows = kept.rows()
+    if html is not None:
+        from ..pages.render import lab_page
+        from .files import write
+
+        write(html, lab_page(rows, str(folder)))
+    code = exit_code(rows)
+    console.print(f"[dim]{len(rows)} phones, exit {code}; results in {safe(folder)}[/dim]")
+    raise typer.Exit(code)
+
+
+def row_line(row: Row) -> str:
+    """A phone's result on one line, as Rich markup."""
+    style = _STYLES[row.status]
+    parts = [f"[{style}]{row.status:<11}[/] [bold]{safe(row.serial)}[/bold]"]
+    if row.verdict:
+        parts.append(safe(row.verdict))
+    if row.seconds:
+        parts.append(f"[dim]{row.seconds:.0f} s[/dim]")
+    if row.waited_s >= 1:
+        parts.append(f"[dim]waited {row.waited_s:.0f} s[/dim]")
+    if row.error:
+        parts.append(safe(row.error) + (f" [cyan]→ {safe(row.hint)}[/cyan]" if row.hint else ""))
+    return "  ".join(parts)

@@ -1,0 +1,53 @@
+"""`gemmafit check --all`: every connected phone in parallel, one report each, no lab file and no plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from ..errors import TargetError, UsageError
+from ..probes.targets import state_hint
+from ..profiles.writers import SUFFIXES, Format
+from .inventory import Gate, Group, Inventory, RunOptions
+from .job import Control, Row, run_phone
+from .pool import ThreadPool
+from .run import discover, interrupts, make_plan, write_whole
+
+ANY = Gate(battery_min_percent=0, temperature_max_c=1000.0, thermal_status_max=99, wait_s=0)
+"""A person who asks for all phones now wants them now."""
+
+
+def check_every(
+    options: RunOptions, format: Format, folder: Path, server: str | None, on_row: Callable[[Row], None]
+) -> list[Row]:
+    """Reports as `folder`/<phone>.<ending>; a row for every phone, reachable or not.
+
+    Raises TargetError if there is no phone at all, UsageError if the folder cannot be made.
+    """
+    inventory = Inventory(
+        servers=(server,) if server else (), groups=(Group(options=options, gate=ANY, retries=0),)
+    )
+    plan = make_plan(inventory, discover(inventory), state_hint)
+    if not plan.jobs and not plan.unreachable:
+        raise TargetError("no phone is connected", hint="`gemmafit devices` lists what adb sees.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the folder {folder}: {error.strerror}") from error
+    ending = next(suffix for suffix, known in SUFFIXES.items() if known is format)
+    rows = list(plan.unreachable)
+    for row in rows:
+        on_row(row)
+    control = Control()
+    with interrupts(control):
+        for finished in ThreadPool(inventory.parallel).run(plan.jobs, partial(run_phone, control=control)):
+            row = finished.row
+            if finished.report is not None:
+                name = f"{row.id}{ending}"
+                write_whole(folder / name, format.writer()(finished.report).encode())
+                row = replace(row, report=name)
+            rows.append(row)
+            on_row(row)
+    return rows
