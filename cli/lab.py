@@ -48,7 +48,6 @@ def run(
 
     from ..lab.inventory import Inventory, load
     from ..lab.run import LabRun, discover, execute, exit_code, make_plan
-    from ..probes.targets import state_hint
 
     if folder is None:
         raise UsageError("a lab run needs a folder", hint="Add -o DIR.")
@@ -61,7 +60,7 @@ def run(
         jobs = kept.todo()
         console.print(f"[dim]resuming: {len(jobs)} of {len(kept.plan().jobs)} phones to do[/dim]")
     else:
-        plan = make_plan(lab, discover(lab), state_hint)
+        plan = make_plan(lab, discover(lab))
         kept.start(plan)
         jobs = list(plan.jobs)
         for row in plan.unreachable:

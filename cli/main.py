@@ -14,7 +14,16 @@ from ..errors import GemmafitError, TransportError
 from .app import app
 from .console import plain
 
-COMMANDS = ("check", "schema")
+COMMANDS = (
+    "check",
+    "devices",
+    "explain",
+    "lab",
+    "compare",
+    "allowlist",
+    "history",
+    "schema",
+)
 """Modules of this package in the order that `--help` shows; importing one registers its command."""
 
 DEBUG = "GEMMAFIT_DEBUG"

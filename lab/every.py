@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 from ..errors import TargetError, UsageError
-from ..probes.targets import state_hint
 from ..profiles.writers import SUFFIXES, Format
 from .inventory import Gate, Group, Inventory, RunOptions
 from .job import Control, Row, run_phone
@@ -29,7 +28,7 @@ def check_every(
     inventory = Inventory(
         servers=(server,) if server else (), groups=(Group(options=options, gate=ANY, retries=0),)
     )
-    plan = make_plan(inventory, discover(inventory), state_hint)
+    plan = make_plan(inventory, discover(inventory))
     if not plan.jobs and not plan.unreachable:
         raise TargetError("no phone is connected", hint="`gemmafit devices` lists what adb sees.")
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -88,12 +88,18 @@ PROPERTIES = ("serial", "manufacturer", "model", "device", "soc", "gpu", "androi
 
 @dataclass(frozen=True)
 class Phone:
-    """A phone of a server as the listing and a short look at it tell. `facts`: property -> value."""
+    """A phone of a server as the listing and a short look at it tell.
+
+    Attributes:
+        state: as adb names it; `advice` says what to do about one that is not `device`.
+        facts: property -> value.
+    """
 
     server: str | None
     serial: str
     state: str
-    facts: Mapping[str, str]
+    advice: str | None = None
+    facts: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def load(path: Path) -> Inventory:

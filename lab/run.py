@@ -41,29 +41,25 @@ class Plan(msgspec.Struct, frozen=True):
     unreachable: tuple[Row, ...]
 
 
-def make_plan(inventory: Inventory, phones: Sequence[Phone], hint: Callable[[str], str]) -> Plan:
-    """Assign phones to groups. hint: what to do about an adb state that is not `device`."""
+def make_plan(inventory: Inventory, phones: Sequence[Phone]) -> Plan:
+    """Assign phones to groups; those that cannot be used, or are named and not there, become rows at once."""
     jobs: list[Job] = []
     rows: list[Row] = []
     for phone, group in assign(inventory, phones):
-        identifier = job_id(phone)
         if phone.state == READY:
-            jobs.append(Job(identifier, phone, group))
+            jobs.append(Job(job_id(phone), phone, group))
         else:
-            error = f"{phone.serial} is {phone.state}"
-            rows.append(_unreachable(identifier, phone, group, error, hint(phone.state)))
+            rows.append(_unreachable(phone, group, f"{phone.serial} is {phone.state}"))
     for serial, group in absent(inventory, phones):
-        phone = Phone(None, serial, "absent", {})
-        rows.append(
-            _unreachable(
-                job_id(phone), phone, group, f"{serial} is on no adb server", "Plug it in, or take it out."
-            )
-        )
+        phone = Phone(None, serial, "absent", "plug it in, or take it out of the inventory")
+        rows.append(_unreachable(phone, group, f"{serial} is on no adb server"))
     return Plan(tuple(jobs), tuple(rows))
 
 
-def _unreachable(identifier: str, phone: Phone, group: Group, error: str, hint: str) -> Row:
-    return Row(identifier, phone.serial, phone.server, group.name, "unreachable", error=error, hint=hint)
+def _unreachable(phone: Phone, group: Group, error: str) -> Row:
+    return Row(
+        job_id(phone), phone.serial, phone.server, group.name, "unreachable", error=error, hint=phone.advice
+    )
 
 
 def job_id(phone: Phone) -> str:
@@ -83,7 +79,7 @@ def discover(inventory: Inventory) -> list[Phone]:
 
     phones: list[Phone] = []
     for server in inventory.servers or (None,):
-        phones += [Phone(server, device.serial, device.state, {}) for device in devices(server)]
+        phones += [Phone(server, d.serial, d.state, d.advice) for d in devices(server)]
     if needs_facts(inventory):
         phones = [_with_facts(phone) if phone.state == READY else phone for phone in phones]
     return phones
@@ -106,7 +102,7 @@ def _with_facts(phone: Phone) -> Phone:
             "gpu": snapshot.gpu.model,
             "android": android.release if android else None,
         }
-        return Phone(phone.server, phone.serial, phone.state, {k: v for k, v in facts.items() if v})
+        return replace(phone, facts={key: value for key, value in facts.items() if value})
     return phone
 
 
