@@ -118,6 +118,11 @@ class AdbServer:
                 "or with a cable: adb tcpip 5555",
             )
 
+    def detach(self, host_port: str) -> None:
+        """`adb disconnect HOST:PORT`; that there is no such connection is as good."""
+        with contextlib.suppress(TransportError):
+            self.ask(f"host:disconnect:{host_port}")
+
     def _connect(self) -> AdbConnection:
         # Imported here: it costs 160 ms, and `check local` needs none of it.
         from adbutils import AdbClient, AdbError
