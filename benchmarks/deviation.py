@@ -19,7 +19,7 @@ TOLERANCE: Mapping[str, float] = {
     # int8 activations with one scale a row, against the exact reference: 1.7 % by construction of the tensors
     # (block.py), as in ML Drift against XNNPACK (1.0 to 1.6 %).
     "qd8": 2e-2,
-    # The same against a reference that rounds as well: what lies at the edge of a step may round the other way.
+    # The same against a reference that rounds as well: a value at the edge of a step may go the other way.
     "qd8-exact": 4e-3,
 }
 """Allowed relative L2 distance by the precision of the activations."""

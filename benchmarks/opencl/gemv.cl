@@ -70,6 +70,19 @@ static void partial(global const T* x, global const W* w, int row, int total, in
 // Each weight is moved to the top bits of its int and converted there: the sums are too large by 2^24 (2^28), exactly.
 // Only operations on whole vectors of 32-bit lanes are left, which every compiler keeps in registers; a
 // convert_float16(char16) in their place is 15 times slower on PoCL 3.0 (2.2 against 35 GB/s), where it becomes scalar.
+//
+// The prefetch, a page ahead, is worth a factor of 1.4 (8 bit) and 2.5 (4 bit) from memory, on PoCL and on Intel's
+// runtime: hardware prefetchers stop at page boundaries. OpenCL's own prefetch() is empty on PoCL.
+#ifdef __has_builtin
+#if __has_builtin(__builtin_prefetch)
+#define PREFETCH(p) __builtin_prefetch((global const char*)(p), 0, 3)
+#endif
+#endif
+#ifndef PREFETCH
+#define PREFETCH(p)
+#endif
+#define AHEAD (64 * 16)
+
 static void partial(global const T* x, global const W* w, int row, int total, int cols, int part, float* sum) {
     float16 a = 0.0f, b = 0.0f, c = 0.0f, d = 0.0f;  // four chains hide the latency of one
     global const int* block = (global const int*)w + (size_t)row * cols * BITS / 32;
@@ -77,6 +90,7 @@ static void partial(global const T* x, global const W* w, int row, int total, in
     for (int k = part; k < cols / 4; k += PARTS) {
         const float4 v = LOAD4(x, k);
         const int16 n = vload16(k, block);
+        PREFETCH(block + 16 * k + AHEAD);
         a += v.x * convert_float16(n << 24);
         b += v.y * convert_float16((n << 16) & (int)0xff000000);
         c += v.z * convert_float16((n << 8) & (int)0xff000000);
@@ -86,6 +100,7 @@ static void partial(global const T* x, global const W* w, int row, int total, in
 #else
     for (int k = part; k < cols / 8; k += PARTS) {
         const float4 v = LOAD4(x, 2 * k), u = LOAD4(x, 2 * k + 1);
+        PREFETCH(block + 16 * k + AHEAD);
         const int16 n = vload16(k, block) ^ (int)0x88888888;  // value + 8 becomes two's complement
         a += v.x * convert_float16(n << 28);
         b += v.y * convert_float16((n << 24) & (int)0xf0000000);

@@ -16,7 +16,7 @@ from .variants import Facts, Layout, Variant
 
 SOURCES = Path(__file__).parent
 LONGEST_DISPATCH = 2.0e9
-"""Floating-point operations of one dispatch at most: 0.2 s on a GPU of 10 GFLOP/s; drivers kill after 1 to 2 s."""
+"""Floating-point operations of one dispatch: 0.2 s on a GPU of 10 GFLOP/s; drivers kill after 1 to 2 s."""
 _GEMM_ROWS = 64  # of a work-group in gemm.cl's local-memory kernel
 _GEMM_TOKENS = 32
 
