@@ -1,0 +1,163 @@
+"""What was found in a model file, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Format(StrEnum):
+    """By content, never by name."""
+
+    TFLITE = "tflite"
+    TASK = "task"
+    LITERTLM = "litertlm"
+    UNKNOWN = "unknown"
+
+
+EXTENSIONS: Mapping[Format, tuple[str, ...]] = {
+    Format.TFLITE: (".bin", ".tflite"),
+    Format.TASK: (".task",),
+    Format.LITERTLM: (".litertlm",),
+    Format.UNKNOWN: (),
+}
+"""Extensions under which the runtimes look for a format. They trust the extension before the content."""
+
+
+class Severity(StrEnum):
+    ERROR = "error"  # the file cannot be loaded as it is
+    WARNING = "warning"  # it may load, but not everywhere or not as its name says
+    NOTE = "note"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something to know about the file. `code` is stable; `remedy` says what to do."""
+
+    code: str
+    severity: Severity
+    text: str
+    remedy: str | None = None
+
+
+@dataclass(frozen=True)
+class TensorGroup:
+    """Weights stored with the same type and granularity of scales.
+
+    Attributes:
+        dtype: INT4, INT8, FLOAT32, ...
+        scales: tensor | channel | block N | none.
+        tensors, elements, bytes: how many, and what they occupy in the file; a buffer that several
+            signatures share counts once.
+        largest: bytes of the largest one.
+    """
+
+    dtype: str
+    scales: str
+    tensors: int
+    elements: int
+    bytes: int
+    largest: int
+
+
+@dataclass(frozen=True)
+class Tflite:
+    """A TFLite model inside a file.
+
+    Attributes:
+        weights: groups, the largest first.
+        metadata: names of the model's metadata entries.
+        backend: the `backend` entry of a MediaPipe .bin: cpu | gpu.
+        model_type: the architecture a MediaPipe .bin declares, e.g. GEMMA_2B.
+        npu: (manufacturer, SoC) of the stamp in a model compiled for an NPU.
+        end: bytes up to the end of the last buffer, counted from the start of the model.
+    """
+
+    subgraphs: int
+    buffers: int
+    weights: tuple[TensorGroup, ...]
+    metadata: tuple[str, ...]
+    backend: str | None = None
+    model_type: str | None = None
+    npu: tuple[str, str] | None = None
+    end: int = 0
+
+    @property
+    def weight_bytes(self) -> int:
+        return sum(group.bytes for group in self.weights)
+
+    @property
+    def largest_tensor(self) -> int:
+        return max((group.largest for group in self.weights), default=0)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a container: a ZIP member or a .litertlm section, the bytes [begin, end)."""
+
+    name: str
+    begin: int
+    end: int
+    properties: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    tflite: Tflite | None = None
+
+    @property
+    def size(self) -> int:
+        return self.end - self.begin
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model file.
+
+    Attributes:
+        extension: lower case, with the dot.
+        what: the content in words, also where it is no model ("an HTML page").
+        complete: every section and buffer that its tables name is inside the file; None: cannot be told.
+        header: fields of the container's header.
+        backends: those the text model may run on, in the file's order; None: the file does not say.
+        context: tokens of the longest context the file states.
+        sha256: filled by `digest`, which reads all of the file.
+    """
+
+    path: str
+    size: int
+    extension: str
+    format: Format
+    what: str
+    complete: bool | None
+    header: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    sections: tuple[Section, ...] = ()
+    tflite: Tflite | None = None
+    backends: tuple[str, ...] | None = None
+    npu: tuple[str, str] | None = None
+    model_type: str | None = None
+    context: int | None = None
+    min_runtime: str | None = None
+    findings: tuple[Finding, ...] = ()
+    sha256: str | None = None
+
+    @property
+    def models(self) -> tuple[Tflite, ...]:
+        """All TFLite models in the file."""
+        inner = [section.tflite for section in self.sections if section.tflite is not None]
+        return (*([self.tflite] if self.tflite else []), *inner)
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        return tuple(f for f in self.findings if f.severity is Severity.ERROR)
+
+    def facts(self) -> dict[str, Any]:
+        """Facts by name for conditions (`profiles/conditions.py`). Unknown ones are left out."""
+        facts = {
+            "file.format": str(self.format),
+            "file.extension": self.extension,
+            "file.complete": self.complete,
+            "file.backend": self.tflite.backend if self.tflite else None,
+            "file.backends": self.backends,
+            "file.npu_soc": self.npu[1] if self.npu else None,
+            "file.web": any(f.code == "web-only" for f in self.findings),
+        }
+        return {name: value for name, value in facts.items() if value is not None}

@@ -1,0 +1,96 @@
+"""The `.task` bundle: a ZIP archive whose members are stored, because the runtime maps them from the file.
+
+Members: MediaPipe tasks/python/genai/bundler/llm_bundler.py (TF_LITE_PREFILL_DECODE, TOKENIZER_MODEL and
+METADATA are mandatory).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .model import Finding, Section, Severity, Tflite
+from .source import BadContentError, Source
+from .tflite import read_tflite
+from .zipdir import Member, read_members
+
+MAIN = "TF_LITE_PREFILL_DECODE"
+MANDATORY = (MAIN, "TOKENIZER_MODEL", "METADATA")
+STORED = 0
+MAX_RATIO = 1000
+"""Deflate reaches 1032; nothing in a model bundle compresses like that."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the archive holds; see ModelFile for the fields."""
+
+    sections: tuple[Section, ...] = ()
+    complete: bool | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+def read_task(source: Source) -> Task:
+    """Read an archive. Everything wrong is in `findings`."""
+    try:
+        members = read_members(source)
+    except BadContentError as error:
+        return Task(complete=False, findings=(_error("archive", f"the archive {error}"),))
+    findings = _missing(members)
+    broken = False
+    sections = []
+    for member in members:
+        findings += _storage(member)
+        tflite: Tflite | None = None
+        if member.name.startswith("TF_LITE_") and member.method == STORED and not member.encrypted:
+            try:
+                tflite = read_tflite(source, member.begin, member.end)
+            except BadContentError as error:
+                broken = True
+                findings.append(_error("member", f"the member {member.name} {error}"))
+        properties = {"size": member.size, "method": "stored" if member.method == STORED else member.method}
+        sections.append(Section(member.name, member.begin, member.end, properties, tflite))
+    return Task(tuple(sections), complete=not broken, findings=tuple(findings))
+
+
+def _missing(members: list[Member]) -> list[Finding]:
+    names = [member.name for member in members]
+    findings = [
+        _error(
+            "member-missing", f"the mandatory member {name} is missing", "Pack it with the official bundler."
+        )
+        for name in MANDATORY
+        if name not in names
+    ]
+    twice = sorted({name for name in names if names.count(name) > 1})[:5] if len(names) < 100 else []
+    return findings + [_error("member-twice", f"the member {name} is there twice") for name in twice]
+
+
+def _storage(member: Member) -> list[Finding]:
+    findings = []
+    if member.encrypted:
+        findings.append(_error("encrypted", f"the member {member.name} is encrypted"))
+    if member.method != STORED and member.name.startswith("TF_LITE_"):
+        findings.append(
+            _error(
+                "compressed",
+                f"the member {member.name} is compressed; the runtime maps it from the file as it is",
+                "Pack it again without compression.",
+            )
+        )
+    if member.size > MAX_RATIO * max(member.stored, 1):
+        findings.append(
+            Finding(
+                "bomb",
+                Severity.WARNING,
+                f"the member {member.name} claims {member.size} bytes in {member.stored}: do not unpack it",
+            )
+        )
+    if member.method == STORED and member.size != member.stored:
+        findings.append(_error("member-size", f"the member {member.name} has two different sizes"))
+    return findings
+
+
+def _error(
+    code: str, text: str, remedy: str = "Download the file again and compare size and hash."
+) -> Finding:
+    return Finding(code, Severity.ERROR, text, remedy)
