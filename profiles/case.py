@@ -159,7 +159,7 @@ class Case:
         scope: Scope = Scope.DEVICE,
         evidence: Evidence = Evidence.PREDICTED,
     ) -> Check:
-        """A check that rests on the row `reason` of reasons.yaml. A pass has the row's source, not its code."""
+        """A check that rests on the row `reason` of reasons.yaml. A pass takes its source, not its code."""
         row = self.knowledge.reasons[reason]
         fine = status is CheckStatus.PASS
         return Check(

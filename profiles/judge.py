@@ -113,6 +113,11 @@ def _judge_variant(
 ) -> Judged:
     predicted = predictions[variant.key]
     platform = loads.file_is_for_device(case, variant)
+    if any(c.status is CheckStatus.FAIL for c in platform):
+        # Made for something else: nothing further is worth asking.
+        return Judged(
+            variant, CheckStatus.FAIL, Evidence.PREDICTED, _scope(platform), tuple(platform), (), Predicted()
+        )
     checks = [
         *shared.runtimes[variant.model.runtime],
         *shared.emulator,
@@ -180,27 +185,41 @@ def _backend(case: Case, backend: str, shared: _Shared, judged: Sequence[Judged]
     columns = shared.backends[backend]
     there = [j for j in judged if j.variant.backend == backend and case.of_family(j.variant)]
     best = min(there, key=lambda j: recommend.status_order(case, j), default=None)
-    by_question = {
-        "speed": _of(best, ".decode", ".first-token"),
-        "memory": _of(best, ".memory", ".publisher"),
-    }
-    checks = [*columns.values(), *by_question["speed"], *by_question["memory"]]
+    sheet = {name: [check] for name, check in columns.items()}
+    sheet["speed"] = _of(best, ".decode", ".first-token")
+    sheet["memory"] = _of(best, ".memory", ".publisher")
+    for check in best.checks if best is not None else ():
+        fault = case.knowledge.drivers.get((check.reason or "").removeprefix("known."))
+        if fault is not None:
+            sheet[_COLUMN[fault.effect]].append(check)
+    checks = [check for column in sheet.values() for check in column]
     reasons = [c.reason for c in checks if c.reason is not None]
     if backend == Backend.VULKAN:
         reasons.append("vulkan.fallback-only")
+    status = {name: worst([c.status for c in column]) for name, column in sheet.items() if column}
     return BackendResult(
-        status=worst([c.status for c in checks]),
+        status=worst(list(status.values())),
         scope=columns["visible"].scope,
-        visible=columns["visible"].status,
-        capable=columns["capable"].status,
-        correct=columns["correct"].status,
-        deterministic=columns["deterministic"].status if "deterministic" in columns else CheckStatus.SKIP,
-        speed=worst([c.status for c in by_question["speed"]]) if by_question["speed"] else CheckStatus.SKIP,
-        memory=worst([c.status for c in by_question["memory"]])
-        if by_question["memory"]
-        else CheckStatus.SKIP,
+        visible=status["visible"],
+        capable=status["capable"],
+        correct=status["correct"],
+        deterministic=status.get("deterministic", CheckStatus.SKIP),
+        speed=status.get("speed", CheckStatus.SKIP),
+        memory=status.get("memory", CheckStatus.SKIP),
         reasons=tuple(dict.fromkeys(reasons)),
     )
+
+
+_COLUMN = {
+    "refused": "capable",
+    "crash": "capable",
+    "compile": "capable",
+    "reboot": "capable",
+    "wrong-output": "correct",
+    "unstable": "correct",
+    "slow": "speed",
+}
+"""Effect of a known fault -> the column of the verdict sheet it belongs to."""
 
 
 def _of(judged: Judged | None, *endings: str) -> list[Check]:

@@ -17,6 +17,7 @@ from msgspec import Meta
 from ..errors import InputError
 from .conditions import Condition
 from .tablefile import Table, compose
+from .tables import Tables, load_tables
 
 FOLDER = Path(__file__).parent
 
@@ -299,7 +300,8 @@ class ListRule(Entry, frozen=True, kw_only=True):
 
 
 class Knowledge(msgspec.Struct, frozen=True, kw_only=True):
-    """All tables. Rows keep the order of the file."""
+    """All tables. Rows keep the order of the file. `identity`: cores, SoCs, GPUs and emulators, which the
+    probes read a device's names with (tables.py)."""
 
     models: dict[str, Model]
     families: dict[str, Family]
@@ -311,6 +313,7 @@ class Knowledge(msgspec.Struct, frozen=True, kw_only=True):
     tflite_compat: dict[str, ListRule]
     thresholds: Thresholds
     prediction: Prediction
+    identity: Tables
 
 
 ROWS: dict[str, type[Entry]] = {
@@ -333,7 +336,7 @@ OTHER_TABLES = ("cores", "socs", "gpus", "emulators", "signatures")
 """Tables of this folder that are read elsewhere (probes/, explain.py)."""
 
 
-def load_knowledge(overlay: Path | None = None) -> Knowledge:
+def load(overlay: Path | None = None) -> Knowledge:
     """The built-in tables, with those of `overlay` laid over them.
 
     Raises InputError naming file, line and key of the first thing that is wrong.
@@ -357,7 +360,7 @@ def _load(folder: Path, overlay: Path | None) -> Knowledge:
         tables[stem] = {row.id: row for row in rows}
     for stem, kind in MAPPINGS.items():
         tables[stem] = _table(folder, overlay, stem).mapping(kind)
-    knowledge = Knowledge(**tables)
+    knowledge = Knowledge(**tables, identity=load_tables())
     _check_references(knowledge, overlay or folder)
     return knowledge
 

@@ -1,8 +1,8 @@
 """Speed and memory of a model file on a backend, with the interval that should hold the truth.
 
 Decode is a bandwidth problem: every weight is read once a token, so tokens/s = achieved GB/s / bytes. Prefill
-is an arithmetic problem: 2 operations per weight of the layers and token. The rates come, in falling order of
-trust, from the reference block on this device, from a figure reached on the same chip, from its specification.
+is an arithmetic problem: 2 operations per weight of the layers and token. Rates are taken, in falling order of
+trust, from the reference block on this device, a figure reached on the same chip, its specification.
 """
 
 from __future__ import annotations
@@ -141,20 +141,41 @@ def peak_memory(model: Model, backend: str, context: int, knowledge: Knowledge) 
 
 
 def find_chip(snapshot: Snapshot, knowledge: Knowledge) -> Chip | None:
-    """The chip row of this device. Of several for one GPU the SoC decides, then the cores, then the slowest."""
-    if snapshot.gpu.model is None:
-        return None
-    name = snapshot.gpu.model.casefold()
+    """The limits of this device: its chip's row; of several for one GPU the SoC decides, then the cores, then
+    the slowest. Without a row: what the table of SoCs states, or None."""
+    name = (snapshot.gpu.model or "").casefold()
     rows = [row for row in knowledge.chips.values() if name in (g.casefold() for g in row.gpu)]
     socs = {s.casefold() for s in (snapshot.soc.name, snapshot.soc.model) if s}
-    for narrower in (
-        [row for row in rows if any(s.casefold() in soc for s in row.socs for soc in socs)],
-        [row for row in rows if row.cores is not None and row.cores == snapshot.gpu.cores],
-    ):
-        if narrower:
-            rows = narrower
-            break
-    return min(rows, key=lambda row: row.read_gb_s or row.dram_gb_s, default=None)
+    by_soc = [row for row in rows if any(soc.endswith(s.casefold()) for s in row.socs for soc in socs)]
+    by_cores = [row for row in rows if row.cores is not None and row.cores == snapshot.gpu.cores]
+    # A row that is for other SoCs says nothing about this one's memory once this one is known.
+    stated = _from_soc(snapshot, knowledge)
+    if not by_soc and stated is not None:
+        open_rows = [row for row in rows if not row.socs]
+        return open_rows[0] if open_rows else stated
+    return min(by_soc or by_cores or rows, key=lambda row: row.read_gb_s or row.dram_gb_s, default=stated)
+
+
+def _from_soc(snapshot: Snapshot, knowledge: Knowledge) -> Chip | None:
+    """A chip row from the tables of SoCs and GPUs: memory, and clock x cores x operations a clock."""
+    tables = knowledge.identity
+    row = next((r for r in tables.socs if r.name == snapshot.soc.name), None)
+    if row is None or row.dram_gbs is None:
+        return None
+    gpu = tables.gpus.models.get(snapshot.gpu.model or row.gpu or "")
+    cores = snapshot.gpu.cores or row.gpu_cores
+    flops = None
+    if gpu is not None and gpu.fp16_ops and row.gpu_mhz and cores:
+        flops = gpu.fp16_ops * cores * row.gpu_mhz / 1000
+    return Chip(
+        id=row.name,
+        gpu=(row.gpu or "unknown",),
+        basis="estimated",
+        dram_gb_s=row.dram_gbs,
+        fp16_gflops=flops,
+        because=row.origin.because,
+        source=row.origin.source,
+    )
 
 
 def _cpu_peak(snapshot: Snapshot, knowledge: Knowledge) -> float | None:

@@ -129,7 +129,7 @@ def _distance(judged: Judged, chosen: Judged | None) -> tuple[Any, ...]:
 
 
 def _smaller(case: Case, chosen: Judged | None, all_judged: Sequence[Judged]) -> list[Judged]:
-    """The most capable working models that are smaller files than the chosen (or the primary) one."""
+    """Working models of other families, each a smaller file than the one before (at first the chosen one)."""
     if chosen is not None:
         limit = chosen.variant.model.size
         family = chosen.variant.model.family
@@ -138,20 +138,21 @@ def _smaller(case: Case, chosen: Judged | None, all_judged: Sequence[Judged]) ->
     else:
         family = case.options.family
         limit = case.knowledge.models[case.knowledge.families[family].primary].size
-    rank = _rank(case, by_capability=True)
     candidates = [
         j
         for j in all_judged
         if j.works
         and j.variant.model.family != family
-        and j.variant.model.size < limit
         and not case.runtime(j.variant.model).deprecated
         and gravity(case, j) < 3
     ]
-    steps: dict[str, Judged] = {}
-    for judged in sorted(candidates, key=lambda j: (-case.architecture(j.variant.model).capability, rank(j))):
-        steps.setdefault(judged.variant.model.architecture, judged)
-    return list(steps.values())[:MAX_SMALLER]
+    steps: list[Judged] = []
+    for judged in sorted(candidates, key=_rank(case, by_capability=True)):
+        # After a model that runs without reservation only a smaller one is a fallback.
+        if judged.variant.model.size < limit:
+            steps.append(judged)
+            limit = judged.variant.model.size
+    return steps[:MAX_SMALLER]
 
 
 def recommendation(case: Case, judged: Judged, because: str) -> Recommendation:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .case import ANY_FAMILY, Case
-from .recommend import Judged, best_of_family, recommendation
+from .recommend import Judged, best_of_family, recommendation, status_order
 from .report import Check, CheckStatus, Predicted, Range, Recommendation, Verdict
 
 _BACKENDS = {"cpu": "the CPU", "opencl": "the GPU", "npu": "the NPU"}
@@ -130,8 +130,18 @@ def _summary(
             also = f" Expected to work in any case: {_use(chosen)}." if chosen is not None else ""
             return f"Not decided for {name}: {_sentence(missing[0])}{also}"
         case Verdict.FAIL:
-            shown = primary or family[0]
-            return f"{name} does not run here: {_first_problem(shown)}"
+            return f"{name} does not run here. {_obstacles(case, primary, family)}"
+
+
+def _obstacles(case: Case, primary: Judged | None, family: Sequence[Judged]) -> str:
+    """Why the GPU file fails, and why the most promising alternative does, unless that is the same reason."""
+    alternatives = [j for j in family if primary is None or j.variant.backend != primary.variant.backend]
+    nearest = min(alternatives, key=lambda j: status_order(case, j), default=None)
+    shown = [j for j in (primary, nearest) if j is not None]
+    problems = {_first_problem(j): _BACKENDS[j.variant.backend] for j in reversed(shown)}
+    if len(problems) == 1:
+        return next(iter(problems))
+    return " ".join(f"On {where}: {problem}" for problem, where in reversed(problems.items()))
 
 
 def _use(judged: Judged) -> str:

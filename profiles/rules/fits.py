@@ -1,4 +1,4 @@
-"""Fits? Peak memory against what an app gets, the largest table against one buffer, the file against storage."""
+"""Fits? Peak memory against what an app gets, the largest table against one buffer, file against storage."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def _peak(case: Case, variant: Variant, peak: Range) -> Check:
 
 def busy(case: Case, variant: Variant, predicted: Predicted) -> list[Check]:
     """A remark, not a rule: less is free at this moment than is needed."""
-    free, peak = case.snapshot.memory.available_bytes, predicted.peak_memory_bytes
-    if not case.android or free is None or peak is None or peak.value <= free:
+    free, peak, room = case.snapshot.memory.available_bytes, predicted.peak_memory_bytes, budget(case)
+    if not case.android or free is None or room is None or peak is None or not free < peak.value <= room:
         return []
     return [
         case.check(

@@ -211,49 +211,34 @@ def _vulkan(case: Case) -> Check:
 def backend_capable(case: Case, backend: str) -> Check:
     """Whether the reference kernels built and ran, or would by what the device states."""
     id, required = f"{backend}.capable", "the reference kernels build and run"
+    failing = f"{backend}.kernels-failed"
     rows = case.rows(backend)
     evidence = case.evidence(backend)
+    failed = [row for row in rows if row.status in (Status.ERROR, Status.UNSUPPORTED)]
     if case.ran(backend):
-        failed = [row for row in rows if row.status in (Status.ERROR, Status.UNSUPPORTED)]
-        note = f"; {len(failed)} did not: {failed[0].reason}" if failed else ""
-        found = f"{sum(row.status is Status.OK for row in rows)} of {len(rows)} measurements ran{note}"
-        if backend == "opencl" and case.snapshot.opencl.fp16 is False:
-            return case.check(
-                id, WARN, "opencl.no-fp16", found=f"no fp16; {found}", required=required, evidence=evidence
-            )
-        return case.check(
-            id,
-            PASS,
-            _KERNELS[backend],
-            found=found,
-            required=required,
-            because="The kernels built and ran.",
-            evidence=evidence,
-        )
-    if failed := [row for row in rows if row.status in (Status.ERROR, Status.UNSUPPORTED)]:
-        return case.check(
-            id, FAIL, _KERNELS[backend], found=failed[0].reason or str(failed[0].status), required=required
-        )
+        found = f"{sum(row.status is Status.OK for row in rows)} of {len(rows)} measurements ran"
+        found += f"; {failed[0].key}: {failed[0].reason}" if failed else ""
+        because = "The kernels built and ran."
+    elif failed:
+        found = f"{failed[0].key}: {failed[0].reason or failed[0].status}"
+        return case.check(id, FAIL, failing, found=found, required=required)
+    elif _known(case, backend):
+        found, because = "nothing ran", "By what the device states about itself; nothing ran."
+    else:
+        return case.check(id, UNKNOWN, f"{backend}.unknown", found="not known", required=required)
     if backend == "opencl" and case.snapshot.opencl.fp16 is False:
-        return case.check(id, WARN, "opencl.no-fp16", found="no cl_khr_fp16", required=required)
-    return case.check(
-        id,
-        PASS if backend == "cpu" or _stated(case, backend) else UNKNOWN,
-        _KERNELS[backend] if backend == "cpu" or _stated(case, backend) else f"{backend}.unknown",
-        found="nothing ran",
-        required=required,
-        because="By what the device states about itself; nothing ran."
-        if backend == "cpu" or _stated(case, backend)
-        else None,
-    )
+        return case.check(
+            id, WARN, "opencl.no-fp16", found=f"no cl_khr_fp16; {found}", required=required, evidence=evidence
+        )
+    return case.check(id, PASS, failing, found=found, required=required, because=because, evidence=evidence)
 
 
-_KERNELS = {
-    "cpu": "cpu.kernels-failed",
-    "opencl": "opencl.kernels-failed",
-    "vulkan": "vulkan.kernels-failed",
-}
-
-
-def _stated(case: Case, backend: str) -> bool:
-    return (case.snapshot.gpu.model if backend == "opencl" else case.snapshot.vulkan.present) is not None
+def _known(case: Case, backend: str) -> bool:
+    """Whether something is known about the processor behind a backend."""
+    match backend:
+        case "cpu":
+            return True
+        case "opencl":
+            return (case.snapshot.gpu.model or case.snapshot.opencl.device) is not None
+        case _:
+            return case.snapshot.vulkan.present is True

@@ -1,0 +1,134 @@
+"""The phones on which the project's question was first asked: verdict, reasons and fallback as read by a person.
+
+`pytest tests/replay --update-golden` writes tests/replay/golden anew.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gemmafit.probes.files import read_capture
+from gemmafit.probes.read import read
+from gemmafit.profiles.judge import judge
+from gemmafit.profiles.knowledge import load
+from gemmafit.profiles.report import CheckStatus, Predicted, Range, Recommendation, Report
+from gemmafit.profiles.report_io import from_dict, to_dict
+
+HERE = Path(__file__).parent
+CAPTURES = sorted((HERE / "captures").glob("*.yaml"))
+
+EXPECTED = {
+    "galaxy-s10e-adreno-640": ("pass", "gemma-2b-it-gpu-int8"),
+    "galaxy-s10e-mali-g76": ("pass", "gemma-2b-it-gpu-int8"),
+    "galaxy-s22-ultra-adreno-730": ("pass", "gemma-2b-it-gpu-int8"),
+    "galaxy-s22-ultra-xclipse-920": ("pass", "gemma-2b-it-gpu-int8"),
+    "galaxy-s24-adreno-750": ("pass", "gemma-2b-it-gpu-int8"),
+    "mali-t820-32bit-2gb": ("fail", None),
+    "mali-t820-32bit-3gb": ("fail", None),
+    "mali-t820-64bit-2gb": ("fail", None),
+    "mali-t820-64bit-3gb": ("fail", None),
+}
+"""Stated here as well, so that regenerating the golden files cannot turn a verdict by accident."""
+
+
+@pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.stem)
+def test_report_is_the_golden_one(path: Path, update_golden: bool) -> None:
+    report = _judge(path)
+    verdict, variant = EXPECTED[path.stem]
+    assert report.verdict == verdict
+    assert (report.recommendation.variant if report.recommendation else None) == variant
+
+    text = (
+        f"# Written by --update-golden from captures/{path.name}; judged from facts alone.\n"
+        + yaml.safe_dump(digest(report), sort_keys=False, allow_unicode=True, width=110)
+    )
+    golden = HERE / "golden" / path.name
+    if update_golden:
+        golden.write_text(text, encoding="utf-8")
+    assert golden.read_text(encoding="utf-8") == text, "read the difference, then run with --update-golden"
+
+
+@pytest.mark.parametrize("path", CAPTURES[:1], ids=lambda path: path.stem)
+def test_judging_is_pure_and_the_report_survives_a_file(path: Path) -> None:
+    report = _judge(path)
+    assert to_dict(report) == to_dict(_judge(path))
+    assert to_dict(from_dict(to_dict(report))) == to_dict(report)
+
+
+def _judge(path: Path) -> Report:
+    return judge(read(read_capture(path)), [], load(), created="2026-11-23T10:00:00Z")
+
+
+def digest(report: Report) -> dict[str, Any]:
+    """What a person looks for in a report, one line each where one is enough."""
+    best = report.extra["best_of_all"]
+    return {
+        "verdict": str(report.verdict),
+        "summary": report.summary,
+        "recommendation": _recommendation(report.recommendation),
+        "best_of_all": _recommendation(best),
+        "fallback": [f"{step.variant} on {step.backend}" for step in report.fallback],
+        "backends": {
+            name: " ".join(
+                f"{column}={getattr(row, column)}"
+                for column in ("visible", "capable", "correct", "deterministic", "speed", "memory")
+            )
+            + f" ({row.scope})"
+            for name, row in report.backends.items()
+        },
+        "variants": [
+            f"{v.status} {v.id} on {v.backend}: {_speeds(v.predicted)} {' '.join(v.reasons)}".rstrip()
+            for v in report.variants
+        ],
+        "reasons": _reasons(report),
+    }
+
+
+def _reasons(report: Report) -> dict[str, Any]:
+    """Each code once: its sentence, what to do, and what was found where."""
+    out: dict[str, Any] = {}
+    for c in report.checks:
+        if c.status is CheckStatus.PASS:
+            continue
+        assert c.reason is not None, c.id
+        row = out.setdefault(
+            c.reason, {"because": c.because, "remedy": c.remedy, "source": c.source, "found": []}
+        )
+        row["found"].append(f"{c.status} {c.id}: {c.found}; required: {c.required}")
+    return out
+
+
+def _recommendation(best: Recommendation | None) -> dict[str, Any] | None:
+    if best is None:
+        return None
+    return {
+        "file": best.file,
+        "revision": best.revision,
+        "format": best.format,
+        "runtime": best.runtime,
+        "backend": best.backend,
+        "settings": dict(best.settings),
+        "predicted": _speeds(best.predicted),
+        "evidence": str(best.evidence),
+        "because": best.because,
+    }
+
+
+def _speeds(predicted: Predicted | None) -> str:
+    if predicted is None:
+        return "nothing predicted"
+    parts = (
+        ("decode", predicted.decode_tok_s, 1, ""),
+        ("prefill", predicted.prefill_tok_s, 1, ""),
+        ("first token", predicted.ttft_s, 1, " s"),
+        ("memory", predicted.peak_memory_bytes, 1e9, " GB"),
+    )
+    return ", ".join(f"{name} {_range(r, unit)}{suffix}" for name, r, unit, suffix in parts if r is not None)
+
+
+def _range(r: Range, unit: float) -> str:
+    return f"{r.value / unit:.3g} [{r.low / unit:.2g}, {r.high / unit:.2g}]"
