@@ -10,7 +10,7 @@ from .console import safe
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..profiles.report import Predicted, Range, Report, VariantResult
+    from ..profiles.report import Predicted, Report, VariantResult
 
 _STYLE = {
     "pass": "green",
@@ -145,16 +145,12 @@ def _notable(report: Report) -> list[VariantResult]:
 def _predicted(predicted: Predicted | None) -> tuple[str, str, str]:
     if predicted is None:
         return ("", "", "")
-    memory = predicted.peak_memory_bytes
+    prefill, decode, memory = predicted.prefill_tok_s, predicted.decode_tok_s, predicted.peak_memory_bytes
     return (
-        _range(predicted.prefill_tok_s),
-        _range(predicted.decode_tok_s),
+        prefill.text() if prefill else "",
+        decode.text() if decode else "",
         f"{memory.value / 1e9:.2g} GB" if memory else "",
     )
-
-
-def _range(value: Range | None) -> str:
-    return "" if value is None else f"{value.value:.3g} ({value.low:.2g}–{value.high:.2g})"
 
 
 def _recommendation(report: Report, console: Console) -> None:

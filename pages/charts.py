@@ -12,12 +12,13 @@ from xml.etree import ElementTree as ET
 
 from markupsafe import Markup
 
+from ..profiles.report import significant
+
 WIDTH = 640
 """User units; the page scales every chart to its column."""
 
 ROW = 30
-LABEL = 210
-_DIGITS = ".3g"
+LABEL = 230
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def bars(title: str, rows: Sequence[Bar], unit: str) -> Markup:
         y = place * ROW + 4
         length = max(span * row.value / top, 1.0)
         _text(
-            svg, LABEL - 10, y + 18, _short(row.label, 30), "end", "label strong" if row.strong else "label"
+            svg, LABEL - 10, y + 18, _short(row.label, 28), "end", "label strong" if row.strong else "label"
         )
         _shape(
             svg,
@@ -84,7 +85,7 @@ def bars(title: str, rows: Sequence[Bar], unit: str) -> Markup:
                 cls="whisker",
             )
             end = max(end, right - LABEL)
-        number = f"{row.value:{_DIGITS}} {unit}" + (f" {row.note}" if row.note else "")
+        number = f"{significant(row.value)} {unit}" + (f" {row.note}" if row.note else "")
         _text(svg, LABEL + end + 8, y + 18, number, "start", "value")
     return _markup(svg)
 
@@ -105,19 +106,19 @@ def roofline(title: str, roofs: Sequence[Roof], points: Sequence[Point]) -> Mark
     def at(x: float, y: float) -> tuple[float, float]:
         across = (math.log10(x) - math.log10(x_low)) / (math.log10(x_high) - math.log10(x_low))
         up = (math.log10(y) - math.log10(y_low)) / (math.log10(y_high) - math.log10(y_low))
-        return left + across * (WIDTH - left - 16), bottom - min(max(up, 0.0), 1.0) * (bottom - 12)
+        return left + across * (WIDTH - left - 24), bottom - min(max(up, 0.0), 1.0) * (bottom - 12)
 
     svg = _svg(title, height)
     for exponent in range(round(math.log10(x_low)), round(math.log10(x_high)) + 1):
         x, _ = at(10.0**exponent, y_low)
         _shape(svg, "path", d=f"M{x:.1f} 12V{bottom}", cls="grid")
-        _text(svg, x, bottom + 18, f"{10.0**exponent:g}", "middle", "tick")
+        _text(svg, x, bottom + 18, _power(exponent), "middle", "tick")
     for exponent in range(round(math.log10(y_low)), round(math.log10(y_high)) + 1):
         _, y = at(x_low, 10.0**exponent)
-        _shape(svg, "path", d=f"M{left} {y:.1f}H{WIDTH - 16}", cls="grid")
-        _text(svg, left - 8, y + 4, f"{10.0**exponent:g}", "end", "tick")
+        _shape(svg, "path", d=f"M{left} {y:.1f}H{WIDTH - 24}", cls="grid")
+        _text(svg, left - 8, y + 4, _power(exponent), "end", "tick")
     _text(svg, (left + WIDTH) / 2, height - 8, "FLOP per byte", "middle", "tick")
-    _text(svg, left - 8, 10, "GFLOP/s", "end", "tick")
+    _text(svg, left + 8, 22, "GFLOP/s", "start", "tick")
     for roof in roofs:
         knee = (roof.peak_gflop_per_s or math.inf) / roof.gb_per_s
         corner = min(knee, x_high)
@@ -126,12 +127,12 @@ def roofline(title: str, roofs: Sequence[Roof], points: Sequence[Point]) -> Mark
             path.append(at(x_high, roof.peak_gflop_per_s))
         _shape(svg, "path", d="M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in path), cls="roof")
         x, y = path[-1]
-        peak = f", {roof.peak_gflop_per_s:{_DIGITS}} GFLOP/s" if roof.peak_gflop_per_s else ""
-        _text(svg, x - 4, y - 6, f"{roof.label}: {roof.gb_per_s:{_DIGITS}} GB/s{peak}", "end", "tick")
+        peak = f", {significant(roof.peak_gflop_per_s)} GFLOP/s" if roof.peak_gflop_per_s else ""
+        _text(svg, x - 4, y - 6, f"{roof.label}: {significant(roof.gb_per_s)} GB/s{peak}", "end", "tick")
     for number, point in enumerate(points, 1):
         x, y = at(point.intensity, point.gflop_per_s)
         dot = _shape(svg, "circle", cx=round(x, 1), cy=round(y, 1), r=5, cls="dot")
-        ET.SubElement(dot, "title").text = f"{point.label}: {point.gflop_per_s:{_DIGITS}} GFLOP/s"
+        ET.SubElement(dot, "title").text = f"{point.label}: {significant(point.gflop_per_s)} GFLOP/s"
         _text(svg, x + 8, y + 4, str(number), "start", "value")
     return _markup(svg)
 
@@ -146,10 +147,10 @@ def curve(title: str, samples: Sequence[tuple[float, float]], unit: str) -> Mark
     svg = _svg(title, height)
     for share in (0.0, 0.5, 1.0):
         y = bottom - share * (bottom - 14)
-        _shape(svg, "path", d=f"M{left} {y:.1f}H{WIDTH - 16}", cls="grid")
-        _text(svg, left - 8, y + 4, f"{v_high * share:{_DIGITS}}", "end", "tick")
+        _shape(svg, "path", d=f"M{left} {y:.1f}H{WIDTH - 24}", cls="grid")
+        _text(svg, left - 8, y + 4, f"{significant(v_high * share)}", "end", "tick")
         x = left + share * (WIDTH - left - 16)
-        _text(svg, x, bottom + 18, f"{t_high * share:{_DIGITS}} s", "middle", "tick")
+        _text(svg, x, bottom + 18, f"{significant(t_high * share)} s", "middle", "tick")
     path = (
         f"{left + t / t_high * (WIDTH - left - 16):.1f} {bottom - v / v_high * (bottom - 14):.1f}"
         for t, v in samples
@@ -176,6 +177,10 @@ def grid(title: str, cells: Iterable[tuple[str, str, str]]) -> Markup:
 
 def _decades(low: float, high: float) -> tuple[float, float]:
     return 10.0 ** math.floor(math.log10(low)), 10.0 ** math.ceil(math.log10(high))
+
+
+def _power(exponent: int) -> str:
+    return f"{10**exponent:,}" if exponent >= 0 else f"{10.0**exponent:g}"
 
 
 def _short(text: str, limit: int) -> str:

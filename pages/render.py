@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from statistics import median
@@ -14,8 +15,9 @@ from markupsafe import Markup
 from .. import __version__
 from ..lab.collection import name as phone_name
 from ..lab.compare import Comparison, Kind
+from ..lab.job import Row
 from ..lab.matrix import Matrix
-from ..profiles.report import CheckStatus, Predicted, Report, Verdict
+from ..profiles.report import CheckStatus, Predicted, Report, Verdict, significant
 from . import charts
 
 COLUMNS = ("visible", "capable", "correct", "deterministic", "speed", "memory")
@@ -49,7 +51,7 @@ def interval(predicted: Predicted | None, field: str, unit: float = 1.0, suffix:
     value = getattr(predicted, field) if predicted is not None else None
     if value is None:
         return ""
-    return f"{value.value / unit:.3g} ({value.low / unit:.3g}–{value.high / unit:.3g}){suffix}"
+    return f"{value.text(unit)}{suffix}"
 
 
 def report_page(report: Report) -> str:
@@ -145,7 +147,7 @@ def _roofline(report: Report, measured: list[Mapping[str, Any]]) -> Chart:
         if row.get("flops") and row.get("bytes")
     ]
     title = "Roofline"
-    legend = tuple(f"{point.label}: {point.gflop_per_s:.3g} GFLOP/s" for point in points)
+    legend = tuple(f"{p.label}: {significant(p.gflop_per_s)} GFLOP/s" for p in points)
     return Chart(title, charts.roofline(title, roofs, points), legend=legend)
 
 
@@ -176,3 +178,16 @@ def matrix_page(matrix: Matrix) -> str:
         .get_template("matrix.html")
         .render(matrix=matrix, verdicts=[str(v) for v in Verdict], version=__version__)
     )
+
+
+_ENDED = {"done": "pass", "partial": "fail", "failed": "fail", "unreachable": "warn", "stopped": "unknown"}
+
+
+def lab_page(rows: Sequence[Row], folder: str) -> str:
+    """The page of a lab run: a wall of phones by verdict, then how each ended."""
+    cells = [(row.serial, row.verdict or _ENDED[row.status], row.verdict or row.status) for row in rows]
+    counts = [f"{count} {status}" for status, count in Counter(row.status for row in rows).items()]
+    return _environment().get_template("lab.html").render(
+        rows=rows, folder=folder, counts=counts, wall=charts.grid("Phones", cells), styles=_ENDED,
+        version=__version__,
+    )  # fmt: skip

@@ -5,6 +5,7 @@ Field order here is the order in the file. `to_dict` is the file's content; `sch
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -38,6 +39,15 @@ class Evidence(StrEnum):
     VERIFIED = "verified"
 
 
+def significant(value: float, digits: int = 3) -> str:
+    """`value` rounded to significant digits and written without an exponent: 1120, 0.0451, 22."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    places = max(digits - 1 - math.floor(math.log10(abs(value))), 0)
+    text = f"{float(f'{value:.{digits}g}'):.{places}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 @dataclass(frozen=True)
 class Range:
     """A predicted quantity: the best estimate and the interval that should hold the truth 9 times in 10."""
@@ -45,6 +55,11 @@ class Range:
     value: float
     low: float
     high: float
+
+    def text(self, unit: float = 1.0) -> str:
+        """As people read it, in units of `unit`: `20 (14 to 28)`."""
+        value, low, high = (significant(number / unit) for number in (self.value, self.low, self.high))
+        return f"{value} ({low} to {high})"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from ..report import CheckStatus, Predicted, Range, Report
+from ..report import CheckStatus, Predicted, Report
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!~])")
 
@@ -88,18 +88,12 @@ def _status(status: CheckStatus) -> str:
 def _speeds(predicted: Predicted | None) -> tuple[str, str, str]:
     if predicted is None:
         return ("", "", "")
-    memory = predicted.peak_memory_bytes
+    prefill, decode, memory = predicted.prefill_tok_s, predicted.decode_tok_s, predicted.peak_memory_bytes
     return (
-        _range(predicted.prefill_tok_s, 1),
-        _range(predicted.decode_tok_s, 1),
-        _range(memory, 1e9, " GB") if memory else "",
+        prefill.text() if prefill else "",
+        decode.text() if decode else "",
+        f"{memory.text(1e9)} GB" if memory else "",
     )
-
-
-def _range(value: Range | None, unit: float, suffix: str = "") -> str:
-    if value is None:
-        return ""
-    return f"{value.value / unit:.3g} ({value.low / unit:.3g} to {value.high / unit:.3g}){suffix}"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
