@@ -188,6 +188,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--plan", type=Path, default=Path("plan.txt"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--deadline", type=float, default=60.0)
+    # The agent takes these too. One backend is all that a worker has; memory is this computer's.
+    parser.add_argument("--only", choices=[Backend.OPENCL, Backend.VULKAN], help=argparse.SUPPRESS)
+    parser.add_argument("--max-memory", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     # A driver that hangs holds the interpreter lock; this watchdog is a native thread and needs none.
     # It says on stderr where the process hung, and ends it.

@@ -12,6 +12,7 @@ from pathlib import Path
 from ..block import Block, Weight
 from ..measurements import Backend
 from ..plan import Arg, Buffer, Dispatch, Kernel, Plan, Step, buffers, ints
+from ..timing import DEFAULT, Timing
 from .variants import Facts, Layout, Variant
 
 SOURCES = Path(__file__).parent
@@ -19,16 +20,6 @@ LONGEST_DISPATCH = 2.0e9
 """Floating-point operations of one dispatch: 0.2 s on a GPU of 10 GFLOP/s; drivers kill after 1 to 2 s."""
 _GEMM_ROWS = 64  # of a work-group in gemm.cl's local-memory kernel
 _GEMM_TOKENS = 32
-
-
-@dataclass(frozen=True)
-class Timing:
-    """How a step is repeated; see plan.Step."""
-
-    warmup: int = 1
-    repeat_min: int = 3
-    repeat_max: int = 20
-    budget_ms: int = 1000
 
 
 @dataclass
@@ -211,13 +202,11 @@ class _Lowering:
 
     def step(self, name: str, returns: tuple[str, ...], timing: Timing) -> Step:
         dispatches, self.dispatches = tuple(self.dispatches), []
-        return Step(
-            name, dispatches, returns, timing.warmup, timing.repeat_min, timing.repeat_max, timing.budget_ms
-        )
+        return timing.step(name, dispatches, returns)
 
 
 def lower(
-    block: Block, variant: Variant, facts: Facts, timing: Timing = Timing(), logits: bool = True
+    block: Block, variant: Variant, facts: Facts, timing: Timing = DEFAULT, logits: bool = True
 ) -> Plan:
     """The plan for one phase; with decode also the step "logits" (unless told not to)."""
     low = _Lowering(block, variant, facts)
