@@ -41,7 +41,8 @@ def read(capture: Capture, tables: Tables | None = None) -> Snapshot:
     gpu = read_gpu(facts, gles, opencl, vulkan, row)
     opencl = replace(opencl, app=app_visibility(android, libraries, opencl_files(facts), package))
     signs = emulator_facts(facts, identity, android, cpu, cpuinfo, gles, gpu)
-    emulator, kind = recognise(facts.tables, signs) if android or gles or cpuinfo else (None, None)
+    # A computer that is asked for itself presents nothing else.
+    emulator, kind = recognise(facts.tables, signs) if capture.kind != "local" else (None, None)
     facts.warnings += section_differences(opencl.attempts)
     return Snapshot(
         kind=capture.kind,

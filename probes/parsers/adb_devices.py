@@ -8,10 +8,20 @@ from dataclasses import dataclass, field
 from .. import limits
 from .text import ParseError, lines
 
-STATES = (
-    "device offline unauthorized authorizing connecting recovery rescue sideload bootloader host "
-    "detached disconnect"
-).split()
+STATES = [
+    "device",
+    "offline",
+    "unauthorized",
+    "authorizing",
+    "connecting",
+    "recovery",
+    "rescue",
+    "sideload",
+    "bootloader",
+    "host",
+    "detached",
+    "disconnect",
+]
 NO_PERMISSIONS = "no permissions"
 
 

@@ -37,7 +37,7 @@ def parse_gles(text: str) -> GlesStrings:
 
 
 def _split(joined: str) -> GlesStrings:
-    found = _first_version(joined)
+    found = _version_start(joined)
     version = name(joined[found:].lstrip(", ")) if found is not None else None
     rest = joined[:found] if found is not None else joined
     vendor_end = _COMPANY.match(rest)
@@ -46,16 +46,18 @@ def _split(joined: str) -> GlesStrings:
     return GlesStrings(name(vendor), name(renderer.lstrip(", ")), version)
 
 
-def _first_version(joined: str) -> int | None:
-    """Where the version begins: the first `, OpenGL ES` outside parentheses, else the last one at all."""
-    depth, last = 0, None
-    for found in re.finditer(r"[()]|,\s*OpenGL ES", joined):
+def _version_start(joined: str) -> int | None:
+    """Where the version begins: the last `, OpenGL ES <digit>` outside parentheses, else the last one at all.
+
+    Not the first: `Google, OpenGL ES 2.0 (GeForce GTX 650/PCIe/SSE2), OpenGL ES 2.0` has a renderer like that.
+    """
+    depth, outside, last = 0, None, None
+    for found in re.finditer(r"[()]|,\s*OpenGL ES(?:-C[ML])? \d", joined):
         if found[0] == "(":
             depth += 1
         elif found[0] == ")":
             depth = max(0, depth - 1)
         else:
-            if depth == 0:
-                return found.start()
             last = found.start()
-    return last
+            outside = last if depth == 0 else outside
+    return last if outside is None else outside

@@ -89,7 +89,7 @@ def parse_ls(text: str) -> tuple[FileEntry, ...]:
     found: list[FileEntry] = []
     for line in lines(text):
         line = line.strip()
-        if not line or line.startswith("total ") or ": " in line or len(found) >= limits.ITEMS:
+        if not line or line.startswith(("total ", "#")) or ": " in line or len(found) >= limits.ITEMS:
             continue
         label = _LABEL.search(line)
         head, arrow, target = line.partition(" -> ")

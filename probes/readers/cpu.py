@@ -45,15 +45,13 @@ def read_cpu(facts: Facts, cpuinfo: CpuInfo | None, soc: SocRow | None) -> Cpu:
         table = tuple(Cluster(row.core, row.count, row.mhz) for row in soc.cpu)
         return Cpu(table, features, architecture)
     known = _identify(facts.tables, cpuinfo, topology, cpus)
-    sources = [
-        source for source in ("/proc/cpuinfo" if cpuinfo else "", "cpufreq" if topology.max_khz else "")
-    ]
+    sources = ["/proc/cpuinfo" if cpuinfo else "", "cpufreq" if topology.max_khz else ""]
     if _complete(facts, known, cpus, topology, cpuinfo, soc):
         sources.append(f"socs.yaml: {soc.name}" if soc else "CPUs of one frequency domain are alike")
     facts.note("cpu.clusters", ", ".join(filter(None, sources)))
     if soc is not None:
         _compare(facts, known, soc)
-    return Cpu(_clusters(known, cpus, topology), features, architecture)
+    return Cpu(_clusters(known, cpus, _awake(known, topology, soc)), features, architecture)
 
 
 def _cpu_numbers(cpuinfo: CpuInfo | None, topology: CpuTopology) -> tuple[int, ...]:
@@ -130,24 +128,34 @@ def _from_table(
 ) -> None:
     """Give the cores that the table has and no CPU claimed to the CPUs that said nothing.
 
-    Only where the counts fit: by frequency domain in rising order, or all to the one kind that is left.
+    Only where the counts fit: all to the one kind that is left, or by frequency in rising order, or where
+    frequencies are not known in the order of the table.
     """
     left: Counter[str] = Counter()
     for cluster in soc.cpu:
         left[cluster.core] += cluster.count
+    kinds = tuple(left)
     left -= Counter(row.core for row in known.values() if row.core)
-    if len(left) == 1:
-        core = next(iter(left))
+    if len(left) == 1 or len(kinds) == 1:
+        core = next(iter(left or kinds))
         known.update({cpu: _Identified(core=core) for cpu in missing})
+        return
+    rows = [row for row in soc.cpu if left[row.core]]
+    if sum(row.count for row in rows) != len(missing):
         return
     groups: dict[int, list[int]] = {}
     for cpu in missing:
         groups.setdefault(topology.max_khz.get(cpu, 0), []).append(cpu)
+    by_speed = sorted(rows, key=lambda row: row.mhz or 0)
     ordered = [group for _, group in sorted(groups.items())]
-    by_speed = sorted((row for row in soc.cpu if row.core in left), key=lambda row: row.mhz or 0)
-    if [len(group) for group in ordered] == [row.count for row in by_speed]:
-        for group, row in zip(ordered, by_speed, strict=True):
-            known.update({cpu: _Identified(core=row.core) for cpu in group})
+    if 0 in groups or [len(group) for group in ordered] != [row.count for row in by_speed]:
+        # Frequencies do not tell them apart: CPUs are numbered in the table's order on all phones seen.
+        ordered, by_speed, start = [], rows, 0
+        for row in rows:
+            ordered.append(missing[start : start + row.count])
+            start += row.count
+    for group, row in zip(ordered, by_speed, strict=True):
+        known.update({cpu: _Identified(core=row.core) for cpu in group})
 
 
 def _compare(facts: Facts, known: dict[int, _Identified], soc: SocRow) -> None:
@@ -165,14 +173,26 @@ def _compare(facts: Facts, known: dict[int, _Identified], soc: SocRow) -> None:
         )
 
 
+def _awake(known: dict[int, _Identified], topology: CpuTopology, soc: SocRow | None) -> dict[int, int]:
+    """CPU -> kHz, with sleeping CPUs at the frequency of the others where all cores of the kind are one cluster."""
+    khz = dict(topology.max_khz)
+    kinds = Counter(row.core for row in soc.cpu) if soc else Counter[str]()
+    for core in {row.core for row in known.values() if row.core and kinds[row.core] == 1}:
+        members = [cpu for cpu, row in known.items() if row.core == core]
+        stated = {khz[cpu] for cpu in members if cpu in khz}
+        if len(stated) == 1:
+            khz.update(dict.fromkeys(members, stated.pop()))
+    return khz
+
+
 def _clusters(
-    known: dict[int, _Identified], cpus: tuple[int, ...], topology: CpuTopology
+    known: dict[int, _Identified], cpus: tuple[int, ...], max_khz: dict[int, int]
 ) -> tuple[Cluster, ...]:
     groups: dict[tuple[str | None, int | None, int | None, int | None], list[int]] = {}
     nothing = _Identified()
     for cpu in cpus:
         row = known.get(cpu, nothing)
-        key = (row.core, row.implementer, row.part, topology.max_khz.get(cpu))
+        key = (row.core, row.implementer, row.part, max_khz.get(cpu))
         groups.setdefault(key, []).append(cpu)
     return tuple(
         Cluster(
@@ -214,8 +234,8 @@ def _architecture(facts: Facts, cpuinfo: CpuInfo | None) -> str | None:
         return None
     facts.note("cpu.architecture", "/proc/cpuinfo")
     if cpuinfo.x86:
-        flags = cpuinfo.processors[0].features
-        return "x86_64" if "lm" in flags or not flags else "i686"
+        # The `lm` flag tells of the processor, not of the kernel, which is 32-bit on many Atom phones.
+        return "x86"
     features = _features(facts, cpuinfo) or frozenset()
     if "asimd" in features:
         return "aarch64"

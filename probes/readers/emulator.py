@@ -25,8 +25,9 @@ def emulator_facts(
     """Fact name -> text; a fact that is unknown is left out, so that no rule can match it.
 
     machine: x86 | arm, the instruction set of the processor; abi: the app ABIs; hardware: ro.hardware;
-    gpu_class: phone | desktop | software; gpu_vendor; the three GL strings; cpu_model; and properties as
-    they are: model, brand, manufacturer, device, board, fingerprint, product, qemu, characteristics.
+    core, cpu_model, midr: the CPU by name and by identification; gpu_class: phone | desktop | software, of
+    the renderer; gpu_vendor, gpu_model; gl_vendor, gl_renderer, gl_version; and properties as they are:
+    model, brand, manufacturer, device, board, platform, fingerprint, product, qemu, egl, vulkan_hal.
     """
     renderer = gles.renderer if gles else None
     said = identify(facts.tables.gpus, renderer) if renderer else None
@@ -59,8 +60,17 @@ def emulator_facts(
         else "phone",
         "cpu_model": cpuinfo.processors[0].model_name if cpuinfo else None,
         "core": ",".join(sorted({row.core for row in cpu.clusters if row.core})) or None,
+        "midr": _midr(cpuinfo),
     }
     return {key: value for key, value in found.items() if value}
+
+
+def _midr(cpuinfo: CpuInfo | None) -> str | None:
+    """`0x41:0xd03` of the first CPU that states it."""
+    for row in cpuinfo.processors if cpuinfo else ():
+        if row.implementer is not None and row.part is not None:
+            return f"0x{row.implementer:02x}:0x{row.part:03x}"
+    return None
 
 
 def _machine(cpu: Cpu, cpuinfo: CpuInfo | None, android: Android | None) -> str | None:
@@ -74,7 +84,7 @@ def _machine(cpu: Cpu, cpuinfo: CpuInfo | None, android: Android | None) -> str 
 
 
 def recognise(tables: Tables, found: dict[str, str]) -> tuple[bool | None, str | None]:
-    """Whether it is an emulator, and what kind, e.g. `emulator: BlueStacks`. None: nothing to tell by."""
+    """Not asked of this computer itself (kind local). Whether it is an emulator, and what kind, e.g. `emulator: BlueStacks`. None: nothing to tell by."""
     for rule in tables.emulators:
         if all(key in found and pattern.search(found[key]) for key, pattern in rule.facts.items()):
             return True, f"{rule.kind}: {rule.name}"

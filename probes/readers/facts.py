@@ -86,16 +86,13 @@ class Facts:
 
 
 def probes(capture: Capture) -> dict[str, dict[str, Any]]:
-    """The agent's probes by linker section; the parts of one section merged into one mapping.
-
-    `agent["probe"]` is one probe (one file from one process), or a list of them.
-    """
-    raw = (capture.agent or {}).get("probe")
-    rows = raw if isinstance(raw, list) else [raw]
-    sections: dict[str, dict[str, Any]] = {}
-    for row in rows[:64]:
-        if isinstance(row, dict):
-            section = row.get("section")
-            name = section if isinstance(section, str) else "unrestricted"
-            sections.setdefault(name[:64], {}).update(row)
-    return sections
+    """The agent's probes by linker section."""
+    agent = capture.agent or {}
+    found: dict[str, dict[str, Any]] = {}
+    if isinstance(agent.get("probe"), dict):
+        found["unrestricted"] = agent["probe"]
+    sections = agent.get("sections")
+    for section, probe in list(sections.items())[:16] if isinstance(sections, dict) else ():
+        if isinstance(probe, dict):
+            found[str(section)[:64]] = probe
+    return found

@@ -79,6 +79,10 @@ def read_gpu(
             None, None, None, None, None, None, gles.renderer if gles else None, _gles_version(facts, gles)
         )
     source, said = best
+    table = next((claim for name, claim in claims if name.startswith("socs.yaml")), None)
+    if said.model and not said.architecture and table and table.model and _same(said.model, table.model):
+        # A driver that names only the family (`NVIDIA Tegra`): the chip tells which.
+        said = replace(said, model=table.model, architecture=table.architecture)
     facts.note("gpu.model" if said.model else "gpu.vendor", source)
     for other_source, other in claims:
         if other.model and said.model and other.model != said.model and not _same(said.model, other.model):

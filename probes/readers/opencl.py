@@ -8,7 +8,7 @@ from .. import limits
 from ..parsers.clinfo import parse_clinfo
 from ..parsers.libraries import FileEntry, PublicLibrary, parse_ls
 from ..parsers.text import number
-from ..snapshot import LibraryAttempt, OpenCl
+from ..snapshot import AnswerStatus, LibraryAttempt, OpenCl
 from .facts import Facts, probes
 
 ENGINE_LIBRARIES = ("libOpenCL.so", "libGLES_mali.so", "libOpenCL-pixel.so", "libOpenCL-car.so")
@@ -43,7 +43,7 @@ def opencl_files(facts: Facts) -> tuple[FileEntry, ...] | None:
     """The library files that exist; () where they were looked for and none is there."""
     entries = facts.parse("opencl_files", parse_ls)
     if entries is None:
-        return None
+        return () if facts.answers.get("opencl_files") is AnswerStatus.EMPTY else None
     wanted = {library.lower() for library in ENGINE_LIBRARIES}
     # A listing of plain names is of one folder, not of candidate paths; it shows what is there too.
     return tuple(entry for entry in entries if entry.path.rsplit("/", 1)[-1].lower() in wanted)
@@ -58,7 +58,8 @@ def _from_agent(
     device = part.get("device") if isinstance(part.get("device"), dict) else {}
     platform = part.get("platform") if isinstance(part.get("platform"), dict) else {}
     library = _text(part.get("library"))
-    present = bool(device)
+    # A probe that crashed has not seen that there is no device.
+    present = True if device else None if part.get("crashed") is True else False
     found = _facts_of(
         {**(platform or {}), **(device or {})}, present=present, public=public, paths=paths, attempts=attempts
     )

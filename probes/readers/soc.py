@@ -18,6 +18,7 @@ from .facts import Facts
 _STATED = (
     "ro.soc.model",
     "/proc/cpuinfo Hardware",
+    "/proc/cpuinfo model name",
     "ro.vendor.soc.model.external_name",
     "ro.vendor.soc.model.part_name",
     "ro.hardware.chipname",
@@ -36,6 +37,8 @@ _STATED = (
     "ro.boot.hardware",
     "ro.hardware",
 )
+_FAMILY = frozenset(_STATED[_STATED.index("ro.vendor.mediatek.platform") :])
+"""Set for a board or platform that sister chips share, or that was copied from a predecessor."""
 _MAKERS = ("ro.soc.manufacturer",)
 
 
@@ -75,7 +78,9 @@ def read_soc(facts: Facts, cpuinfo: CpuInfo | None) -> tuple[Soc, SocRow | None]
                 f"{best.source} ({best.text})",
                 claim.row.name,
                 f"{claim.source} ({claim.text})",
-                "a part number is more exact than a platform's code name"
+                f"{claim.source} names a family of chips"
+                if claim.source in _FAMILY
+                else "a part number is more exact than a code name"
                 if best.exact and not claim.exact
                 else f"{best.source} comes closer to the chip than {claim.source}",
             )
@@ -86,6 +91,8 @@ def read_soc(facts: Facts, cpuinfo: CpuInfo | None) -> tuple[Soc, SocRow | None]
 def _claim(facts: Facts, cpuinfo: CpuInfo | None, source: str) -> Claim | None:
     if source == "/proc/cpuinfo Hardware":
         text = cpuinfo.hardware if cpuinfo else None
+    elif source == "/proc/cpuinfo model name":
+        text = cpuinfo.processors[0].model_name if cpuinfo and cpuinfo.x86 else None
     elif source.startswith("/sys/"):
         text = facts.sysfs.get(source)
     else:

@@ -24,7 +24,8 @@ def read_memory(facts: Facts) -> Memory:
         total,
         meminfo.get("MemAvailable", number(probe.get("available_bytes"))),
         meminfo.get("SwapTotal", number(probe.get("swap_bytes"))),
-        next((free[mount] for mount in _DATA if mount in free), None),
+        # Asked for one path, df names the file system it is on, whatever that is called.
+        next((free[mount] for mount in _DATA if mount in free), next(iter(free.values()), None)),
     )
 
 

@@ -29,7 +29,10 @@ def read_vulkan(facts: Facts) -> Vulkan:
         )
         error = part.get("error")
         if not devices:
-            return Vulkan(present=False, error=error[:1024] if isinstance(error, str) else None)
+            crashed = part.get("crashed") is True
+            return Vulkan(
+                present=None if crashed else False, error=error[:1024] if isinstance(error, str) else None
+            )
         return _read(choose(devices))
     dumped = facts.parse("vkjson", parse_vkjson)
     if dumped is None:

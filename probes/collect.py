@@ -1,0 +1,134 @@
+"""Ask a target everything a probe knows to ask: the questions of `commands.py`, then the agent."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from .. import __version__
+from ..errors import AgentError, ToolchainError, TransportError
+from ..events import Event, Listener, ignore
+from . import limits
+from .capture import Capture
+from .commands import commands
+from .parsers.text import ParseError, json_value
+from .replay import ReplayTarget
+from .target import AgentSession, Target
+
+BACKENDS = ("cpu", "opencl", "vulkan")
+OTHER_SECTIONS = ("isolated", "system")
+"""Linker sections from which the OpenCL probe is repeated. What opens only in [unrestricted] is a red flag
+for apps (see readers/opencl.py)."""
+
+AGENT_SECONDS = 20
+"""Deadline of one probe, which the agent keeps itself; loading a driver for the first time takes up to 3 s."""
+GRACE_SECONDS = 5
+
+PROBE_BYTES = 4 << 20
+"""Of one probe.json; honest ones are 5 to 60 KB."""
+
+
+def collect(
+    target: Target, *, push: bool = True, package: str | None = None, on_event: Listener = ignore
+) -> Capture:
+    """A capture of the target.
+
+    Args:
+        push: also run the agent's probes. False leaves nothing on the device, not even for a moment.
+        package: an installed app whose declarations are asked for.
+
+    A question or an agent's probe that fails is recorded as such. Raises TargetError if the target is not
+    there, TransportError if it is lost before it answered. A device lost while the agent runs leaves what was
+    answered; `recorded["incomplete"]` says so.
+    """
+    if isinstance(target, ReplayTarget):
+        return target.capture
+    answers = target.ask(commands(package), on_event)
+    recorded: dict[str, Any] = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "tool": f"gemmafit {__version__}",
+        "serial": target.serial,
+    }
+    agent: dict[str, Any] | None = None
+    if push:
+        agent = {}
+        try:
+            with target.session(on_event) as session:
+                _probe_all(session, agent, target.kind, on_event)
+        except (AgentError, ToolchainError) as error:
+            agent["error"] = str(error)
+        except TransportError as error:
+            recorded["incomplete"] = str(error)
+    return Capture(target.kind, recorded, answers, agent)
+
+
+def _probe_all(session: AgentSession, agent: dict[str, Any], kind: str, on_event: Listener) -> None:
+    """One process a backend: a driver that crashes costs its own part."""
+    probe: dict[str, Any] = {}
+    agent["probe"] = probe
+    for backend in BACKENDS:
+        probe.update(_probe(session, backend, "unrestricted", on_event))
+    if kind != "adb":
+        return
+    sections: dict[str, Any] = {}
+    for section in OTHER_SECTIONS:
+        try:
+            sections[section] = _probe(session, "opencl", section, on_event)
+        except AgentError as error:
+            sections[section] = {"error": str(error)}
+    agent["sections"] = sections
+
+
+def _probe(session: AgentSession, backend: str, section: str, on_event: Listener) -> dict[str, Any]:
+    """The probe of one backend, or in its place what went wrong."""
+    what = f"{backend} probe" if section == "unrestricted" else f"{backend} probe from [{section}]"
+    on_event(Event("agent", what))
+    start = time.monotonic()
+    run = session.run(
+        backend,
+        ["probe", "--out", "probe.json", "--only", backend, "--deadline", str(AGENT_SECONDS)],
+        results=["probe.json"],
+        deadline=AGENT_SECONDS + GRACE_SECONDS,
+        section=section,
+    )
+    on_event(Event("agent", what, seconds=time.monotonic() - start))
+    file = run.files.get("probe.json")
+    problem = "it wrote no probe.json"
+    if file is not None:
+        if file.stat().st_size <= PROBE_BYTES:
+            try:
+                return checked_probe(file.read_text(encoding="utf-8", errors="replace"))
+            except ParseError as error:
+                problem = str(error)
+        else:
+            problem = f"its probe.json is larger than {PROBE_BYTES >> 20} MiB"
+    if run.timed_out:
+        problem = f"it did not end within {AGENT_SECONDS + GRACE_SECONDS} s"
+    elif run.signal is not None:
+        problem = f"it was killed by signal {run.signal}"
+    elif run.exit:
+        problem = f"it ended with status {run.exit}: {run.stderr.strip()[-300:] or problem}"
+    return {backend: {"error": f"the {what} failed: {problem}", "crashed": True}}
+
+
+def checked_probe(text: str) -> dict[str, Any]:
+    """probe.json as a mapping that a capture file can hold. Raises ParseError."""
+    probe = json_value(text)
+    if not isinstance(probe, dict):
+        raise ParseError("probe.json is no JSON object")
+    level: list[Any] = [probe]
+    nodes = 0
+    for _ in range(limits.CAPTURE_DEPTH - 4):
+        level = [
+            part
+            for value in level
+            for part in (value.values() if isinstance(value, dict) else value)
+            if isinstance(part, dict | list)
+        ]
+        nodes += len(level)
+        if not level:
+            return probe
+        if nodes > limits.CAPTURE_NODES // 8:
+            break
+    raise ParseError("probe.json is nested too deeply or too large")

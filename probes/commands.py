@@ -1,0 +1,93 @@
+"""The questions of a probe: capture key -> script, deadline, limit. A probe is rows of this table.
+
+Scripts are constant POSIX sh that uses nothing but a shell, toybox and Android's own services, and that
+old phones take too (toolbox, mksh, no grep -o, no sed): what a phone does not have answers with nothing or with
+a complaint, which `answers.py` tells apart. stderr is kept where a complaint is the answer. All of them travel in
+one request where the adb daemon takes one of that size (see batch.py).
+"""
+
+from __future__ import annotations
+
+import re
+
+from ..errors import UsageError
+from . import limits
+from .target import Command
+
+_PUBLIC_LIBRARIES = """\
+for f in /vendor/etc/public.libraries.txt /odm/etc/public.libraries.txt /system/etc/public.libraries.txt \
+/system/etc/public.libraries-*.txt /system_ext/etc/public.libraries-*.txt /product/etc/public.libraries-*.txt
+do [ -e "$f" ] && echo "# file: $f" && cat "$f" 2>&1 && echo
+done; true"""
+
+# Every folder from which the engine's names could be opened, and the vendors' own names of the same library,
+# which shows a driver that is there but not under a name that the engine tries. `#` ends the list, so that
+# nothing found differs from nothing asked.
+_OPENCL_FILES = """\
+for d in /vendor /odm /system /system/vendor; do for l in lib64 lib; do
+for n in libOpenCL libGLES_mali libOpenCL-pixel libOpenCL-car libPVROCL libmali egl/libGLES_mali hw/libOpenCL
+do p=$d/$l/$n.so; [ -e $p ] && { ls -lZ $p 2>/dev/null || ls -Z $p 2>/dev/null || ls -l $p; }
+done; done; done; echo "#\""""
+
+# `read` is the shell's own: a process per file would cost seconds on a phone of ten cores.
+_CPU_TOPOLOGY = """\
+c=/sys/devices/system/cpu
+for f in $c/present $c/possible $c/online $c/cpu[0-9]*/cpufreq/cpuinfo_max_freq \
+$c/cpu[0-9]*/cpufreq/scaling_max_freq $c/cpu[0-9]*/cpufreq/scaling_governor $c/cpu[0-9]*/cpufreq/related_cpus \
+$c/cpu[0-9]*/topology/physical_package_id $c/cpu[0-9]*/regs/identification/midr_el1 \
+$c/cpufreq/policy[0-9]*/cpuinfo_max_freq $c/cpufreq/policy[0-9]*/related_cpus \
+/sys/devices/soc0/machine /sys/devices/soc0/soc_id /sys/devices/soc0/family \
+/sys/class/kgsl/kgsl-3d0/max_gpuclk /sys/class/kgsl/kgsl-3d0/devfreq/max_freq
+do v=; { read -r v <$f; } 2>/dev/null; [ "$v" ] && echo "$f:$v"
+done; true"""
+
+_MALI_GPUINFO = """\
+for f in /sys/class/misc/mali0/device/gpuinfo /sys/devices/platform/*.mali/gpuinfo /sys/devices/*.mali/gpuinfo
+do [ -e "$f" ] && exec cat "$f" 2>&1
+done; exit 127"""
+
+# The GPU service of the Android Emulator has been seen to abort the whole emulator on this question.
+_VKJSON = """\
+case $(getprop ro.hardware 2>/dev/null) in goldfish*|ranchu*) exit 127;; esac
+cmd gpu vkjson 2>&1"""
+
+# One line of a dump of some 100 KB to 2 MB; all of it where there is no grep.
+_SURFACEFLINGER = (
+    "dumpsys SurfaceFlinger 2>&1 | { grep -m 1 -e GLES: -e enied -e t.find 2>/dev/null || cat; }"
+)
+
+COMMANDS: tuple[Command, ...] = (
+    Command("getprop", "getprop 2>&1"),
+    Command("cpuinfo", "cat /proc/cpuinfo 2>&1", 5.0, 256 << 10),
+    Command("meminfo", "cat /proc/meminfo 2>&1", 5.0, 64 << 10),
+    Command("uname", "uname -a 2>&1", 5.0, 4 << 10),
+    Command("cpu_topology", _CPU_TOPOLOGY, 10.0, 256 << 10),
+    Command("surfaceflinger", _SURFACEFLINGER, 15.0),
+    Command("kgsl_gpu_model", "cat /sys/class/kgsl/kgsl-3d0/gpu_model 2>&1", 5.0, 4 << 10),
+    Command("mali_gpuinfo", _MALI_GPUINFO, 5.0, 16 << 10),
+    Command("public_libraries", _PUBLIC_LIBRARIES, 5.0, 256 << 10),
+    Command("opencl_files", _OPENCL_FILES, 10.0, 64 << 10),
+    Command("vkjson", _VKJSON, 20.0, 4 << 20),
+    Command("features", "pm list features 2>&1", 15.0, 256 << 10),
+    Command("battery", "dumpsys battery 2>&1", 5.0, 64 << 10),
+    Command("thermal", "dumpsys thermalservice 2>&1", 5.0, 256 << 10),
+    Command("storage", 'df /data 2>/dev/null || df -k "$HOME" 2>&1', 5.0, 16 << 10),
+)
+
+_PACKAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)+\Z")
+
+
+def commands(package: str | None = None) -> tuple[Command, ...]:
+    """The questions; with `package`, also what the system knows about that app.
+
+    Raises UsageError for a name that is no package name: it goes into a shell script.
+    """
+    if package is None:
+        return COMMANDS
+    if len(package) > limits.NAME_CHARS or not _PACKAGE.match(package):
+        raise UsageError(
+            f"not an Android package name: {package[:80]!r}", hint="it looks like com.example.app"
+        )
+    # The block of the package, without the resolver tables before it.
+    script = f"dumpsys package {package} 2>&1 | {{ sed -n '/Package \\[/,$p' 2>/dev/null || cat; }}"
+    return (*COMMANDS, Command("package", script, 15.0))
