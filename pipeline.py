@@ -73,9 +73,9 @@ def examine(target: Target, request: Request, on_event: Listener = ignore) -> Ex
     from .probes.files import sha256
     from .probes.read import read
     from .profiles.judge import Options, judge
-    from .profiles.knowledge import load_knowledge
+    from .profiles.knowledge import load
 
-    knowledge = request.knowledge or load_knowledge()
+    knowledge = request.knowledge or load()
     broken: TransportError | None = None
     rows: list[Measurement] = []
     capture = Capture(kind=target.kind, recorded={"serial": target.serial})

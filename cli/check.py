@@ -107,7 +107,7 @@ def check(
       gemmafit check replay:phone.yaml      judge a recording again
     """
     from ..pipeline import Request, examine
-    from ..profiles.knowledge import load_knowledge
+    from ..profiles.knowledge import load
     from .progress import progress
 
     wanted: dict[str, Any] = {
@@ -131,7 +131,7 @@ def check(
 
     from ..probes.targets import resolve
 
-    request = Request(**wanted, knowledge=load_knowledge(profiles))
+    request = Request(**wanted, knowledge=load(profiles))
     with progress(quiet) as on_event:
         examination = examine(resolve(target, adb), request, on_event)
     report = examination.report

@@ -13,6 +13,7 @@ from .console import safe, stderr
 
 if TYPE_CHECKING:
     from ..lab.job import Row
+    from ..lab.pool import Pool
 
 lab_app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Many phones: run them all, resume, look at the result."
@@ -47,32 +48,25 @@ def run(
     import msgspec
 
     from ..lab.inventory import Inventory, load
-    from ..lab.run import LabRun, discover, execute, exit_code, make_plan
+    from ..lab.run import LabRun, execute, exit_code, make_plan
 
     if folder is None:
         raise UsageError("a lab run needs a folder", hint="Add -o DIR.")
     lab = load(inventory) if inventory is not None else Inventory()
     if adb is not None:
         lab = msgspec.structs.replace(lab, servers=(adb,))
+    pool = _pool(scheduler, parallel or lab.parallel)
     kept = LabRun(folder)
     console = stderr()
     if resume:
         jobs = kept.todo()
         console.print(f"[dim]resuming: {len(jobs)} of {len(kept.plan().jobs)} phones to do[/dim]")
     else:
-        plan = make_plan(lab, discover(lab))
+        plan = make_plan(lab, pool.discover(lab))
         kept.start(plan)
         jobs = list(plan.jobs)
         for row in plan.unreachable:
             console.print(row_line(row))
-    if scheduler is not None:
-        from ..lab.cluster import DaskPool
-
-        pool = DaskPool(scheduler)
-    else:
-        from ..lab.pool import ThreadPool
-
-        pool = ThreadPool(parallel or lab.parallel)
     execute(kept, jobs, pool, lambda row: console.print(row_line(row)))
     rows = kept.rows()
     if html is not None:
@@ -83,6 +77,27 @@ def run(
     code = exit_code(rows)
     console.print(f"[dim]{len(rows)} phones, exit {code}; results in {safe(folder)}[/dim]")
     raise typer.Exit(code)
+
+
+@lab_app.command()
+def worker(
+    scheduler: Annotated[str, typer.Argument(metavar="tcp://HOST:PORT", help="The Dask scheduler.")],
+    adb: AdbOption = None,
+) -> None:
+    """Serve the phones of this machine's adb server to a lab run elsewhere."""
+    from ..lab.cluster import serve
+
+    serve(scheduler, adb)
+
+
+def _pool(scheduler: str | None, parallel: int) -> Pool:
+    if scheduler is not None:
+        from ..lab.cluster import DaskPool
+
+        return DaskPool(scheduler)
+    from ..lab.pool import ThreadPool
+
+    return ThreadPool(parallel)
 
 
 def row_line(row: Row) -> str:

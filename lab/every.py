@@ -12,7 +12,7 @@ from ..profiles.writers import SUFFIXES, Format
 from .inventory import Gate, Group, Inventory, RunOptions
 from .job import Control, Row, run_phone
 from .pool import ThreadPool
-from .run import discover, interrupts, make_plan, write_whole
+from .run import interrupts, make_plan, write_whole
 
 ANY = Gate(battery_min_percent=0, temperature_max_c=1000.0, thermal_status_max=99, wait_s=0)
 """A person who asks for all phones now wants them now."""
@@ -28,7 +28,8 @@ def check_every(
     inventory = Inventory(
         servers=(server,) if server else (), groups=(Group(options=options, gate=ANY, retries=0),)
     )
-    plan = make_plan(inventory, discover(inventory))
+    pool = ThreadPool(inventory.parallel)
+    plan = make_plan(inventory, pool.discover(inventory))
     if not plan.jobs and not plan.unreachable:
         raise TargetError("no phone is connected", hint="`gemmafit devices` lists what adb sees.")
     try:
@@ -41,7 +42,7 @@ def check_every(
         on_row(row)
     control = Control()
     with interrupts(control):
-        for finished in ThreadPool(inventory.parallel).run(plan.jobs, partial(run_phone, control=control)):
+        for finished in pool.run(plan.jobs, partial(run_phone, control=control)):
             row = finished.row
             if finished.report is not None:
                 name = f"{row.id}{ending}"

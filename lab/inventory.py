@@ -24,7 +24,7 @@ class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A mapping of the file; a key that is not a field is an error, most often a typing mistake."""
 
 
-class Gate(Strict):
+class Gate(Strict, frozen=True, kw_only=True):
     """When a phone may start. `wait_s` is how long to wait for it, at most."""
 
     battery_min_percent: int = 20
@@ -33,7 +33,7 @@ class Gate(Strict):
     wait_s: int = 900
 
 
-class RunOptions(Strict):
+class RunOptions(Strict, frozen=True, kw_only=True):
     """What is done with a phone: the fields of `pipeline.Request`, and a folder of own knowledge."""
 
     run: bool = True
@@ -52,14 +52,14 @@ class RunOptions(Strict):
     def request(self) -> Request:
         """The pipeline's request. Raises InputError for a bad folder of knowledge."""
         from ..pipeline import Request
-        from ..profiles.knowledge import load_knowledge
+        from ..profiles.knowledge import load
 
         fields = msgspec.structs.asdict(self)
         folder = fields.pop("profiles")
-        return Request(**fields, knowledge=load_knowledge(Path(folder) if folder else None))
+        return Request(**fields, knowledge=load(Path(folder) if folder else None))
 
 
-class Group(Strict):
+class Group(Strict, frozen=True, kw_only=True):
     """Phones by serial, by property, or all that no earlier group took.
 
     match: property -> glob pattern; properties are serial, manufacturer, model, device, soc, gpu, android.
@@ -74,7 +74,7 @@ class Group(Strict):
     retries: int = 1
 
 
-class Inventory(Strict):
+class Inventory(Strict, frozen=True, kw_only=True):
     """The whole file. Servers are `host:port` of adb servers; none means the usual one."""
 
     schema: str = SCHEMA

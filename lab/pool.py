@@ -10,11 +10,17 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from .discovery import discover
+from .inventory import Inventory, Phone
 from .job import Finished, Job, JobRunner
 
 
 class Pool(Protocol):
-    """Runs jobs in parallel."""
+    """Knows phones and runs jobs on them in parallel."""
+
+    def discover(self, inventory: Inventory) -> list[Phone]:
+        """The phones within reach."""
+        ...
 
     def run(self, jobs: Sequence[Job], runner: JobRunner) -> Iterator[Finished]:
         """Results in the order in which they come. A job that was lost comes back as a failed row."""
@@ -26,6 +32,10 @@ class ThreadPool:
 
     def __init__(self, parallel: int) -> None:
         self._parallel = parallel
+
+    def discover(self, inventory: Inventory) -> list[Phone]:
+        """See `Pool.discover`: the phones of the inventory's adb servers."""
+        return discover(inventory)
 
     def run(self, jobs: Sequence[Job], runner: JobRunner) -> Iterator[Finished]:
         """See `Pool.run`. The threads are daemons: a second Ctrl-C does not wait for a phone."""

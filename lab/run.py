@@ -20,16 +20,14 @@ from pathlib import Path
 
 import msgspec
 
-from ..errors import InputError, TargetError, UsageError
+from ..errors import InputError, UsageError
 from ..profiles.writers import Format
-from .inventory import Group, Inventory, Phone, absent, assign, needs_facts
+from .discovery import READY
+from .inventory import Group, Inventory, Phone, absent, assign
 from .job import Control, Finished, Job, Row, run_phone
 from .pool import Pool
 
 PLAN, RESULTS = "plan.json", "results.jsonl"
-READY = "device"
-"""The state of a phone that can be used, as adb names it."""
-
 FINAL = frozenset({"done", "unreachable"})
 """Rows that `--resume` does not run again; broken, failed and stopped ones it does."""
 
@@ -71,39 +69,6 @@ def job_id(phone: Phone) -> str:
     clean = re.sub(r"[^A-Za-z0-9-]+", "-", phone.serial).strip("-")[:40] or "phone"
     digest = hashlib.sha256(f"{phone.server}\n{phone.serial}".encode()).hexdigest()[:6]
     return f"{clean}-{digest}"
-
-
-def discover(inventory: Inventory) -> list[Phone]:
-    """The phones of all servers; a server that does not answer is a TargetError naming it."""
-    from ..probes.targets import devices
-
-    phones: list[Phone] = []
-    for server in inventory.servers or (None,):
-        phones += [Phone(server, d.serial, d.state, d.advice) for d in devices(server)]
-    if needs_facts(inventory):
-        phones = [_with_facts(phone) if phone.state == READY else phone for phone in phones]
-    return phones
-
-
-def _with_facts(phone: Phone) -> Phone:
-    """Ask a phone for the properties that inventories match by: one round trip, nothing pushed."""
-    from ..probes.collect import collect
-    from ..probes.read import read
-    from ..probes.targets import resolve
-
-    with suppress(TargetError):
-        snapshot = read(collect(resolve(phone.serial, phone.server), push=False))
-        identity, android = snapshot.identity, snapshot.android
-        facts = {
-            "manufacturer": identity.manufacturer,
-            "model": identity.model,
-            "device": identity.device,
-            "soc": snapshot.soc.model or snapshot.soc.name,
-            "gpu": snapshot.gpu.model,
-            "android": android.release if android else None,
-        }
-        return replace(phone, facts={key: value for key, value in facts.items() if value})
-    return phone
 
 
 class LabRun:

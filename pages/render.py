@@ -128,7 +128,8 @@ def _bandwidth(measured: list[Mapping[str, Any]]) -> Chart:
 
 def _speeds(row: Mapping[str, Any], amount: float) -> tuple[float, float, float]:
     samples = row["samples_s"]
-    return tuple(amount / seconds / 1e9 for seconds in (max(samples), median(samples), min(samples)))  # type: ignore[return-value]
+    scale = amount / 1e9
+    return scale / max(samples), scale / median(samples), scale / min(samples)
 
 
 def _roofline(report: Report, measured: list[Mapping[str, Any]]) -> Chart:
