@@ -86,6 +86,10 @@ class _Shared:
                 columns["deterministic"] = repeats
             self.backends[backend] = columns
         self.remarks = [*correct.trusted_list(case), *fits.webgpu_binding(case)]
+        for runtime in case.knowledge.runtimes.values():
+            self.remarks += loads.deprecated(case, runtime)
+        for backend in map(str, Backend):
+            self.remarks += speed.disturbed(case, backend)
 
     def of_backend(self, backend: str) -> list[Check]:
         return list(self.backends.get(backend, {}).values())

@@ -1,8 +1,8 @@
 """Speed and memory of a model file on a backend, with the interval that should hold the truth.
 
 Decode is a bandwidth problem: every weight is read once a token, so tokens/s = achieved GB/s / bytes. Prefill
-is an arithmetic problem: 2 operations per weight of the layers and token. Rates are taken, in falling order of
-trust, from the reference block on this device, a figure reached on the same chip, its specification.
+is an arithmetic problem: 2 operations per weight of the layers and token. Rates are taken, in falling order
+of trust, from the reference block on this device, a figure reached on the same chip, its specification.
 """
 
 from __future__ import annotations

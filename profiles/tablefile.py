@@ -86,14 +86,9 @@ class Table:
         """A list of mappings as values of `kind`. Raises InputError."""
         if not isinstance(self.node, SequenceNode):
             raise InputError(f"{_place(self.node)}: a list of rows is expected")
-        seen: dict[str, Node] = {}
+        _by_id(self.node)
         for node in self.node.value:
-            row = convert(node, kind)
-            key = str(getattr(row, "id", ""))
-            if key in seen:
-                raise InputError(f"{_place(node)}: id {key!r} is already used at {_place(seen[key])}")
-            seen[key] = node
-            yield row
+            yield convert(node, kind)
 
     def mapping(self, kind: type[T]) -> T:
         """The whole file as one value of `kind`. Raises InputError."""
@@ -138,10 +133,8 @@ def _place(node: Node) -> str:
 
 def _merge(base: Node, top: Node) -> Node:
     if isinstance(base, SequenceNode) and isinstance(top, SequenceNode) and _has_ids(base, top):
-        rows = {_id(node): node for node in base.value}
-        for node in top.value:
-            rows[_id(node)] = node
-        return SequenceNode(top.tag, list(rows.values()), top.start_mark, top.end_mark)
+        rows = list((_by_id(base) | _by_id(top)).values())
+        return SequenceNode(top.tag, rows, top.start_mark, top.end_mark)
     if isinstance(base, MappingNode) and isinstance(top, MappingNode):
         pairs = {key.value: (key, value) for key, value in base.value}
         for key, value in top.value:
@@ -149,6 +142,15 @@ def _merge(base: Node, top: Node) -> Node:
             pairs[key.value] = (key, _merge(below[1], value) if below else value)
         return MappingNode(top.tag, list(pairs.values()), top.start_mark, top.end_mark)
     return top
+
+
+def _by_id(rows: SequenceNode) -> dict[str, Node]:
+    """The rows by their id. Raises InputError for an id that one file uses twice."""
+    found: dict[str, Node] = {}
+    for node in rows.value:
+        if (first := found.setdefault(_id(node) or str(id(node)), node)) is not node:
+            raise InputError(f"{_place(node)}: id {_id(node)!r} is already used at {_place(first)}")
+    return found
 
 
 def _has_ids(*nodes: SequenceNode) -> bool:

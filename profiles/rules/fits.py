@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ...probes.snapshot import Scope
 from ..case import Case, Variant, megabytes
 from ..report import Check, CheckStatus, Predicted, Range
 
@@ -110,13 +109,8 @@ def buffers(case: Case, variant: Variant) -> list[Check]:
     architecture = case.architecture(variant.model)
     table = architecture.embedding_weights * variant.model.bits.embedding // 8
     id, required = f"{variant.key}.buffer", f"one buffer of {megabytes(table)}"
-    scope = Scope.SHELL if case.android else Scope.DEVICE
     if table > limit:
-        return [
-            case.check(
-                id, WARN, "buffer.small", found=f"at most {megabytes(limit)}", required=required, scope=scope
-            )
-        ]
+        return [case.check(id, WARN, "buffer.small", found=f"at most {megabytes(limit)}", required=required)]
     return [
         case.check(
             id,
@@ -125,7 +119,6 @@ def buffers(case: Case, variant: Variant) -> list[Check]:
             found=f"up to {megabytes(limit)}",
             required=required,
             because="The embedding table fits in one buffer.",
-            scope=scope,
         )
     ]
 

@@ -19,6 +19,21 @@ def runtime_loads(case: Case, runtime: Runtime) -> list[Check]:
     return [_abi(case, runtime, android), _sdk(case, runtime, android)]
 
 
+def deprecated(case: Case, runtime: Runtime) -> list[Check]:
+    """A remark on a runtime that is no longer maintained."""
+    if not runtime.deprecated:
+        return []
+    return [
+        case.check(
+            f"{runtime.id}.deprecated",
+            WARN,
+            "runtime.deprecated",
+            found=f"{runtime.title}, {runtime.versions}",
+            required=runtime.successor or "a maintained runtime",
+        )
+    ]
+
+
 def _abi(case: Case, runtime: Runtime, android: Android) -> Check:
     id, required = f"{runtime.id}.abi", f"a 64-bit zygote and one of {', '.join(runtime.abis)}"
     if android.abis is not None and not set(android.abis) & set(runtime.abis):

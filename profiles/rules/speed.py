@@ -72,6 +72,23 @@ def first_token(case: Case, variant: Variant, predicted: Predicted) -> Check | N
     )
 
 
+def disturbed(case: Case, backend: str) -> list[Check]:
+    """A remark on measurements that do not count because conditions changed."""
+    rows = [row for row in case.rows(backend) if not row.valid]
+    if not rows:
+        return []
+    return [
+        case.check(
+            f"{backend}.conditions",
+            WARN,
+            "conditions.throttled",
+            found=f"{len(rows)} rows: {rows[0].reason or 'conditions changed'}",
+            required="the same conditions throughout",
+            evidence=case.evidence(backend),
+        )
+    ]
+
+
 def job_seconds(case: Case, predicted: Predicted) -> float | None:
     """Time for prompt and answer of the use: what weighs prefill against decode."""
     if predicted.decode_tok_s is None or predicted.prefill_tok_s is None:

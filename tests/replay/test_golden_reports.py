@@ -1,4 +1,4 @@
-"""The phones on which the project's question was first asked: verdict, reasons and fallback as read by a person.
+"""The phones on which the question was first asked: verdict, reasons and fallback, readable by a person.
 
 `pytest tests/replay --update-golden` writes tests/replay/golden anew.
 """

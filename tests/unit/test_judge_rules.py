@@ -1,0 +1,408 @@
+"""Every rule of the judge: a phone on which nothing is wrong, and for each reason code the fact that brings it out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from gemmafit.benchmarks.measurements import Backend, Deviation, Measurement, Status
+from gemmafit.errors import UsageError
+from gemmafit.probes.snapshot import (
+    Android,
+    AppVisibility,
+    Cluster,
+    Cpu,
+    Gpu,
+    Identity,
+    Memory,
+    OpenCl,
+    Snapshot,
+    Soc,
+    Vulkan,
+)
+from gemmafit.profiles.judge import Options, judge
+from gemmafit.profiles.knowledge import Knowledge, load
+from gemmafit.profiles.report import Check, CheckStatus, Evidence, Report, Verdict
+
+GB = 10**9
+PRIMARY = "gemma-2b-it-gpu-int8"
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the judge is given."""
+
+    snapshot: Snapshot
+    rows: tuple[Measurement, ...] = ()
+    options: Options = Options()
+
+    def judged(self, knowledge: Knowledge | None = None) -> Report:
+        return judge(self.snapshot, self.rows, knowledge or load(), self.options)
+
+
+PHONE = Snapshot(
+    kind="adb",
+    identity=Identity(manufacturer="maker", model="Good Phone", emulator=False),
+    android=Android("15", 35, "2025-05-01", ("arm64-v8a",), 64),
+    soc=Soc("QTI", "SM8650", "Snapdragon 8 Gen 3"),
+    cpu=Cpu(
+        (
+            Cluster("Cortex-A520", 2, 2266, cpus=(0, 1)),
+            Cluster("Cortex-A720", 5, 3149, cpus=(2, 3, 4, 5, 6)),
+            Cluster("Cortex-X4", 1, 3398, cpus=(7,)),
+        ),
+        frozenset({"asimd", "asimddp", "i8mm"}),
+    ),
+    memory=Memory(15 * GB, 9 * GB, storage_free_bytes=100 * GB),
+    gpu=Gpu("Qualcomm", "Adreno 750", "Adreno 7xx", gles_version="3.2"),
+    opencl=OpenCl(
+        fp16=True,
+        max_alloc_bytes=2 * GB,
+        app=AppVisibility(True, "listed", ("libOpenCL.so",)),
+        device_type="gpu",
+    ),
+    vulkan=Vulkan(present=True, device="Adreno 750", max_storage_buffer_range=GB),
+)
+GOOD = Situation(PHONE)
+
+
+def row(backend: str, phase: str, scheme: str = "int8", **values: Any) -> Measurement:
+    """A measurement of one Gemma-2B layer at 50 GB/s and 5000 GFLOP/s, right and reproducible."""
+    standard: dict[str, Any] = {
+        "status": Status.OK,
+        "samples_s": (0.0022,) if phase == "decode" else (0.0056,),
+        "bytes": 110_000_000,
+        "flops": 220_000_000 if phase == "decode" else 28_000_000_000,
+        "tokens": 1 if phase == "decode" else 128,
+        "deviation": Deviation(0.01, 0.001, 1.0, "out", 0.02),
+        "deterministic": True,
+    }
+    return Measurement(Backend(backend), scheme, phase, "rows", **{**standard, **values})
+
+
+def rows(backend: str, **values: Any) -> tuple[Measurement, ...]:
+    return tuple(
+        row(backend, phase, scheme, **values)
+        for phase in ("decode", "prefill")
+        for scheme in ("int8", "int4")
+    )
+
+
+def phone(**parts: Any) -> Situation:
+    """The good phone with some parts of the snapshot replaced."""
+    return Situation(replace(PHONE, **parts))
+
+
+def opencl(**values: Any) -> Situation:
+    return phone(opencl=replace(PHONE.opencl, **values))
+
+
+def gpu(model: str, architecture: str | None = None, vendor: str | None = "Arm") -> Situation:
+    return phone(gpu=Gpu(vendor, model, architecture, gles_version="3.2"), soc=Soc())
+
+
+def android(**values: Any) -> Situation:
+    assert PHONE.android is not None
+    return phone(android=replace(PHONE.android, **values))
+
+
+WRONG = Deviation(9.0, 0.5, 0.4, "geglu", 0.02)
+FAILED: dict[str, Any] = {"status": Status.ERROR, "reason": "CL_BUILD_PROGRAM_FAILURE (-11)", "samples_s": ()}
+
+CASES: dict[str, Situation] = {
+    "abi.no-arm64": android(abis=("x86_64",)),
+    "abi.32-bit": android(bits=32),
+    "abi.unknown": android(bits=None),
+    "sdk.too-old": android(sdk=21),
+    "sdk.unknown": android(sdk=None),
+    "npu.soc-unknown": phone(soc=Soc()),
+    "npu.untested": phone(soc=Soc("QTI", "SM8750", "Snapdragon 8 Elite")),
+    "device.emulator": phone(identity=Identity(emulator=True, emulator_kind="cloud phone")),
+    "opencl.missing": opencl(present=False, error="libOpenCL.so not found"),
+    "opencl.not-public": opencl(app=AppVisibility(False, "no public.libraries file names it")),
+    "opencl.app-unknown": opencl(present=True, app=None),
+    "opencl.unknown": opencl(app=None),
+    "opencl.kernels-failed": replace(GOOD, rows=rows("opencl", **FAILED)),
+    "opencl.no-fp16": opencl(fp16=False),
+    "cpu.kernels-failed": replace(GOOD, rows=rows("cpu", **FAILED)),
+    "vulkan.missing": phone(vulkan=Vulkan(present=False)),
+    "vulkan.unknown": phone(vulkan=Vulkan()),
+    "vulkan.small-binding": phone(vulkan=replace(PHONE.vulkan, max_storage_buffer_range=128 << 20)),
+    "vulkan.kernels-failed": replace(GOOD, rows=rows("vulkan", **FAILED)),
+    "memory.too-small": phone(memory=Memory(2 * GB)),
+    "memory.tight": phone(memory=Memory(int(4.7 * GB))),
+    "memory.unknown": phone(memory=Memory()),
+    "memory.busy": phone(memory=Memory(15 * GB, 1 * GB)),
+    "memory.below-publisher": phone(memory=Memory(4 * GB)),
+    "buffer.small": opencl(max_alloc_bytes=256 << 20),
+    "storage.full": phone(memory=replace(PHONE.memory, storage_free_bytes=GB)),
+    "numbers.wrong": replace(GOOD, rows=rows("opencl", deviation=WRONG)),
+    "numbers.some-kernels-wrong": replace(
+        GOOD, rows=(*rows("opencl"), replace(row("opencl", "decode", deviation=WRONG), variant="engine"))
+    ),
+    "numbers.not-deterministic": replace(GOOD, rows=rows("opencl", deterministic=False)),
+    "gpu.unknown": phone(gpu=Gpu()),
+    "speed.slow": replace(GOOD, options=Options(decode_tok_s=1000.0)),
+    "speed.unusable": replace(GOOD, rows=rows("opencl", samples_s=(1.0,))),
+    "speed.unknown": phone(gpu=Gpu("Arm", "Mali-G999"), soc=Soc()),
+    "speed.first-token": replace(GOOD, options=Options(ttft_s=0.001)),
+    "gpu.slower-than-cpu": replace(
+        GOOD, rows=(*rows("opencl", samples_s=(0.008,)), *rows("cpu", samples_s=(0.004,)))
+    ),
+    "list.unsupported": gpu("Mali-T720", "Midgard"),
+    "conditions.throttled": replace(GOOD, rows=rows("cpu", valid=False)),
+}
+"""Reason code -> the good phone, made so that the code has to appear."""
+
+ALWAYS = {"vulkan.fallback-only", "npu.other-soc", "file.not-for-android", "runtime.deprecated"}
+"""Codes that hold for the good phone too: about other files, the runtime, or what a backend is not."""
+
+FAULTS: dict[str, Situation] = {
+    "mali-t820-unknown-backend": gpu("Mali-T820", "Midgard"),
+    "midgard-unproven": gpu("Mali-T880", "Midgard"),
+    "pre-midgard-no-opencl": gpu("Mali-450", "Utgard"),
+    "adreno-610-first-invoke": gpu("Adreno 610", "Adreno 6xx", "Qualcomm"),
+    "adreno-610-tasks": gpu("Adreno 610", "Adreno 6xx", "Qualcomm"),
+    "adreno-compiler-e031-47-12": opencl(driver="OpenCL 3.0 QUALCOMM build: x Compiler E031.47.12.08"),
+    "angle-opencl": opencl(platform="ANGLE", present=True),
+    "xclipse-angle-generation": gpu("Xclipse 960", None, "Samsung"),
+    "mali-g715-tensor": gpu("Mali-G715", "Valhall"),
+    "gemma-4-e4b-dimensity-9200": gpu("Immortalis-G715", "Valhall"),
+    "gemma-3n-g925-slow": gpu("Immortalis-G925", "Arm 5th Gen"),
+    "powervr-pixel-10": gpu("PowerVR DXT-48-1536", "PowerVR D-Series", "Imagination"),
+    "powervr-cxt-reset": gpu("PowerVR CXTP-48-1536", "PowerVR C-Series", "Imagination"),
+    "powervr-unproven": gpu("PowerVR GE8320", "Rogue", "Imagination"),
+    "adreno-735-int4-second-query": gpu("Adreno 735", "Adreno 7xx", "Qualcomm"),
+    "pixel-4-segv": phone(identity=Identity(manufacturer="Google", model="Pixel 4", emulator=False)),
+    "galaxy-s10-5g-missing-needed": phone(identity=Identity(model="SM-G977B", emulator=False)),
+    "software-opencl": opencl(device_type="cpu", present=True),
+}
+FAULTS_OF_THE_GOOD_PHONE = {
+    "adreno-750-e4b-long-prompt": gpu("Adreno 740", "Adreno 7xx", "Qualcomm"),
+    "gemma3-270m-gpu-padding": None,
+    "gemma-1-1-cpu-int4-junk": None,
+}
+"""Rows that hold on the good phone; where a device decides, one on which they do not."""
+
+
+def codes(report: Report) -> set[str]:
+    return {
+        *(reason for variant in report.variants for reason in variant.reasons),
+        *(reason for backend in report.backends.values() for reason in backend.reasons),
+        *(check.reason for check in report.checks if check.reason is not None),
+    }
+
+
+def check(report: Report, id: str) -> Check:
+    return next(c for c in report.checks if c.id == id)
+
+
+def variant(report: Report, id: str, backend: str) -> Any:
+    return next(v for v in report.variants if (v.id, v.backend) == (id, backend))
+
+
+def test_the_good_phone_passes() -> None:
+    report = GOOD.judged()
+    assert report.verdict is Verdict.PASS
+    assert report.recommendation is not None
+    assert report.recommendation.variant == PRIMARY
+    assert variant(report, PRIMARY, "opencl").reasons == ()
+    assert variant(report, PRIMARY, "opencl").scope == "app-inferred"
+
+
+@pytest.mark.parametrize("code", CASES)
+def test_reason_appears_only_where_its_fact_holds(code: str) -> None:
+    assert code not in codes(GOOD.judged())
+    assert code in codes(CASES[code].judged())
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_fault_applies_only_to_its_device(fault: str) -> None:
+    assert f"known.{fault}" not in codes(GOOD.judged())
+    assert f"known.{fault}" in codes(FAULTS[fault].judged())
+
+
+@pytest.mark.parametrize(("fault", "other"), FAULTS_OF_THE_GOOD_PHONE.items())
+def test_fault_of_a_model_file(fault: str, other: Situation | None) -> None:
+    assert f"known.{fault}" in codes(GOOD.judged())
+    if other is not None:
+        assert f"known.{fault}" not in codes(other.judged())
+
+
+def test_every_row_is_exercised_here() -> None:
+    knowledge = load()
+    assert set(knowledge.reasons) == {*CASES, *ALWAYS}
+    assert set(knowledge.drivers) == {*FAULTS, *FAULTS_OF_THE_GOOD_PHONE}
+    assert codes(GOOD.judged()) - {f"known.{f}" for f in FAULTS_OF_THE_GOOD_PHONE} == ALWAYS
+
+
+def test_every_statement_has_a_source_and_what_is_wrong_a_remedy() -> None:
+    situations = [GOOD, Situation(Snapshot(kind="assembled")), *CASES.values(), *FAULTS.values()]
+    for situation in situations:
+        for answer in situation.judged().checks:
+            assert answer.source and answer.because and answer.found and answer.required, answer
+            assert (answer.status is CheckStatus.PASS) == (answer.reason is None) == (answer.remedy is None)
+
+
+@pytest.mark.parametrize(
+    ("situation", "expected"),
+    [
+        (opencl(present=False), Verdict.DEGRADED),
+        (opencl(app=AppVisibility(False, "not listed")), Verdict.DEGRADED),
+        (gpu("Mali-T820", "Midgard"), Verdict.DEGRADED),
+        (gpu("Mali-G715", "Valhall"), Verdict.DEGRADED),
+        (phone(memory=Memory(4 * GB)), Verdict.DEGRADED),
+        (phone(memory=Memory(2 * GB)), Verdict.FAIL),
+        (android(bits=32, abis=("armeabi-v7a",)), Verdict.FAIL),
+        (android(abis=("x86_64",)), Verdict.FAIL),
+        (opencl(app=None), Verdict.INCONCLUSIVE),
+        (phone(memory=Memory()), Verdict.INCONCLUSIVE),
+        (phone(android=None), Verdict.INCONCLUSIVE),
+        # A fact that is unknown does not matter where another one already decides.
+        (phone(memory=Memory(2 * GB), opencl=OpenCl()), Verdict.FAIL),
+        (phone(memory=Memory(4 * GB), opencl=OpenCl()), Verdict.DEGRADED),
+        (phone(vulkan=Vulkan()), Verdict.PASS),
+    ],
+)
+def test_verdict(situation: Situation, expected: Verdict) -> None:
+    assert situation.judged().verdict is expected
+
+
+def test_verdict_follows_the_family_asked_for() -> None:
+    small = phone(memory=Memory(2 * GB))
+    assert small.judged().verdict is Verdict.FAIL
+    assert small.judged().recommendation is None
+    any_family = replace(small, options=Options(family="any")).judged()
+    assert any_family.verdict is Verdict.DEGRADED
+    assert any_family.recommendation is not None
+    assert any_family.recommendation.variant == "gemma3-270m-it-q8"
+    with pytest.raises(UsageError, match="gemma-5"):
+        replace(GOOD, options=Options(family="gemma-5")).judged()
+
+
+def test_degraded_says_what_was_given_up() -> None:
+    report = opencl(present=False).judged()
+    assert report.recommendation is not None
+    assert (report.recommendation.variant, report.recommendation.backend) == ("gemma-2b-it-cpu-int8", "cpu")
+    assert "given up: the GPU" in report.summary
+    small = phone(memory=Memory(4 * GB)).judged()
+    assert small.recommendation is not None
+    assert small.recommendation.variant == "gemma-2b-it-gpu-int4"
+    assert "given up: 8-bit weights" in small.summary
+
+
+def test_a_gpu_that_is_slower_than_the_cpu_is_not_recommended() -> None:
+    slow_gpu = CASES["gpu.slower-than-cpu"].judged()
+    assert slow_gpu.verdict is Verdict.PASS
+    assert slow_gpu.recommendation is not None
+    assert slow_gpu.recommendation.backend == "cpu"
+
+
+def test_use_weighs_prefill_against_decode() -> None:
+    """A GPU that decodes slower but reads the prompt much faster wins for summaries and loses for chat."""
+    measured = (
+        *(row("opencl", "decode", s, samples_s=(0.004,)) for s in ("int8", "int4")),
+        *(row("opencl", "prefill", s, samples_s=(0.0056,)) for s in ("int8", "int4")),
+        *(row("cpu", "decode", s, samples_s=(0.003,)) for s in ("int8", "int4")),
+        *(row("cpu", "prefill", s, samples_s=(0.0500,)) for s in ("int8", "int4")),
+    )
+    chosen = {}
+    for use in ("chat", "summarise"):
+        report = replace(GOOD, rows=measured, options=Options(use=use)).judged()
+        assert report.recommendation is not None
+        chosen[use] = report.recommendation.backend
+    assert chosen == {"chat": "cpu", "summarise": "opencl"}
+
+
+def test_fallback_goes_from_gpu_to_cpu_to_fewer_bits_to_a_smaller_model() -> None:
+    steps = [(s.variant, s.backend) for s in phone(memory=Memory(6 * GB)).judged().fallback]
+    assert steps == [
+        ("gemma-2b-it-cpu-int8", "cpu"),
+        ("gemma-2b-it-gpu-int4", "opencl"),
+        ("gemma-2b-it-cpu-int4", "cpu"),
+        ("gemma3-1b-it-int4", "opencl"),
+        ("gemma3-270m-it-q8", "cpu"),
+    ]
+
+
+def test_fallback_leaves_out_a_gpu_that_cannot_be_loaded() -> None:
+    steps = [(s.variant, s.backend) for s in opencl(present=False).judged().fallback]
+    assert all(backend == "cpu" for _, backend in steps)
+    assert steps[0] == ("gemma-2b-it-cpu-int4", "cpu")
+
+
+def test_evidence_is_probed_only_for_the_backend_that_ran() -> None:
+    report = replace(GOOD, rows=rows("opencl")).judged()
+    assert variant(report, PRIMARY, "opencl").evidence is Evidence.PROBED
+    assert variant(report, "gemma-2b-it-cpu-int8", "cpu").evidence is Evidence.PREDICTED
+    assert check(report, "opencl.correct").evidence is Evidence.PROBED
+    assert check(report, f"{PRIMARY}.opencl.decode").evidence is Evidence.PROBED
+    assert check(report, f"{PRIMARY}.opencl.memory").evidence is Evidence.PREDICTED
+    assert report.backends["opencl"].deterministic is CheckStatus.PASS
+    assert report.backends["cpu"].deterministic is CheckStatus.SKIP
+
+
+def test_measured_rows_that_are_wrong_or_disturbed_predict_nothing() -> None:
+    disturbed = replace(GOOD, rows=rows("opencl", valid=False, samples_s=(100.0,))).judged()
+    speed = variant(disturbed, PRIMARY, "opencl").predicted
+    assert speed.basis == "chip"
+    assert speed.decode_tok_s.value > 1
+
+
+def test_settings_follow_memory_sweep_and_clusters() -> None:
+    sweep = (
+        *rows("cpu"),
+        replace(row("cpu", "prefill", samples_s=(0.0056,), tokens=256), variant="chunk256"),
+        replace(row("cpu", "prefill", samples_s=(0.0200,), tokens=512), variant="chunk512"),
+    )
+    report = replace(opencl(present=False), rows=sweep).judged()
+    assert report.recommendation is not None
+    settings = report.recommendation.settings
+    assert settings["prefill_chunk"] == 256
+    assert settings["threads"] == 4
+    assert settings["cpus"] == [2, 3, 4, 7]
+    assert settings["max_tokens"] == 8192
+    narrow = replace(opencl(present=False), options=Options(context=4096))
+    tight = replace(narrow, snapshot=replace(narrow.snapshot, memory=Memory(int(5.40 * GB)))).judged()
+    assert tight.recommendation is not None
+    assert tight.recommendation.settings["max_tokens"] == 4096
+
+
+def test_a_computer_is_judged_without_androids_rules() -> None:
+    here = Snapshot(
+        kind="local",
+        memory=Memory(24 * GB, 20 * GB),
+        opencl=OpenCl(
+            present=True, device="cpu-znver3", platform="Portable Computing Language", device_type="cpu"
+        ),
+    )
+    report = Situation(here, (*rows("opencl"), *rows("cpu"))).judged()
+    assert report.verdict is Verdict.PASS
+    assert not any(c.id.endswith((".abi", ".sdk")) for c in report.checks)
+    assert "computes on the CPU" in check(report, "opencl.visible").found
+    assert report.backends["opencl"].scope == "device"
+
+
+def test_vulkan_is_the_base_of_a_fallback_and_never_a_variant() -> None:
+    report = replace(GOOD, rows=rows("vulkan")).judged()
+    assert report.backends["vulkan"].reasons == ("vulkan.fallback-only",)
+    assert all(v.backend != "vulkan" for v in report.variants)
+    assert "WebGPU" in check(report, "vulkan.visible").because
+
+
+def test_nothing_known_is_inconclusive_and_says_what_is_missing() -> None:
+    report = Situation(Snapshot(kind="assembled")).judged()
+    assert report.verdict is Verdict.INCONCLUSIVE
+    assert report.recommendation is None
+    assert all(v.status in (CheckStatus.UNKNOWN, CheckStatus.FAIL) for v in report.variants)
+    assert report.device["ram_bytes"] is None and report.device["android"] is None
+
+
+def test_only_additions_to_the_snapshot_change_the_input() -> None:
+    """Judging twice gives the same report: no clock, no environment, no order of a set."""
+    situations: list[Callable[[], Report]] = [GOOD.judged, CASES["numbers.wrong"].judged]
+    for judged in situations:
+        assert judged() == judged()
