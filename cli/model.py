@@ -1,0 +1,212 @@
+"""`gemmafit model inspect`: what a model file really is, whether all of it is there, whether it will load."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .app import AdbOption, ProfilesOption, app
+from .console import emit, plain, safe, stdout
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..probes.modelfile import Finding, ModelFile, Section, Tflite
+    from ..probes.snapshot import Snapshot
+    from ..profiles.modelfit import Fit, Identity
+
+model_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look into model files.")
+app.add_typer(model_app, name="model")
+
+SCHEMA = "gemmafit.modelfile/1"
+FAIL, INCONCLUSIVE = 1, 5
+
+_STYLE = {"error": "red", "fail": "red", "warning": "yellow", "warn": "yellow", "pass": "green"}
+
+
+class ModelFormat(StrEnum):
+    TEXT = "text"
+    YAML = "yaml"
+    JSON = "json"
+
+
+@model_app.callback()
+def group() -> None:
+    """Look into model files."""
+
+
+@model_app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .bin, .task or .litertlm file.")],
+    target: Annotated[
+        str | None, typer.Argument(metavar="TARGET", help="Will it load there? A phone as for `check`.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A gemmafit report of the phone instead.")
+    ] = None,
+    hash: Annotated[bool, typer.Option("--hash", help="Compute the SHA-256 too (reads all of it).")] = False,
+    format: Annotated[ModelFormat, typer.Option("--format", "-f", help="Output format.")] = ModelFormat.TEXT,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    adb: AdbOption = None,
+    profiles: ProfilesOption = None,
+) -> None:
+    """Read a model file's tables: format, sections, quantisation, backend, completeness, catalogue entry.
+
+    Reads a few megabytes at most, also of files over 4 GiB; --hash reads all of it.
+
+    \b
+    Examples:
+      gemmafit model inspect gemma-2b-it-gpu-int8.bin
+      gemmafit model inspect gemma3-1b-it-int4.litertlm R5CT200ABCD --hash
+
+    Exit status: 0 good, 1 the file is broken or loads on none of its backends there, 5 it is unknown.
+    """
+    from ..errors import UsageError
+    from ..probes.modelfile import inspect as read
+    from ..profiles.knowledge import load
+    from ..profiles.modelfit import identify, will_load
+
+    if target is not None and report is not None:
+        raise UsageError("TARGET and --report exclude each other")
+    knowledge = load(profiles)
+    found = read(file)
+    if hash:
+        found = replace(found, sha256=_digest(file, quiet))
+    identity = identify(found, knowledge.models.values())
+    snapshot = _snapshot(target, report, adb)
+    fit = will_load(found, identity, snapshot, knowledge) if snapshot is not None else None
+    if format is ModelFormat.TEXT:
+        _show(found, identity, fit)
+    else:
+        _dump(found, identity, fit, format)
+    if status := exit_code(found, identity, fit):
+        raise typer.Exit(status)
+
+
+def exit_code(file: ModelFile, identity: Identity, fit: tuple[Fit, ...] | None) -> int:
+    """See the command's help."""
+    broken = any(f.severity == "error" for f in (*file.findings, *identity.findings))
+    if broken or (fit and all(f.status in ("fail", "error") for f in fit)):
+        return FAIL
+    if fit is not None and not any(f.status in ("pass", "warn") for f in fit):
+        return INCONCLUSIVE
+    return 0 if file.complete else INCONCLUSIVE
+
+
+def _digest(file: Path, quiet: bool) -> str:
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    from ..events import Event
+    from ..probes.modelfile import digest
+    from .console import stderr
+
+    if quiet:
+        return digest(file)
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress("SHA-256", *columns, console=stderr(), transient=True) as bar:
+        task = bar.add_task("hash", total=None)
+
+        def show(event: Event) -> None:
+            bar.update(task, completed=event.done, total=event.total)
+
+        return digest(file, show)
+
+
+def _snapshot(target: str | None, report: Path | None, adb: str | None) -> Snapshot | None:
+    if report is not None:
+        from ..profiles.from_report import snapshot_of
+        from ..profiles.report_io import load
+
+        return snapshot_of(load(report))
+    if target is not None:
+        from ..probes.collect import collect
+        from ..probes.read import read
+        from ..probes.targets import resolve
+
+        return read(collect(resolve(target, adb), push=False))
+    return None
+
+
+def _show(file: ModelFile, identity: Identity, fit: tuple[Fit, ...] | None) -> None:
+    console = stdout()
+    complete = {True: "[green]complete[/]", False: "[red]not complete[/]", None: "[magenta]unknown[/]"}
+    console.print(f"[bold]{safe(Path(file.path).name)}[/]: {safe(file.what)}, {file.size:,} bytes")
+    console.print(f"  content: {complete[file.complete]}")
+    facts = {
+        "backends": ", ".join(file.backends) if file.backends else None,
+        "compiled for": " ".join(file.npu).strip() if file.npu else None,
+        "model type": file.model_type,
+        "context": file.context,
+        "needs runtime": file.min_runtime,
+        "sha256": file.sha256,
+    }
+    for name, value in facts.items():
+        if value is not None:
+            console.print(f"  {name}: {safe(value)}")
+    if identity.model is not None:
+        console.print(f"  catalogue: {safe(identity.model.id)} [dim](by {identity.how})[/dim]")
+    else:
+        console.print("  catalogue: not in it")
+    if file.tflite is not None:
+        _weights(console, file.tflite, "  ")
+    for section in file.sections:
+        _section(console, section)
+    for finding in (*file.findings, *identity.findings):
+        _finding(console, finding)
+    for one in fit or ():
+        style = _STYLE.get(one.status, "magenta")
+        console.print(f"[bold]loads on {safe(one.backend)} there[/]: [{style}]{one.status}[/]")
+        for check in one.checks:
+            if check.status != "pass":
+                console.print(
+                    f"  [{_STYLE.get(check.status, 'magenta')}]{check.status}[/] {safe(check.id)}: "
+                    f"{safe(check.because)} Found: {safe(check.found)}. Required: {safe(check.required)}."
+                )
+
+
+def _section(console: Console, section: Section) -> None:
+    constraint = section.properties.get("backend_constraint")
+    extra = f" [dim]only on {safe(constraint)}[/dim]" if constraint else ""
+    console.print(f"  {section.begin:>14,}  {section.size:>14,} bytes  {safe(section.name)}{extra}")
+    if section.tflite is not None:
+        _weights(console, section.tflite, " " * 18)
+
+
+def _weights(console: Console, tflite: Tflite, indent: str) -> None:
+    for group in tflite.weights[:6]:
+        console.print(
+            f"{indent}{safe(group.dtype)}, {_scales(group.scales)}: {group.tensors} tensors, "
+            f"{group.bytes:,} bytes, largest {group.largest:,}"
+        )
+
+
+def _scales(name: str) -> str:
+    return "no scales" if name == "none" else f"a scale per {safe(name)}"
+
+
+def _finding(console: Console, finding: Finding) -> None:
+    style = _STYLE.get(finding.severity, "dim")
+    remedy = f" [cyan]→ {safe(finding.remedy)}[/cyan]" if finding.remedy else ""
+    console.print(f"[{style}]{finding.severity}[/]: {safe(finding.text, 1000)}{remedy}")
+
+
+def _dump(file: ModelFile, identity: Identity, fit: tuple[Fit, ...] | None, format: ModelFormat) -> None:
+    import msgspec
+
+    data: dict[str, Any] = {"schema": SCHEMA, **msgspec.to_builtins(file)}
+    data["path"] = plain(data["path"], 4096)
+    row = identity.model
+    data["catalogue"] = None if row is None else {"id": row.id, "file": row.file, "by": str(identity.how)}
+    data["findings"] += msgspec.to_builtins(identity.findings)
+    if fit is not None:
+        data["loads"] = msgspec.to_builtins(fit)
+    if format is ModelFormat.JSON:
+        emit(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
+    else:
+        import yaml
+
+        emit(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100))

@@ -1,0 +1,195 @@
+"""A model file against the catalogue and against phones, and the two commands that show it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from dataclasses import replace
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from gemmafit.probes.modelfile import Finding, Format, ModelFile, Severity, TensorGroup, Tflite
+from gemmafit.probes.snapshot import Android, AppVisibility, Gpu, Identity, Memory, OpenCl, Snapshot, Soc
+from gemmafit.profiles import knowledge as base
+from gemmafit.profiles.modelfit import How, identify, will_load
+from gemmafit.profiles.report import CheckStatus
+
+KNOWLEDGE = base.load()
+GPU_INT4 = KNOWLEDGE.models["gemma-2b-it-gpu-int4"]
+
+FLAGSHIP = Snapshot(
+    kind="adb",
+    identity=Identity(emulator=False),
+    android=Android(sdk=34, abis=("arm64-v8a", "armeabi-v7a"), bits=64),
+    soc=Soc("QTI", "SM8650", "Snapdragon 8 Gen 3"),
+    memory=Memory(total_bytes=12 << 30, available_bytes=7 << 30),
+    gpu=Gpu(vendor="Qualcomm", model="Adreno 750", architecture="Adreno 7xx"),
+    opencl=OpenCl(
+        present=True, public=True, fp16=True, max_alloc_bytes=1 << 30, app=AppVisibility(True, "listed")
+    ),
+)
+OLD = replace(
+    FLAGSHIP,
+    android=Android(sdk=27, abis=("armeabi-v7a",), bits=32),
+    soc=Soc("Spreadtrum", "SC9850", None),
+    memory=Memory(total_bytes=2 << 30),
+    gpu=Gpu(vendor="Arm", model="Mali-T820", architecture="Midgard"),
+    opencl=OpenCl(app=AppVisibility(False, "not listed")),
+)
+
+
+def model_file(**changes) -> ModelFile:
+    weights = (TensorGroup("INT4", "channel", 100, 2_700_000_000, 1_350_000_000, 262_144_000),)
+    tflite = Tflite(subgraphs=1, buffers=101, weights=weights, metadata=("backend",), backend="gpu")
+    return replace(
+        ModelFile(
+            path="/models/gemma-2b-it-gpu-int4.bin",
+            size=1354301440,
+            extension=".bin",
+            format=Format.TFLITE,
+            what="TFLite model",
+            complete=True,
+            tflite=tflite,
+            backends=("gpu",),
+        ),
+        **changes,
+    )
+
+
+def recognise(**changes):
+    return identify(model_file(**changes), KNOWLEDGE.models.values())
+
+
+def test_a_file_is_known_by_digest_size_or_name():
+    assert (recognise().model, recognise().how) == (GPU_INT4, How.SIZE)
+    by_digest = recognise(sha256=GPU_INT4.sha256[0], size=5, path="/x/other.bin")
+    assert (by_digest.model, by_digest.how) == (GPU_INT4, How.SHA256)
+    assert [f.code for f in by_digest.findings] == ["renamed"]
+    by_name = recognise(size=1400000000)
+    assert (by_name.model, by_name.how) == (GPU_INT4, How.NAME)
+    assert [f.code for f in by_name.findings] == ["other-size"]
+    assert recognise(path="/x/mine.bin", size=7).model is None
+
+
+def test_a_short_or_altered_file_is_said_to_be():
+    short = recognise(size=700_000_000, complete=False)
+    assert [(f.code, f.severity) for f in short.findings] == [("short", Severity.ERROR)]
+    assert "52%" in short.findings[0].text
+    altered = recognise(sha256="0" * 64)
+    assert [(f.code, f.severity) for f in altered.findings] == [("other-digest", Severity.WARNING)]
+
+
+def loads(file, snapshot):
+    identity = identify(file, KNOWLEDGE.models.values())
+    return {fit.backend: fit for fit in will_load(file, identity, snapshot, KNOWLEDGE)}
+
+
+def failed(fit):
+    return {check.id for check in fit.checks if check.status is CheckStatus.FAIL}
+
+
+def test_the_file_decides_the_backend_and_the_phone_the_rest():
+    good = loads(model_file(), FLAGSHIP)
+    assert set(good) == {"opencl"}
+    assert good["opencl"].status in (CheckStatus.PASS, CheckStatus.WARN)
+    bad = loads(model_file(), OLD)["opencl"]
+    assert bad.status is CheckStatus.FAIL
+    assert {"tasks-genai.abi", "opencl.visible"} <= failed(bad)
+
+
+def test_a_broken_file_loads_nowhere():
+    broken = (Finding("tables", Severity.ERROR, "cut off", "Download it again."),)
+    fit = loads(model_file(findings=broken, complete=False), FLAGSHIP)["opencl"]
+    assert (fit.status, failed(fit)) == (CheckStatus.FAIL, {"file.tables"})
+
+
+def test_a_file_nobody_knows_needs_room_for_its_weights():
+    own = model_file(path="/x/mine.litertlm", size=7, format=Format.LITERTLM, backends=("cpu", "gpu"))
+    fits = loads(own, FLAGSHIP)
+    assert set(fits) == {"cpu", "opencl"}
+    assert fits["cpu"].status is CheckStatus.UNKNOWN  # what the engine adds is not known
+    assert "file.cpu.memory" in failed(loads(own, replace(OLD, android=FLAGSHIP.android))["cpu"])
+
+
+@pytest.mark.parametrize(
+    ("soc", "status"),
+    [("SM8750", CheckStatus.UNKNOWN), ("SM8650", CheckStatus.FAIL), (None, CheckStatus.UNKNOWN)],
+)
+def test_an_npu_file_is_for_one_soc(soc, status):
+    file = model_file(
+        path="/x/m.litertlm", size=7, format=Format.LITERTLM, backends=("npu",), npu=("Qualcomm", "SM8750")
+    )
+    phone = replace(FLAGSHIP, soc=Soc("QTI", soc, None))
+    (check,) = [c for c in loads(file, phone)["npu"].checks if c.id == "file.npu.soc"]
+    assert check.status is status
+
+
+# --- the commands -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run():
+    from gemmafit.cli import explain, model  # noqa: F401 - registers the commands
+    from gemmafit.cli.app import app
+
+    return lambda *args, **kw: CliRunner().invoke(app, [str(a) for a in args], **kw)
+
+
+def test_inspect_prints_a_broken_archive_and_fails(run, tmp_path):
+    path = tmp_path / "evil\x1b[31m.task"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("TOKENIZER_MODEL\x1b[2J", "x")
+    result = run("model", "inspect", path)
+    assert result.exit_code == 1
+    assert "\x1b" not in result.stdout
+    assert "TF_LITE_PREFILL_DECODE is missing" in result.stdout
+    for name, load in (("yaml", yaml.safe_load), ("json", json.loads)):
+        data = load(run("model", "inspect", path, "-f", name).stdout)
+        assert data["schema"] == "gemmafit.modelfile/1"
+        assert data["format"] == "task"
+        assert len(data["findings"]) == 3
+
+
+def test_inspect_hash_shows_the_digest(run, tmp_path):
+    path = tmp_path / "x.bin"
+    path.write_bytes(b"GGUF")
+    result = run("model", "inspect", path, "--hash", "--quiet")
+    assert hashlib.sha256(b"GGUF").hexdigest() in result.stdout.replace("\n", "")
+    assert "GGUF" in result.stdout
+
+
+def test_explain_takes_a_model_file_into_account(run, tmp_path):
+    path = tmp_path / "gemma.task"
+    path.write_bytes(b"PK\x03\x04" + bytes(100))
+    result = run("explain", "UNKNOWN: Unable to open zip archive.", "--model", path, "-f", "json")
+    assert result.exit_code == 0
+    (row,) = json.loads(result.stdout)["explanations"]
+    assert (row["id"], row["applies"]["answer"]) == ("not-a-zip", "yes")
+
+
+def test_explain_reads_a_log_file_in_the_encoding_of_a_windows_shell(run, tmp_path):
+    log = tmp_path / "log.txt"
+    log.write_text("noise\r\nCan not find OpenCL library on this device\r\n", encoding="utf-16")
+    result = run("explain", log)
+    assert result.exit_code == 0
+    assert "line 2" in result.stdout
+
+
+def test_explain_of_an_unknown_text_and_of_nothing(run, monkeypatch):
+    result = run("explain", "all is well")
+    assert (result.exit_code, "No known failure" in result.stdout) == (5, True)
+    assert run("explain", input="").exit_code == 5
+
+
+def test_explain_against_a_report(run, report, tmp_path):
+    from gemmafit.profiles.report_io import to_dict
+
+    device = {"gpu": {"vendor": "Arm", "model": "Mali-T820", "architecture": "Midgard"}, "bits": 32}
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(to_dict(replace(report, device=device))))
+    result = run("explain", "INVALID_ARGUMENT: Unknown backend", "--report", path, "-f", "yaml")
+    (row,) = yaml.safe_load(result.stdout)["explanations"]
+    assert row["applies"] == {"answer": "yes", "because": "gpu.architecture is Midgard"}
