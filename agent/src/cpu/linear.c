@@ -48,37 +48,6 @@ static const linear_ops *ops_of(const cpu_isa *isa, int n) {
     }
 }
 
-/* Bytes 0 2 4 6 1 3 5 7. */
-static inline uint64_t even_odd(uint64_t v) {
-    uint64_t even = v & 0x00ff00ff00ff00ffu, odd = v >> 8 & 0x00ff00ff00ff00ffu;
-    even = (even | even >> 8) & 0x0000ffff0000ffffu;
-    odd = (odd | odd >> 8) & 0x0000ffff0000ffffu;
-    return ((even | even >> 16) & 0xffffffffu) | (odd | odd >> 16) << 32;
-}
-
-/* Columns [from, from + depth) of one token into its place: units of `unit` bytes, `step` apart. */
-static void pack_token(const int8_t *q, int8_t *out, int depth, int unit, size_t step, int permute) {
-    int8_t ordered[64];
-    for (int k = 0; k < depth; k += 64, q += 64) {
-        const int8_t *from = q;
-        if (permute) {
-            for (int i = 0; i < 64; i += 8) {
-                uint64_t v;
-                memcpy(&v, q + i, sizeof v);
-                v = even_odd(v);
-                memcpy(ordered + i, &v, sizeof v);
-            }
-            from = ordered;
-        }
-        switch (unit) { /* constant sizes become single moves */
-            case 4: for (int i = 0; i < 64; i += 4, out += step) memcpy(out, from + i, 4); break;
-            case 8: for (int i = 0; i < 64; i += 8, out += step) memcpy(out, from + i, 8); break;
-            case 16: for (int i = 0; i < 64; i += 16, out += step) memcpy(out, from + i, 16); break;
-            default: memcpy(out, from, 64); out += step; break;
-        }
-    }
-}
-
 /* Task: one token. Its place follows from the tiling (linear.h). */
 static void pack_task(void *context, int token, int worker) {
     (void)worker;
@@ -89,12 +58,9 @@ static void pack_task(void *context, int token, int worker) {
     for (int k = 0, depth; k < j->cols; k += depth) {
         depth = j->cols - k < j->depth ? j->cols - k : j->depth;
         int8_t *const out = j->packed + (size_t)j->n * k + (size_t)first * depth + (token - first) * j->ops->unit;
-        pack_token(q + k, out, depth, j->ops->unit, (size_t)tile * j->ops->unit, j->bits == 4);
+        j->rows->pack(q + k, out, depth, j->ops->unit, (size_t)tile * j->ops->unit, j->bits == 4);
     }
-    int32_t sum = 0;
-    if (j->bias)
-        for (int k = 0; k < j->cols; k++) sum += q[k];
-    j->sums[token] = j->bias * sum;
+    j->sums[token] = j->bias ? j->bias * j->rows->sum(q, j->cols) : 0;
 }
 
 /* Task: a group of row blocks for all tokens. */
@@ -112,16 +78,16 @@ static void product_task(void *context, int task, int worker) {
                      j->packed + (size_t)j->n * k, j->n, depth, acc + half * count);
         }
     }
-    for (int b = 0; b < blocks; b++) {
-        const int row = (first + b) * BLOCK_ROWS;
-        for (int t = 0; t < j->n; t++) {
-            const int32_t *const sum = acc + (b * j->n + t) * BLOCK_ROWS;
-            float *const y = j->y + (size_t)t * j->out_rows + row;
-            if (j->geglu)
-                j->rows->dequantize_geglu(sum, sum + count, j->sums[t], j->s[t], j->ws + row, j->ws + j->out_rows + row, y);
-            else
-                j->rows->dequantize(sum, j->sums[t], j->s[t], j->ws + row, y);
-        }
+    const int row = first * BLOCK_ROWS;
+    const size_t step = (size_t)j->n * BLOCK_ROWS;
+    for (int t = 0; t < j->n; t++) {
+        const int32_t *const sums = acc + t * BLOCK_ROWS;
+        float *const y = j->y + (size_t)t * j->out_rows + row;
+        if (j->geglu)
+            j->rows->dequantize_geglu(sums, sums + count, step, blocks, j->sums[t], j->s[t], j->ws + row,
+                                      j->ws + j->out_rows + row, y);
+        else
+            j->rows->dequantize(sums, step, blocks, j->sums[t], j->s[t], j->ws + row, y);
     }
 }
 

@@ -28,7 +28,20 @@ TARGET static void configure(int tokens) {
     _tile_loadconfig(&config);
 }
 
-/* One or two row blocks (w0, w1) x one or two token tiles of m tokens (x0, x1 = x0 + m * depth). */
+/* Two row blocks (w1 is NULL for one) over `columns` columns, and where the ones after them lie. Tile loads do not
+ * wake the hardware prefetcher, so each pass over the tokens fetches its share of the next weights into L2. */
+typedef struct blocks {
+    const uint8_t *w0, *w1;
+    int columns;
+    const uint8_t *next0, *next1; /* NULL: unknown */
+    int next_bytes;               /* for 64 columns */
+} blocks;
+
+TARGET static inline __attribute__((always_inline)) void prefetch(const uint8_t *p, int bytes) {
+    for (int i = 0; i < bytes; i += 64) _mm_prefetch((const char *)p + i, _MM_HINT_T1);
+}
+
+/* One or two row blocks x one or two token tiles of m tokens. */
 #define PRODUCT(two_blocks, two_tiles)                                                                                 \
     do {                                                                                                               \
         int32_t *const a00 = acc, *const a01 = acc + n * BLOCK_ROWS, *const a10 = acc + m * BLOCK_ROWS,                \
@@ -37,14 +50,16 @@ TARGET static void configure(int tokens) {
         if (two_blocks) _tile_loadd(1, a01, 64);                                                                       \
         if (two_tiles) _tile_loadd(2, a10, 64);                                                                        \
         if (two_blocks && two_tiles) _tile_loadd(3, a11, 64);                                                          \
-        for (int k = 0; k < columns; k += TILE_COLUMNS) {                                                              \
+        for (int k = 0; k < w.columns; k += TILE_COLUMNS) {                                                            \
             _tile_loadd(4, x + (size_t)m * (first + k), 64);                                                           \
-            _tile_loadd(6, w0 + BLOCK_ROWS * k, 64);                                                                   \
+            _tile_loadd(6, w.w0 + BLOCK_ROWS * k, 64);                                                                 \
             _tile_dpbssd(0, 4, 6);                                                                                     \
+            prefetch(next0 + (size_t)(k / TILE_COLUMNS) * w.next_bytes, share);                                        \
             if (two_blocks) {                                                                                          \
-                _tile_loadd(7, w1 + BLOCK_ROWS * k, 64);                                                               \
+                _tile_loadd(7, w.w1 + BLOCK_ROWS * k, 64);                                                             \
                 _tile_dpbssd(1, 4, 7);                                                                                 \
             }                                                                                                          \
+            prefetch(next1 + (size_t)(k / TILE_COLUMNS) * w.next_bytes, share);                                        \
             if (two_tiles) {                                                                                           \
                 _tile_loadd(5, x + (size_t)m * (depth + first + k), 64);                                               \
                 _tile_dpbssd(2, 5, 6);                                                                                 \
@@ -57,29 +72,33 @@ TARGET static void configure(int tokens) {
         if (two_blocks && two_tiles) _tile_stored(3, a11, 64);                                                         \
     } while (0)
 
-/* All n tokens against one or two row blocks, over `columns` from `first` on of a packed chunk of `depth` columns. */
-TARGET static void products(const uint8_t *w0, const uint8_t *w1, const int8_t *x, int n, int depth, int first,
-                            int columns, int32_t *acc) {
-    int configured = 0;
+/* All n tokens against `w`, whose columns start at `first` of a packed chunk of `depth` columns. */
+TARGET static void products(blocks w, const int8_t *x, int n, int depth, int first, int32_t *acc) {
+    const int passes = (n + 2 * TOKENS - 1) / (2 * TOKENS);
+    int share = w.next0 ? (w.next_bytes / passes + 63) & ~63 : 0, configured = 0;
+    const uint8_t *next0 = w.next0, *next1 = w.next1;
     for (int left = n, m, tiles; left; left -= m * tiles, x += (size_t)m * tiles * depth, acc += m * tiles * BLOCK_ROWS) {
         m = token_tile(left, TOKENS);
         tiles = left >= 2 * TOKENS ? 2 : 1;
         if (m != configured) configure(configured = m);
-        if (tiles == 2 && w1)
+        if (tiles == 2 && w.w1)
             PRODUCT(1, 1);
         else if (tiles == 2)
             PRODUCT(0, 1);
-        else if (w1)
+        else if (w.w1)
             PRODUCT(1, 0);
         else
             PRODUCT(0, 0);
+        next0 += share, next1 += share;
     }
 }
 
-TARGET static void panel_i8(const uint8_t *w, size_t stride, int blocks, const int8_t *x, int n, int depth,
-                            int32_t *acc) {
-    for (int b = 0; b < blocks; b += 2, w += 2 * stride, acc += 2 * n * BLOCK_ROWS)
-        products(w, b + 1 < blocks ? w + stride : NULL, x, n, depth, 0, depth, acc);
+TARGET static void panel_i8(const uint8_t *w, size_t stride, int count, const int8_t *x, int n, int depth, int32_t *acc) {
+    for (int b = 0; b < count; b += 2, w += 2 * stride, acc += 2 * n * BLOCK_ROWS) {
+        blocks now = {w, b + 1 < count ? w + stride : NULL, depth, NULL, NULL, TILE_BYTES};
+        if (b + 3 < count) now.next0 = w + 2 * stride, now.next1 = w + 3 * stride;
+        products(now, x, n, depth, 0, acc);
+    }
     _tile_release();
 }
 
@@ -93,16 +112,21 @@ TARGET static void unpack(const uint8_t *w, int columns, uint8_t *out) {
     }
 }
 
-TARGET static void panel_i4(const uint8_t *w, size_t stride, int blocks, const int8_t *x, int n, int depth,
-                            int32_t *acc) {
+TARGET static void panel_i4(const uint8_t *w, size_t stride, int count, const int8_t *x, int n, int depth, int32_t *acc) {
     _Alignas(64) uint8_t bytes[2][SLICE_BYTES];
-    for (int b = 0; b < blocks; b += 2, w += 2 * stride, acc += 2 * n * BLOCK_ROWS)
+    for (int b = 0; b < count; b += 2, w += 2 * stride, acc += 2 * n * BLOCK_ROWS)
         for (int k = 0, columns; k < depth; k += columns) {
             columns = depth - k < SLICE ? depth - k : SLICE;
-            const int pair = b + 1 < blocks;
-            unpack(w + BLOCK_ROWS / 2 * k, columns, bytes[0]);
-            if (pair) unpack(w + stride + BLOCK_ROWS / 2 * k, columns, bytes[1]);
-            products(bytes[0], pair ? bytes[1] : NULL, x, n, depth, k, columns, acc);
+            const uint8_t *const w0 = w + BLOCK_ROWS / 2 * k, *const w1 = w0 + stride;
+            const int pair = b + 1 < count;
+            unpack(w0, columns, bytes[0]);
+            if (pair) unpack(w1, columns, bytes[1]);
+            blocks now = {bytes[0], pair ? bytes[1] : NULL, columns, NULL, NULL, TILE_BYTES / 2};
+            if (k + 2 * SLICE <= depth)
+                now.next0 = w0 + SLICE_BYTES / 2, now.next1 = w1 + SLICE_BYTES / 2;
+            else if (b + 3 < count)
+                now.next0 = w + 2 * stride, now.next1 = w + 3 * stride;
+            products(now, x, n, depth, k, acc);
         }
     _tile_release();
 }

@@ -16,8 +16,13 @@ enum { FUTEX_WAIT_PRIVATE = 128, FUTEX_WAKE_PRIVATE = 129 };
 
 enum {
     NEXT_BITS = 20,
-    IDLE_SPINS = 20000, /* 50..200 us: longer than any serial part of a layer */
-    JOIN_SPINS = 4000,  /* then yield: the missing worker may wait for this very core */
+#if defined(__x86_64__)
+    IDLE_SPINS = 1000, /* about 50 us, longer than any serial part of a layer: `pause` takes 140 cycles since Skylake */
+    JOIN_SPINS = 200,  /* then yield: the missing worker may wait for this very core */
+#else
+    IDLE_SPINS = 20000, /* `yield` is a few cycles */
+    JOIN_SPINS = 4000,
+#endif
 };
 #define NEXT_MASK ((1u << NEXT_BITS) - 1)
 #define GENERATION(ticket) ((uint32_t)((ticket) >> (2 * NEXT_BITS)))

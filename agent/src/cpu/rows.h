@@ -18,11 +18,15 @@ typedef struct row_ops {
     void (*add)(const float *a, const float *b, float *y, int count);
     /* y = the rotated halves of x, each half = dim/2 long; y may be x */
     void (*rope)(const float *x, const float *cosine, const float *sine, float *y, int half);
-    /* y[i] = acc[i] * s * ws[i] for 16 rows */
-    void (*dequantize)(const int32_t *acc, int32_t correction, float s, const float *ws, float *y);
-    /* dequantize both halves, y = gelu(gate) * up, for 16 rows */
-    void (*dequantize_geglu)(const int32_t *gate, const int32_t *up, int32_t correction, float s, const float *gate_ws,
-                             const float *up_ws, float *y);
+    /* y = (sums - correction) * s * ws for `blocks` of 16 rows; a block's sums are `step` after those of the last */
+    void (*dequantize)(const int32_t *sums, size_t step, int blocks, int32_t correction, float s, const float *ws,
+                       float *y);
+    /* dequantizes both, y = gelu(gate) * up */
+    void (*dequantize_geglu)(const int32_t *gate, const int32_t *up, size_t step, int blocks, int32_t correction, float s,
+                             const float *gate_ws, const float *up_ws, float *y);
+    int32_t (*sum)(const int8_t *q, int count);
+    /* `depth` columns (a multiple of 64) of one token into units of `unit` bytes, `step` apart; see linear.h */
+    void (*pack)(const int8_t *q, int8_t *out, int depth, int unit, size_t step, int permute);
     /* scores[h * stride + j] = scale * (q_h . k_j) for heads x [from, to) */
     void (*scores)(const float *q, const float *k, float *scores, int heads, int dim, int stride, int from, int to,
                    float scale);

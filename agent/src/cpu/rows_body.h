@@ -67,13 +67,52 @@ INLINE vec NAME(scaled)(const int32_t *acc, int32_t correction, float s, const f
     return __builtin_convertvector(v - correction, vec) * s * load(ws);
 }
 
-static void NAME(dequantize)(const int32_t *acc, int32_t correction, float s, const float *ws, float *y) {
-    store(y, NAME(scaled)(acc, correction, s, ws));
+static void NAME(dequantize)(const int32_t *sums, size_t step, int blocks, int32_t correction, float s, const float *ws,
+                             float *y) {
+    for (int b = 0; b < blocks; b++, sums += step, ws += LANES, y += LANES)
+        store(y, NAME(scaled)(sums, correction, s, ws));
 }
 
-static void NAME(dequantize_geglu)(const int32_t *gate, const int32_t *up, int32_t correction, float s,
-                                   const float *gate_ws, const float *up_ws, float *y) {
-    store(y, gelu_tanh(NAME(scaled)(gate, correction, s, gate_ws)) * NAME(scaled)(up, correction, s, up_ws));
+static void NAME(dequantize_geglu)(const int32_t *gate, const int32_t *up, size_t step, int blocks, int32_t correction,
+                                   float s, const float *gate_ws, const float *up_ws, float *y) {
+    for (int b = 0; b < blocks; b++, gate += step, up += step, gate_ws += LANES, up_ws += LANES, y += LANES)
+        store(y, gelu_tanh(NAME(scaled)(gate, correction, s, gate_ws)) * NAME(scaled)(up, correction, s, up_ws));
+}
+
+static int32_t NAME(sum)(const int8_t *q, int count) {
+    int32_t sum = 0;
+    for (int i = 0; i < count; i++) sum += q[i];
+    return sum;
+}
+
+/* Bytes 0 2 4 6 1 3 5 7. */
+INLINE uint64_t NAME(even_odd)(uint64_t v) {
+    uint64_t even = v & 0x00ff00ff00ff00ffu, odd = v >> 8 & 0x00ff00ff00ff00ffu;
+    even = (even | even >> 8) & 0x0000ffff0000ffffu;
+    odd = (odd | odd >> 8) & 0x0000ffff0000ffffu;
+    return ((even | even >> 16) & 0xffffffffu) | (odd | odd >> 16) << 32;
+}
+
+static void NAME(pack)(const int8_t *q, int8_t *out, int depth, int unit, size_t step, int permute) {
+    int8_t ordered[64];
+    for (int k = 0; k < depth; k += 64, q += 64) {
+        const int8_t *from = q;
+        if (permute) {
+            for (int i = 0; i < 64; i += 8) {
+                uint64_t v;
+                memcpy(&v, q + i, sizeof v);
+                v = NAME(even_odd)(v);
+                memcpy(ordered + i, &v, sizeof v);
+            }
+            from = ordered;
+        }
+        switch (unit) { /* constant sizes become single moves */
+            case 4: for (int i = 0; i < 64; i += 4, out += step) memcpy(out, from + i, 4); break;
+            case 8: for (int i = 0; i < 64; i += 8, out += step) memcpy(out, from + i, 8); break;
+            case 16: for (int i = 0; i < 64; i += 16, out += step) memcpy(out, from + i, 16); break;
+            default: memcpy(out, from, 64); out += step; break;
+        }
+    }
 }
 
 /* `heads` x `keys` dot products. Each is summed in 16 lanes over dim, then across them. */
@@ -144,5 +183,5 @@ static void NAME(mix)(const float *p, const float *v, float *out, const float *i
 
 static const row_ops NAME(ops) = {
     NAME(rmsnorm), NAME(quantize),   NAME(rmsnorm_q8),       NAME(geglu),  NAME(add),     NAME(rope),
-    NAME(dequantize), NAME(dequantize_geglu), NAME(scores), NAME(softmax), NAME(mix),
+    NAME(dequantize), NAME(dequantize_geglu), NAME(sum), NAME(pack), NAME(scores), NAME(softmax), NAME(mix),
 };

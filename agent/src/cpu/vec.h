@@ -12,12 +12,12 @@
 
 enum { LANES = 16 };
 
-typedef float vec __attribute__((vector_size(64)));
-typedef int32_t ivec __attribute__((vector_size(64)));
-typedef int8_t bvec __attribute__((vector_size(16)));
-typedef float vec8 __attribute__((vector_size(32)));
-typedef float vec4 __attribute__((vector_size(16)));
-typedef float vec2 __attribute__((vector_size(8)));
+typedef float vec __attribute__((ext_vector_type(16)));
+typedef int32_t ivec __attribute__((ext_vector_type(16)));
+typedef int8_t bvec __attribute__((ext_vector_type(16)));
+typedef float vec8 __attribute__((ext_vector_type(8)));
+typedef float vec4 __attribute__((ext_vector_type(4)));
+typedef float vec2 __attribute__((ext_vector_type(2)));
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -43,13 +43,8 @@ INLINE ivec float_to_bits(vec v) {
     return i;
 }
 
-/* mask (0 or -1 a lane) ? a : b */
-INLINE vec choose(ivec mask, vec a, vec b) {
-    return bits_to_float((float_to_bits(a) & mask) | (float_to_bits(b) & ~mask));
-}
-
-INLINE vec max(vec a, vec b) { return choose(a > b, a, b); }
-INLINE vec min(vec a, vec b) { return choose(a < b, a, b); }
+INLINE vec max(vec a, vec b) { return a > b ? a : b; }
+INLINE vec min(vec a, vec b) { return a < b ? a : b; }
 INLINE vec absolute(vec v) { return bits_to_float(float_to_bits(v) & 0x7fffffff); }
 
 /* Pairwise: lanes i and i+8, then +4, +2, +1. */
