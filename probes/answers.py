@@ -17,8 +17,8 @@ _REFUSED = re.compile(
     re.IGNORECASE,
 )
 _MISSING = re.compile(
-    r"no such file or directory|inaccessible or not found|: not found|can't find service|could not find service"
-    r"|unknown command|is not recognized|no such device|unable to find package",
+    r"no such file or directory|inaccessible or not found|: not found|can't find service"
+    r"|could not find service|unknown command|is not recognized|no such device|unable to find package",
     re.IGNORECASE,
 )
 _COMPLAINT_CHARS = 400

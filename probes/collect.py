@@ -22,7 +22,7 @@ OTHER_SECTIONS = ("isolated", "system")
 for apps (see readers/opencl.py)."""
 
 AGENT_SECONDS = 20
-"""Deadline of one probe, which the agent keeps itself; loading a driver for the first time takes up to 3 s."""
+"""Deadline of one probe, which the agent keeps itself; the first load of a driver takes up to 3 s."""
 GRACE_SECONDS = 5
 
 PROBE_BYTES = 4 << 20

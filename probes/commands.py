@@ -1,9 +1,9 @@
 """The questions of a probe: capture key -> script, deadline, limit. A probe is rows of this table.
 
 Scripts are constant POSIX sh that uses nothing but a shell, toybox and Android's own services, and that
-old phones take too (toolbox, mksh, no grep -o, no sed): what a phone does not have answers with nothing or with
-a complaint, which `answers.py` tells apart. stderr is kept where a complaint is the answer. All of them travel in
-one request where the adb daemon takes one of that size (see batch.py).
+old phones take too (toolbox, mksh, no grep -o, no sed): what a phone does not have answers with nothing or
+with a complaint, which `answers.py` tells apart. stderr is kept where a complaint is the answer. All of them
+travel in one request where the adb daemon takes one of that size (see batch.py).
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ done; done; done; echo "#\""""
 _CPU_TOPOLOGY = """\
 c=/sys/devices/system/cpu
 for f in $c/present $c/possible $c/online $c/cpu[0-9]*/cpufreq/cpuinfo_max_freq \
-$c/cpu[0-9]*/cpufreq/scaling_max_freq $c/cpu[0-9]*/cpufreq/scaling_governor $c/cpu[0-9]*/cpufreq/related_cpus \
+$c/cpu[0-9]*/cpufreq/scaling_max_freq $c/cpu[0-9]*/cpufreq/scaling_governor \
+$c/cpu[0-9]*/cpufreq/related_cpus \
 $c/cpu[0-9]*/topology/physical_package_id $c/cpu[0-9]*/regs/identification/midr_el1 \
 $c/cpufreq/policy[0-9]*/cpuinfo_max_freq $c/cpufreq/policy[0-9]*/related_cpus \
 /sys/devices/soc0/machine /sys/devices/soc0/soc_id /sys/devices/soc0/family \

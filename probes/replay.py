@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from ..errors import AgentError
@@ -32,12 +32,10 @@ class ReplayTarget:
         recorded = self.capture.commands
         return {command.key: recorded[command.key] for command in commands if command.key in recorded}
 
-    @contextmanager
-    def session(self, on_event: Listener = ignore) -> Iterator[AgentSession]:
+    def session(self, on_event: Listener = ignore) -> AbstractContextManager[AgentSession]:
         """Always raises AgentError."""
         raise AgentError(
             "a recording cannot run anything",
             serial=self.serial,
             hint="connect the device, or leave out what needs one",
         )
-        yield

@@ -64,9 +64,8 @@ def load_yaml(text: str, *, origin: str) -> Any:
 
 def _check_events(text: str) -> None:
     """One pass over the events before anything is built: a bomb must not be expanded to be refused."""
-    depth = nodes = 0
-    for event in yaml.parse(text, Loader=_Base):
-        nodes += 1
+    depth = 0
+    for nodes, event in enumerate(yaml.parse(text, Loader=_Base), 1):
         if isinstance(event, yaml.AliasEvent):
             raise yaml.YAMLError("anchors and aliases are not used here")
         tag = getattr(event, "tag", None)

@@ -47,9 +47,9 @@ def _split(joined: str) -> GlesStrings:
 
 
 def _version_start(joined: str) -> int | None:
-    """Where the version begins: the last `, OpenGL ES <digit>` outside parentheses, else the last one at all.
+    """Where the version begins: the last `, OpenGL ES <digit>` outside parentheses, else the last at all.
 
-    Not the first: `Google, OpenGL ES 2.0 (GeForce GTX 650/PCIe/SSE2), OpenGL ES 2.0` has a renderer like that.
+    Not the first: in `Google, OpenGL ES 2.0 (GeForce GTX 650/PCIe/SSE2), OpenGL ES 2.0` it is the renderer.
     """
     depth, outside, last = 0, None, None
     for found in re.finditer(r"[()]|,\s*OpenGL ES(?:-C[ML])? \d", joined):

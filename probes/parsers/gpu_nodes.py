@@ -9,8 +9,9 @@ from .text import ParseError, integer, lines, name
 
 _KGSL = re.compile(r"Adreno\s*\(?(?:TM)?\)?\s*([A-Z]?\d[\w-]*?)(?:v\d+)?\s*\Z", re.IGNORECASE)
 _MALI = re.compile(
-    r"\s*(?P<name>\S.{0,80}?)\s+(?P<cores>\d{1,3}) cores? (?P<rev>r\d{1,3}p\d{1,3})\s+(?P<id>0x[0-9a-f]{1,16})\b",
-    re.I,
+    r"\s*(?P<name>\S.{0,80}?)\s+(?P<cores>\d{1,3}) cores? (?P<rev>r\d{1,3}p\d{1,3})"
+    r"\s+(?P<id>0x[0-9a-f]{1,16})\b",
+    re.IGNORECASE,
 )
 
 

@@ -91,11 +91,14 @@ def parse_cpuinfo(text: str) -> CpuInfo:
 
 
 def _processor(entry: dict[str, str]) -> Processor:
-    midr = [integer(entry.get(f"cpu {key}", "")) for key in _MIDR]
+    implementer, part, variant, revision = (integer(entry.get(f"cpu {key}", "")) for key in _MIDR)
     flags = entry.get("features") or entry.get("flags") or ""
     return Processor(
         integer(entry.get("processor", "")),
-        *midr,
+        implementer,
+        part,
+        variant,
+        revision,
         frozenset(flags.split()[: limits.ITEMS]),
         name(entry.get("model name", "")),
     )

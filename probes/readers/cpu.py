@@ -174,7 +174,7 @@ def _compare(facts: Facts, known: dict[int, _Identified], soc: SocRow) -> None:
 
 
 def _awake(known: dict[int, _Identified], topology: CpuTopology, soc: SocRow | None) -> dict[int, int]:
-    """CPU -> kHz, with sleeping CPUs at the frequency of the others where all cores of the kind are one cluster."""
+    """CPU -> kHz. A sleeping CPU has its kind's frequency where all cores of that kind are one cluster."""
     khz = dict(topology.max_khz)
     kinds = Counter(row.core for row in soc.cpu) if soc else Counter[str]()
     for core in {row.core for row in known.values() if row.core and kinds[row.core] == 1}:

@@ -84,7 +84,7 @@ def _machine(cpu: Cpu, cpuinfo: CpuInfo | None, android: Android | None) -> str 
 
 
 def recognise(tables: Tables, found: dict[str, str]) -> tuple[bool | None, str | None]:
-    """Not asked of this computer itself (kind local). Whether it is an emulator, and what kind, e.g. `emulator: BlueStacks`. None: nothing to tell by."""
+    """Whether it is an emulator, and which kind, e.g. `emulator: BlueStacks`. None: nothing to tell by."""
     for rule in tables.emulators:
         if all(key in found and pattern.search(found[key]) for key, pattern in rule.facts.items()):
             return True, f"{rule.kind}: {rule.name}"

@@ -12,7 +12,7 @@ from ..snapshot import AnswerStatus, LibraryAttempt, OpenCl
 from .facts import Facts, probes
 
 ENGINE_LIBRARIES = ("libOpenCL.so", "libGLES_mali.so", "libOpenCL-pixel.so", "libOpenCL-car.so")
-"""The names that Google's engine tries, in its order (ml_drift/cl/opencl_wrapper.cc, AndroidDlopenSphalLibrary)."""
+"""The names that Google's engine tries, in its order (ml_drift/cl/opencl_wrapper.cc)."""
 
 
 def read_opencl(facts: Facts, public: tuple[PublicLibrary, ...] | None) -> OpenCl:
@@ -77,17 +77,17 @@ def _attempts(facts: Facts) -> tuple[LibraryAttempt, ...]:
     for section, probe in probes(facts.capture).items():
         part = probe.get("opencl")
         rows = part.get("attempts") if isinstance(part, dict) else None
-        for row in rows[:64] if isinstance(rows, list) else ():
-            if isinstance(row, dict):
-                found.append(
-                    LibraryAttempt(
-                        _text(row.get("name")) or "?",
-                        _text(row.get("route")) or "dlopen",
-                        row.get("opened") is True,
-                        _text(row.get("error")),
-                        section,
-                    )
-                )
+        found += [
+            LibraryAttempt(
+                _text(row.get("name")) or "?",
+                _text(row.get("route")) or "dlopen",
+                row.get("opened") is True,
+                _text(row.get("error")),
+                section,
+            )
+            for row in (rows[:64] if isinstance(rows, list) else ())
+            if isinstance(row, dict)
+        ]
     return tuple(found)
 
 

@@ -58,7 +58,7 @@ def read_soc(facts: Facts, cpuinfo: CpuInfo | None) -> tuple[Soc, SocRow | None]
     claims = [claim for source in _STATED if (claim := _claim(facts, cpuinfo, source)) is not None]
     exact = [claim for claim in claims if claim.exact and claim.row is not None]
     named = [claim for claim in claims if claim.row is not None]
-    best = (exact or named or [None])[0]
+    best = next(iter(exact or named), None)
     stated = name(facts.prop("ro.soc.model") or "")
     manufacturer = name(facts.prop(*_MAKERS) or "")
     if best is None or best.row is None:

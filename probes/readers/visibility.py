@@ -1,4 +1,4 @@
-"""Whether an app could open the OpenCL library: inferred from files, where the shell's own success says little.
+"""Whether an app could open the OpenCL library, inferred from files: the shell's own success says little.
 
 An app's linker namespace admits a vendor library only if a public.libraries file names it (Android 7),
 if SELinux lets the app read the file (label same_process_hal_file, Android 8), if the library exists in the
@@ -21,7 +21,7 @@ MANIFEST_SINCE = 31
 APP_LABELS = frozenset(
     {"same_process_hal_file", "vendor_public_lib_file", "vendor_public_framework_file", "system_lib_file"}
 )
-"""SELinux types that untrusted_app may map as code (AOSP system/sepolicy, public/domain.te, private/app.te)."""
+"""SELinux types that untrusted_app may map as code (AOSP system/sepolicy: domain.te, app.te)."""
 
 SPHAL_HELPER = "libvndksupport.so"
 """Has to be declared too: the engine's second route, android_load_sphal_library, is in it."""
@@ -70,10 +70,9 @@ def app_visibility(
         if labelled and (sdk is None or sdk >= LABELS_SINCE):
             allowed = [entry for entry in labelled if entry.type in APP_LABELS]
             if not allowed:
-                return AppVisibility(
-                    False,
-                    f"{reasons[0]}, but its label {labelled[0].type} keeps apps from reading {labelled[0].path}",
-                )
+                barred = labelled[0]
+                because = f"{reasons[0]}, but its label {barred.type} keeps apps from reading {barred.path}"
+                return AppVisibility(False, because)
             reasons.append(f"labelled {allowed[0].type}")
     else:
         reasons.append("whether the file exists was not looked at")
