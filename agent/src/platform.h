@@ -64,6 +64,7 @@ int *__errno(void);
 #define EAGAIN 11
 #define ENOMEM 12
 #define EEXIST 17
+#define EFBIG 27
 #define EINVAL 22
 #define ERANGE 34
 
@@ -124,6 +125,7 @@ int access(const char *, int);
 #define F_OK 0
 #define R_OK 4
 int unlink(const char *);
+ssize_t readlink(const char *restrict, char *restrict, size_t);
 int pipe(int[2]);
 pid_t getpid(void);
 _Noreturn void _exit(int);
