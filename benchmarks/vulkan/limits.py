@@ -13,7 +13,7 @@ from typing import Literal
 from ..measurements import Backend
 from ..plan import Arg, Buffer, Dispatch, Kernel, Plan, Step
 from . import modules
-from .facts import DeviceFacts
+from .variants import Facts
 
 _READ_BYTES = 64 << 20  # several times the last-level cache of a phone (8 to 16 MB)
 _WORDS_PER_INVOCATION = 16  # of 16 bytes
@@ -38,7 +38,7 @@ class Limit:
         return seconds * 1e6 / self.amount if self.unit == "us" else self.amount / seconds / 1e9
 
 
-def plan(device: DeviceFacts, budget_ms: int = 400) -> tuple[Plan, tuple[Limit, ...]]:
+def plan(facts: Facts, budget_ms: int = 400) -> tuple[Plan, tuple[Limit, ...]]:
     """A plan with one step for each limit, of the same name.
 
     read, copy      GB/s; copy counts what is read and what is written
@@ -47,10 +47,10 @@ def plan(device: DeviceFacts, budget_ms: int = 400) -> tuple[Plan, tuple[Limit, 
     dispatch        us for each of 64 dispatches in one submission
     submit          us from submitting one dispatch to knowing that it is done
     """
-    group = min(64, device.invocations, device.work_group[0])
-    words = min(_READ_BYTES, device.storage_range) // 16
+    group = min(64, facts.invocations, facts.group_width)
+    words = min(_READ_BYTES, facts.storage_range) // 16
     block = group * _WORDS_PER_INVOCATION
-    groups = min(words // block, device.groups[0])
+    groups = min(words // block, facts.groups)
     size = groups * block * 16
     peak_items = _PEAK_GROUPS * group
     buffers = [
@@ -100,10 +100,10 @@ def plan(device: DeviceFacts, budget_ms: int = 400) -> tuple[Plan, tuple[Limit, 
     rounds = (_ROUNDS,)
     fp32 = Limit("peak_fp32", "GFLOP/s", operations)
     step(fp32, module("peak", "fp32"), rounds, ("chains",), half, _PEAK_GROUPS)
-    if device.fp16:
+    if facts.fp16:
         fp16 = Limit("peak_fp16", "GFLOP/s", operations)
         step(fp16, module("peak", "fp16"), rounds, ("chains",), half, _PEAK_GROUPS)
-    if device.integer_dot:
+    if facts.integer_dot:
         mixed = (Arg("I", _MIXED), Arg("I", _MIXED))
         dot8 = Limit("peak_dot8", "GOP/s", operations)
         step(dot8, module("peak_dot8"), rounds, ("chains",), mixed, _PEAK_GROUPS)

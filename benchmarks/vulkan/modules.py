@@ -11,6 +11,7 @@ lanes        `sub`: subgroup operations (Vulkan 1.1); `shuffle`: the same with s
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,9 +45,13 @@ class Module:
         return tuple(_MACROS.get(axis) or f"{axis.upper()}=1" for axis in self.axes)
 
     @property
+    def uses_subgroups(self) -> bool:
+        return "sub" in self.axes or "shuffle" in self.axes
+
+    @property
     def environment(self) -> str:
         """What the module asks for at least: subgroup operations came with Vulkan 1.1."""
-        return "vulkan1.0" if "sub" not in self.axes and "shuffle" not in self.axes else "vulkan1.1"
+        return "vulkan1.1" if self.uses_subgroups else "vulkan1.0"
 
     @property
     def path(self) -> Path:
@@ -61,12 +66,22 @@ LANES = ("plain", "sub")
 LINEAR_LANES = (*LANES, "shuffle")
 
 
-def linear(
-    form: str, bits: int, tokens: int, activation: str, lanes: str, *, storage8: bool = False
+FORMS = ("", "residual", "gated")
+
+
+def product(
+    layout: str,
+    form: str,
+    bits: int,
+    tokens: int,
+    activation: str,
+    lanes: str = "",
+    *,
+    storage8: bool = False,
 ) -> Module:
-    """The linear kernel in the `lanes` layout. form: "" (y = w x) or "gated" (gate, up and GeGLU)."""
+    """A linear layer: the kernel of a layout (linear, engine) in one of FORMS (linear.glsl)."""
     packing = (f"i{bits}", "s8") if storage8 and bits == 8 else (f"i{bits}",)
-    return Module("linear.comp", (*filter(None, (form,)), *packing, f"t{tokens}", activation, lanes))
+    return Module(f"{layout}.comp", tuple(filter(None, (form, *packing, f"t{tokens}", activation, lanes))))
 
 
 def modules() -> Iterator[Module]:
@@ -83,8 +98,9 @@ def modules() -> Iterator[Module]:
             yield Module("rmsnorm.comp", (activation, lanes))
             yield Module("rmsnorm.comp", ("residual", activation, lanes))
             yield Module("attention.comp", (activation, lanes))
-        for lanes in LINEAR_LANES:
-            for tokens in TOKENS:
-                for bits, storage8 in ((8, False), (8, True), (4, False)):
-                    for form in ("", "gated"):
-                        yield linear(form, bits, tokens, activation, lanes, storage8=storage8)
+        for form, tokens, bits in itertools.product(FORMS, TOKENS, (8, 4)):
+            yield product("engine", form, bits, tokens, activation)
+            for lanes in LINEAR_LANES:
+                yield product("linear", form, bits, tokens, activation, lanes)
+                if bits == 8:
+                    yield product("linear", form, bits, tokens, activation, lanes, storage8=True)

@@ -1,0 +1,210 @@
+"""Which Vulkan kernels there are: one row a variant, and which devices it is tried on.
+
+As for OpenCL, two kinds are measured: the *engine's* weight layout, from which Google's engine is
+predicted, and the others, of which the fastest correct one is the *best* of that device. A row is chosen by
+what a device can do, never by its maker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from ...probes.snapshot import Vulkan
+from ..opencl.variants import engine_parts
+
+_COMPUTE_STAGE = 0x20  # VK_SHADER_STAGE_COMPUTE_BIT
+_SUBGROUP_OPERATIONS = (
+    0b1101  # VK_SUBGROUP_FEATURE_BASIC_BIT, ARITHMETIC_BIT, BALLOT_BIT: broadcasts are ballots
+)
+_SHUFFLE = 0b10000  # VK_SUBGROUP_FEATURE_SHUFFLE_BIT
+_CPU = 4  # VK_PHYSICAL_DEVICE_TYPE_CPU
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What of a device decides about kernels. Defaults are what Vulkan 1.0 guarantees.
+
+    Attributes:
+        cpu: a CPU driver (VkPhysicalDeviceType).
+        fp16: 16-bit storage and arithmetic.
+        storage8: 8-bit storage.
+        integer_dot: VK_KHR_shader_integer_dot_product.
+        subgroups: basic, arithmetic and ballot operations in compute shaders.
+        shuffle: subgroup shuffles too.
+        subgroup_size: the driver's default.
+        subgroup_sizes: smallest and largest that can be required, or None without size control.
+        invocations: most of a work-group; `group_width` its most in x.
+        storage_range: bytes of the largest storage buffer binding.
+        groups: work-groups of a dispatch in one dimension.
+    """
+
+    cpu: bool = False
+    fp16: bool = False
+    storage8: bool = False
+    integer_dot: bool = False
+    subgroups: bool = False
+    shuffle: bool = False
+    subgroup_size: int = 1
+    subgroup_sizes: tuple[int, int] | None = None
+    invocations: int = 128
+    group_width: int = 128
+    storage_range: int = 1 << 27
+    groups: int = 65535
+
+    def runs_subgroups_of(self, size: int) -> bool:
+        """Whether this size can be required, and is not what one gets anyway."""
+        sizes = self.subgroup_sizes
+        return sizes is not None and sizes[0] <= size <= sizes[1] and size != self.subgroup_size
+
+    @classmethod
+    def of(cls, device: Vulkan) -> Facts:
+        """From the snapshot."""
+        return cls.of_probe(device.properties)
+
+    @classmethod
+    def of_probe(cls, device: Mapping[str, Any]) -> Facts:
+        """From an entry of `devices` in probe.json (Khronos names). A structure that is not there was not
+        offered by the device; a limit that is not there, or makes no sense, has its guaranteed minimum."""
+        properties = _mapping(device, "VkPhysicalDeviceProperties")
+        limits = _mapping(properties, "limits")
+        subgroup = _mapping(device, "VkPhysicalDeviceSubgroupProperties")
+        control = _mapping(device, "VkPhysicalDeviceSubgroupSizeControlProperties")
+
+        def feature(structure: str, name: str) -> bool:
+            return bool(_mapping(device, structure).get(name))
+
+        in_compute = bool(_number(subgroup, "supportedStages", 0) & _COMPUTE_STAGE)
+        operations = _number(subgroup, "supportedOperations", 0) if in_compute else 0
+        controlled = (
+            feature("VkPhysicalDeviceSubgroupSizeControlFeatures", "subgroupSizeControl")
+            and _number(control, "requiredSubgroupSizeStages", 0) & _COMPUTE_STAGE
+        )
+        sizes = _number(control, "minSubgroupSize", 0), _number(control, "maxSubgroupSize", 0)
+        return cls(
+            cpu=properties.get("deviceType") in (_CPU, "VK_PHYSICAL_DEVICE_TYPE_CPU"),
+            fp16=feature("VkPhysicalDevice16BitStorageFeatures", "storageBuffer16BitAccess")
+            and feature("VkPhysicalDeviceShaderFloat16Int8Features", "shaderFloat16"),
+            storage8=feature("VkPhysicalDevice8BitStorageFeatures", "storageBuffer8BitAccess"),
+            integer_dot=feature("VkPhysicalDeviceShaderIntegerDotProductFeatures", "shaderIntegerDotProduct"),
+            subgroups=operations & _SUBGROUP_OPERATIONS == _SUBGROUP_OPERATIONS,
+            shuffle=bool(operations & _SHUFFLE),
+            subgroup_size=_number(subgroup, "subgroupSize", 1),
+            subgroup_sizes=sizes if controlled and 0 < sizes[0] <= sizes[1] else None,
+            invocations=_number(limits, "maxComputeWorkGroupInvocations", cls.invocations),
+            group_width=_number(limits, "maxComputeWorkGroupSize", cls.group_width),
+            storage_range=_number(limits, "maxStorageBufferRange", cls.storage_range),
+            groups=_number(limits, "maxComputeWorkGroupCount", cls.groups),
+        )
+
+
+def _mapping(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = row.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _number(row: Mapping[str, Any], name: str, default: int) -> int:
+    """A positive integer, or the first of a list of them."""
+    value = row.get(name)
+    if isinstance(value, list) and value:
+        value = value[0]
+    return value if isinstance(value, int) and value > 0 else default
+
+
+class Layout(StrEnum):
+    """Where the weights lie; also the kernel that reads them."""
+
+    LANES = "linear"
+    """Tiles of `lanes` rows x 16 bytes: a lane owns a row."""
+    ENGINE = "engine"
+    """Google's: blocks of 4 outputs x 4 inputs, an invocation owns 4 rows."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to run the block.
+
+    Attributes:
+        because: why the row exists.
+        fused: one product for query, key and value, RoPE with the cache append, residual with the norm, gate,
+            up and GeGLU in one, residual with the last product.
+        half: activations and cache in fp16 where the device has it.
+        subgroups: subgroup operations, where the device has them.
+        shuffle: hand activations around by shuffles rather than broadcasts, where the device has them.
+        storage8: weights as 8-bit storage rather than 32-bit words.
+        subgroup: required subgroup size, 0 for the driver's choice.
+        lanes: layout LANES: of a linear work-group in x, each one row.
+        split: layout LANES: (rows at most, parts of K): the work-group's y for a matrix with so many rows;
+            the first line that fits counts. With few rows and no split, most of a GPU idles.
+        group: layout ENGINE: work-group size, of which `engine_parts` go to the sum.
+        cpu: for CPU drivers (True), for others (False), for both (None).
+    """
+
+    name: str
+    because: str
+    layout: Layout = Layout.LANES
+    fused: bool = True
+    half: bool = True
+    subgroups: bool = True
+    shuffle: bool = True
+    storage8: bool = False
+    subgroup: int = 0
+    lanes: int = 32
+    split: tuple[tuple[int, int], ...] = ((512, 4), (2048, 4), (4096, 2))
+    group: int = 64
+    cpu: bool | None = False
+
+    def geometry(self, rows: int, bits: int) -> tuple[int, int]:
+        """The shape (x, y) of the work-group for a product with `rows` outputs; y shares out K."""
+        if self.layout is Layout.ENGINE:
+            parts = min(engine_parts(rows, bits), self.group)
+            return self.group // parts, parts
+        return self.lanes, next((parts for most, parts in self.split if rows <= most), 1)
+
+    @property
+    def work_group(self) -> int:
+        """Invocations of the largest work-group."""
+        if self.layout is Layout.ENGINE:
+            return self.group
+        return self.lanes * max((parts for _, parts in self.split), default=1)
+
+
+VARIANTS: tuple[Variant, ...] = (
+    Variant("lanes", "a CPU driver runs a work-group on one thread: splits only cost", split=(), cpu=True),
+    Variant("lanes-unfused", "what fusing gains", split=(), fused=False, cpu=True),
+    Variant("lanes-split", "128 invocations, the least any device takes; few rows share out their columns"),
+    Variant("lanes-broadcast", "drivers with slow shuffles", shuffle=False),
+    Variant("lanes-64", "subgroups of 64 share their activations", lanes=64, split=((2048, 2),)),
+    Variant(
+        "lanes-64-required", "the same where 64 is not the default", lanes=64, split=((2048, 2),), subgroup=64
+    ),
+    Variant("lanes-s8", "compilers that convert bytes better than they shift", storage8=True),
+    Variant("lanes-split-unfused", "what fusing gains", fused=False),
+    Variant(
+        "engine",
+        "ML Drift: 64 work-items on Mali; runs on all",
+        layout=Layout.ENGINE,
+        cpu=None,
+    ),
+)
+
+
+def candidates(facts: Facts) -> tuple[Variant, ...]:
+    """The variants to try on a device, best guess first. The engine's layout is always among them."""
+    return tuple(
+        v
+        for v in VARIANTS
+        if v.cpu in (facts.cpu, None)
+        and (facts.storage8 or not v.storage8)
+        and (facts.shuffle or v.shuffle)  # without shuffles `lanes-broadcast` is the same as the first
+        and (not v.subgroup or facts.runs_subgroups_of(v.subgroup))
+        and v.work_group <= facts.invocations
+        and v.lanes <= facts.group_width
+    )
+
+
+def by_name(name: str) -> Variant:
+    """Raises KeyError."""
+    return {v.name: v for v in VARIANTS}[name]
