@@ -22,6 +22,8 @@ STATUS, LATE, STDERR = ".status", ".late", ".stderr"
 # end_all DIR: end whatever stands in the directory or runs from it. By the working directory, as under an
 #   emulator or a native bridge the executable is another one. Three times, as what is being started may slip
 #   through.
+# clean DIR: the directory, its companions below the sections' places, and a place that was made for it.
+# finish: clean up after this session; twice with a pause where it ends badly, as a file may be on its way.
 # The sweep: directories of our name and our user whose guard is dead, that is of runs that nobody waits for.
 _GUARD = """\
 d={directory}
@@ -37,23 +39,30 @@ done
 done
 }}
 clean() {{
-trap '' HUP INT TERM PIPE
-end_all "$d"
-rm -rf "$d" {section_directories}
+end_all "$1"
+for s in {places}; do
+rm -rf "$s/${{1##*/}}"
+[ -e "$1/.made.${{s##*/}}" ] && rmdir "$s"
+done
+rm -rf "$1"
 }} 2>/dev/null
+finish() {{
+trap '' HUP INT TERM PIPE
+clean "$d"
+}}
 for o in {base}/gemmafit-*; do
 [ ${{#o}} = ${{#d}} ] && [ -d "$o" ] && [ ! -L "$o" ] && [ -O "$o" ] || continue
 p=
 read -r p < "$o/.guard" || continue
 case "$p" in ''|*[!0-9]*) continue ;; esac
-grep -q "${{o##*/}}" "/proc/$p/cmdline" || {{ end_all "$o"; rm -rf "$o"; }}
+grep -q "${{o##*/}}" "/proc/$p/cmdline" || clean "$o"
 done 2>/dev/null
 if ! e=$(mkdir "$d" 2>&1 && echo $$ 2>&1 > "$d/.guard"); then
 rm -rf "$d" 2>/dev/null
 echo "$t failed $e"
 exit
 fi
-trap 'clean; sleep 1; clean; exit' HUP INT TERM
+trap 'finish; sleep 1; finish; exit' HUP INT TERM
 (cd "$d"; sleep {life}; kill -HUP $$) </dev/null >/dev/null 2>&1 &
 echo "$t ready"
 echo "abilist $(getprop ro.product.cpu.abilist 2>/dev/null)"
@@ -64,11 +73,11 @@ echo df
 df -k {base} 2>/dev/null || df {base} 2>/dev/null
 echo "$t facts"
 while read -r l; do
-case "$l" in bye*) clean; echo "$t gone"; exit ;; esac
+case "$l" in bye*) finish; echo "$t gone"; exit ;; esac
 done
-clean
+finish
 sleep 1
-clean
+finish
 """
 
 # One run. The watchdog is there in case the agent does not keep its own deadline.
@@ -104,7 +113,7 @@ def guard(name: str, token: str, life: float, loaders: Sequence[str]) -> str:
     return _GUARD.format(
         base=BASE,
         directory=f"{BASE}/{name}",
-        section_directories=" ".join(f"{place}/{name}" for place in SECTIONS.values()),
+        places=" ".join(SECTIONS.values()),
         half=token[:16],
         rest=token[16:],
         life=math.ceil(life),
@@ -122,9 +131,12 @@ def run(name: str, args: Sequence[str], *, seconds: float, remove: Sequence[str]
     """
     executable, prepare = f"./{AGENT}", ":"
     if section != "unrestricted":
-        place = f"{SECTIONS[section]}/{name}"
-        executable = f"{place}/{AGENT}"
-        prepare = f"mkdir -p {place} && cp {AGENT} {executable} && chmod 700 {executable} || exit 98"
+        place = SECTIONS[section]
+        executable = f"{place}/{name}/{AGENT}"
+        prepare = (
+            f"mkdir {place} 2>/dev/null && echo > .made.{place.rpartition('/')[2]}\n"
+            f"mkdir -p {place}/{name} && cp {AGENT} {executable} && chmod 700 {executable} || exit 98"
+        )
     return _RUN.format(
         directory=f"{BASE}/{name}",
         old=" ".join(shlex.quote(n) for n in (STATUS, LATE, STDERR, *remove)),

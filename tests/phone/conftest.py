@@ -1,0 +1,59 @@
+"""The virtual phone and an adb server of our own, as fixtures. Skipped, saying why, where they cannot be."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from gemmafit.probes.adb import AdbTarget
+from gemmafit.probes.adb_server import AdbServer, Address
+from gemmafit.probes.transport import Transport
+from gemmafit.tests.phone.vphone.handle import PROFILES, Phone, eventually, running
+
+
+@pytest.fixture(scope="session")
+def adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdbServer]:
+    """The real adb server on a port of its own: a developer's phones and server are left alone."""
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        port = s.getsockname()[1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))  # the server makes keys there
+        patch.setenv("ADB_LOCAL_TRANSPORT_MAX_PORT", "5553")  # and must not look for emulators
+        for name in ("ANDROID_SERIAL", "ADB_SERVER_SOCKET", "ANDROID_ADB_SERVER_PORT"):
+            patch.delenv(name, raising=False)
+        server = AdbServer(Address("127.0.0.1", port))
+        server.ask("host:version")
+    yield server
+    with server.channel(5, "stopping the adb server") as channel:
+        channel.request("host:kill")
+
+
+@pytest.fixture(scope="session")
+def plain_phone() -> Iterator[Phone]:
+    """An x86_64 phone without GPU drivers that tests share; they leave it as they found it."""
+    with running(PROFILES / "plain-x86_64.yaml") as phone:
+        yield phone
+
+
+@pytest.fixture
+def boot() -> Iterator[Callable[[Path], Phone]]:
+    """Start phones of one's own: profile file -> phone."""
+    with ExitStack() as stack:
+        yield lambda profile: stack.enter_context(running(profile))
+
+
+@pytest.fixture
+def connect(adb_server: AdbServer) -> Callable[..., AdbTarget]:
+    """(phone, agent=..., old=...) -> target. old: as if the daemon had no shell_v2."""
+
+    def to(phone: Phone, *, agent: Callable[[str], Path] | None = None, old: bool = False) -> AdbTarget:
+        adb_server.attach(phone.serial)
+        eventually(lambda: adb_server.state(phone.serial) == "device")
+        transport = Transport(adb_server, phone.serial, frozenset() if old else None)
+        return AdbTarget(transport) if agent is None else AdbTarget(transport, agent=agent)
+
+    return to

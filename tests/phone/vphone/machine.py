@@ -1,0 +1,142 @@
+"""A virtual phone: a profile, the files it makes, its namespaces, and a relay from a port of this machine.
+
+A profile is a YAML mapping:
+
+    arch: x86_64 | aarch64          drivers: false
+    properties: {ro.product.model: ...}
+    files: {/vendor/etc/public.libraries.txt: "libOpenCL.so\\n", /proc/cpuinfo: ...}
+    answers: {"dumpsys SurfaceFlinger": "GLES: ..."}     what dumpsys, cmd, pm, ... print
+    data: {size: 256m, executable: true, writable: true}
+
+`files` may lie below /vendor, /odm, /product, /system/etc, /sys and /data, and be files of /proc.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from . import namespaces as ns
+from .rootfs import Arch, build, emulator
+
+SHELL_UID = 2000
+"""Of `adb shell` on every phone (AID_SHELL)."""
+DAEMON_PORT = 5555
+"""Inside the phone's own network; outside, the relay's port is what counts."""
+TMPFS = ("data", "vendor", "odm", "product", "system/etc", "sys", "dev", "run", "tmp")
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+
+
+@dataclass(frozen=True)
+class Data:
+    """The /data partition."""
+
+    size: str = "1g"
+    executable: bool = True
+    writable: bool = True
+
+
+@dataclass(frozen=True)
+class Profile:
+    """See the module."""
+
+    arch: Arch = "x86_64"
+    drivers: bool = False
+    properties: Mapping[str, str] = field(default_factory=dict[str, str])
+    files: Mapping[str, str] = field(default_factory=dict[str, str])
+    answers: Mapping[str, str] = field(default_factory=dict[str, str])
+    data: Data = Data()
+
+    @classmethod
+    def read(cls, path: Path) -> Profile:
+        """From a YAML file."""
+        raw: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
+        return cls(**{**raw, "data": Data(**raw.get("data", {}))})
+
+    def getprop(self) -> str:
+        """As `getprop` prints all of them."""
+        return "".join(f"[{k}]: [{v}]\n" for k, v in sorted(self.properties.items()))
+
+
+def boot(profile: Profile, mount_point: Path) -> int:
+    """Start the phone; its root is assembled at `mount_point`, an empty folder, seen only by the phone.
+
+    Returns the pid whose end is the phone's. Raises Unavailable.
+    """
+    root = build(profile.arch, drivers=profile.drivers)
+    qemu = emulator() if profile.arch == "aarch64" else None
+    return ns.start(lambda: _first_process(profile, root, qemu, mount_point))
+
+
+def _first_process(profile: Profile, base: Path, qemu: Path | None, root: Path) -> None:
+    # The emulator is registered first: flag F opens it now, so that it needs no file inside the phone.
+    if qemu is not None:
+        _register_emulator(qemu, root)
+    ns.bind(base, root, ns.MS_RDONLY)
+    for name in TMPFS:
+        data = f"mode=755,size={profile.data.size}" if name == "data" else "mode=755,size=16m"
+        flags = ns.MS_NOEXEC if name == "data" and not profile.data.executable else 0
+        ns.mount("tmpfs", root / name, "tmpfs", ns.MS_NOSUID | flags, data)
+    ns.mount("proc", root / "proc", "proc", ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC)
+    _devices(root / "dev")
+    _write_files(profile, root)
+    tmp = root / "data/local/tmp"
+    tmp.mkdir(parents=True, exist_ok=True)
+    if profile.data.writable:
+        os.chown(tmp, SHELL_UID, SHELL_UID)
+    (root / "tmp").chmod(0o1777)
+    ns.enter_root(root)
+    os.setgroups(
+        [SHELL_UID, 1004, 1007, 1011, 1015, 1028, 3001, 3002, 3003]
+    )  # input, log, adb, sdcard, inet, ...
+    os.setresgid(SHELL_UID, SHELL_UID, SHELL_UID)
+    os.setresuid(SHELL_UID, SHELL_UID, SHELL_UID)
+    environment = {
+        "PATH": "/product/bin:/system/bin:/vendor/bin",
+        "ADBD_PORT": str(DAEMON_PORT),
+        "HOME": "/",
+        "TMPDIR": "/data/local/tmp",
+    }
+    os.execve("/system/bin/init", ["init"], environment)
+
+
+def _register_emulator(qemu: Path, scratch: Path) -> None:
+    """Programs for aarch64 run under the emulator, in this user namespace alone (Linux 6.7)."""
+    ns.mount("binfmt_misc", scratch, "binfmt_misc")
+    magic = r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00"
+    mask = r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
+    (scratch / "register").write_text(f":qemu-aarch64:M::{magic}:{mask}:{qemu}:F")
+
+
+def _devices(dev: Path) -> None:
+    for name in DEVICES:
+        (dev / name).touch()
+        ns.bind(Path("/dev") / name, dev / name)
+    for name in ("pts", "shm"):
+        (dev / name).mkdir()
+    ns.mount("devpts", dev / "pts", "devpts", 0, "newinstance,ptmxmode=0666,mode=0620")
+    (dev / "ptmx").symlink_to("pts/ptmx")
+    ns.mount("tmpfs", dev / "shm", "tmpfs", ns.MS_NOSUID | ns.MS_NODEV, "mode=1777,size=512m")
+
+
+def _write_files(profile: Profile, root: Path) -> None:
+    answers = root / "system/etc/answers"
+    answers.mkdir()
+    (root / "system/etc/properties").write_text(profile.getprop())
+    for call, text in profile.answers.items():
+        (answers / call.replace("/", "%")).write_text(text)
+    for place, text in profile.files.items():
+        if place.startswith("/proc/"):
+            # A file of /proc cannot be written, but another one can be shown in its place.
+            shown = root / "run" / place.removeprefix("/proc/").replace("/", "%")
+            shown.write_text(text)
+            ns.bind(shown, root / place[1:])
+        else:
+            path = root / place[1:]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
