@@ -74,6 +74,12 @@ class Result:
     builds: tuple[Build, ...] = ()
     steps: tuple[StepResult, ...] = ()
     data: Path | None = None
+    written_by: str | None = None
+
+    @property
+    def executor(self) -> str:
+        """Who wrote it: agent, pyopencl or vulkan."""
+        return self.written_by or "agent"
 
     def step(self, name: str) -> StepResult | None:
         return next((s for s in self.steps if s.name == name), None)
@@ -91,12 +97,12 @@ class Result:
 class Writer:
     """Writes a result as it grows: after each `save` the files hold everything added so far."""
 
-    def __init__(self, base: Path, backend: str, version: str, abi: str) -> None:
+    def __init__(self, base: Path, backend: str, version: str, abi: str, executor: str) -> None:
         self._json = base.with_name(base.name + ".json")
         self._bin = base.with_name(base.name + ".bin")
         self._bin.write_bytes(b"")
         self._offset = 0
-        self.head: dict[str, Any] = {"agent": version, "abi": abi, "backend": backend}
+        self.head: dict[str, Any] = {"agent": version, "abi": abi, "backend": backend, "executor": executor}
         self.error: str | None = None
         self.device: DeviceInfo | None = None
         self.builds: list[Build] = []
@@ -230,4 +236,5 @@ def _result(f: _Fields, data: Path | None, available: int) -> Result:
         f.rows("build", build),
         f.rows("steps", step),
         data if available else None,
+        f.text("executor"),
     )

@@ -33,6 +33,7 @@ from .interface import BackendMissing, Executor, ExecutorError, Module
 from .result import Build, StepResult, Writer
 
 OK, USAGE, MISSING = 0, 2, 3
+EXECUTORS = {"opencl": "pyopencl", "vulkan": "vulkan"}
 
 
 def host_abi() -> str:
@@ -142,7 +143,7 @@ def run(module: Module, backend: str, plan_path: Path, out: Path, seconds: float
     except (PlanError, UnicodeError, OSError) as error:
         print(f"{plan_path}: {error}", file=sys.stderr)
         return USAGE
-    writer = Writer(out, backend, __version__, host_abi())
+    writer = Writer(out, backend, __version__, host_abi(), EXECUTORS[backend])
     try:
         executor = module.open_executor(plan.options)
     except BackendMissing as error:

@@ -1,0 +1,139 @@
+"""The axis "which backend": what variants it has, how each is lowered to a plan, how exact it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..probes.snapshot import Snapshot
+from . import cpu_plan
+from .block import Block
+from .measurements import Backend
+from .opencl import plan as opencl_plan
+from .opencl import variants as opencl_variants
+from .plan import Plan
+from .timing import Timing
+from .vulkan import plan as vulkan_plan
+from .vulkan import variants as vulkan_variants
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A variant that can be tried.
+
+    Attributes:
+        precision: of the activations, a key of `deviation.TOLERANCE`.
+        engine: its weights lie as in Google's engine, so its speed is the one to predict from.
+        fused: several operators in one kernel.
+        cache_item: bytes of a value in the cache.
+    """
+
+    name: str
+    precision: str
+    engine: bool
+    fused: bool
+
+    @property
+    def cache_item(self) -> int:
+        return 2 if self.precision == "fp16" else 4
+
+
+class Lowerer(Protocol):
+    """One backend of one device."""
+
+    backend: Backend
+
+    def candidates(self) -> tuple[Candidate, ...]:
+        """What to try, best guess first."""
+        ...
+
+    def lower(self, block: Block, name: str, timing: Timing, *, logits: bool) -> Plan:
+        """Raises ToolchainError where the kernels were not built."""
+        ...
+
+    def facts(self) -> Mapping[str, Any]:
+        """What the choice rests on, for a measurement's details."""
+        ...
+
+
+class Cpu:
+    """The agent's CPU routines."""
+
+    backend = Backend.CPU
+
+    def __init__(self, threads: int | None = None) -> None:
+        self._threads = threads
+
+    def candidates(self) -> tuple[Candidate, ...]:
+        return tuple(Candidate(v.name, "qd8", engine=False, fused=v.fused) for v in cpu_plan.VARIANTS)
+
+    def lower(self, block: Block, name: str, timing: Timing, *, logits: bool) -> Plan:
+        variant = next(v for v in cpu_plan.VARIANTS if v.name == name)
+        return cpu_plan.lower(block, variant, timing, threads=self._threads, logits=logits)
+
+    def facts(self) -> Mapping[str, Any]:
+        return {} if self._threads is None else {"threads": self._threads}
+
+
+class OpenCl:
+    """An OpenCL device."""
+
+    backend = Backend.OPENCL
+
+    def __init__(self, facts: opencl_variants.Facts) -> None:
+        self._facts = facts
+
+    def candidates(self) -> tuple[Candidate, ...]:
+        return tuple(
+            Candidate(
+                v.name,
+                "fp16" if v.half and self._facts.fp16 else "fp32",
+                engine=v.layout is opencl_variants.Layout.ENGINE,
+                fused=v.fused,
+            )
+            for v in opencl_variants.candidates(self._facts)
+        )
+
+    def lower(self, block: Block, name: str, timing: Timing, *, logits: bool) -> Plan:
+        return opencl_plan.lower(block, opencl_variants.by_name(name), self._facts, timing, logits)
+
+    def facts(self) -> Mapping[str, Any]:
+        return vars(self._facts)
+
+
+class Vulkan:
+    """A Vulkan device."""
+
+    backend = Backend.VULKAN
+
+    def __init__(self, facts: vulkan_variants.Facts) -> None:
+        self._facts = facts
+
+    def candidates(self) -> tuple[Candidate, ...]:
+        return tuple(
+            Candidate(
+                v.name,
+                "fp16" if v.half and self._facts.fp16 else "fp32",
+                engine=v.layout is vulkan_variants.Layout.ENGINE,
+                fused=v.fused,
+            )
+            for v in vulkan_variants.candidates(self._facts)
+        )
+
+    def lower(self, block: Block, name: str, timing: Timing, *, logits: bool) -> Plan:
+        return vulkan_plan.lower(block, vulkan_variants.by_name(name), self._facts, timing, logits)
+
+    def facts(self) -> Mapping[str, Any]:
+        return vars(self._facts)
+
+
+def lowerer(backend: Backend, snapshot: Snapshot, threads: int | None = None) -> Lowerer:
+    """The backend as this device has it, by what its snapshot says."""
+    match backend:
+        case Backend.CPU:
+            return Cpu(threads)
+        case Backend.OPENCL:
+            return OpenCl(opencl_variants.Facts.of(snapshot.opencl))
+        case Backend.VULKAN:
+            return Vulkan(vulkan_variants.Facts.of(snapshot.vulkan))

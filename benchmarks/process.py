@@ -1,0 +1,79 @@
+"""Runs one plan in a session: a process of its own on the target, and what came of it."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+
+from ..errors import AgentError
+from ..events import Listener
+from ..probes.target import AgentRun, AgentSession
+from .executors.result import Result, read
+from .plan import Plan
+
+MISSING, USAGE = 3, 2  # exit statuses of docs/plan-format.md
+_TAIL = 300
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a plan ended.
+
+    Attributes:
+        result: what was written, as far as it got; None if nothing readable.
+        problem: why not all of it is there, or None.
+        missing: the backend is not there.
+    """
+
+    result: Result | None
+    problem: str | None
+    missing: bool = False
+
+
+def execute(session: AgentSession, plan: Plan, deadline: float, on_line: Listener) -> Outcome:
+    """Push and run a plan. A crash, a refusal and an unreadable result are outcomes.
+
+    Raises TransportError if the device itself is lost, AgentError if the interpreter cannot be started.
+    """
+    session.push({"plan.txt": plan.to_text().encode(), **plan.files})
+    run = session.run(
+        plan.backend,
+        ["run", "--plan", "plan.txt", "--out", "result", "--deadline", f"{deadline:g}"],
+        results=["result.json", "result.bin"],
+        deadline=deadline,
+        on_line=on_line,
+    )
+    result: Result | None = None
+    unreadable: str | None = None
+    if "result.json" in run.files:
+        try:
+            result = read(run.files["result.json"], run.files.get("result.bin"))
+        except AgentError as error:
+            unreadable = str(error)
+    problem = _ending(run, deadline, result)
+    if result is None and problem is None:
+        problem = unreadable or "no result was written"
+    return Outcome(result, problem, missing=run.exit == MISSING)
+
+
+def _ending(run: AgentRun, deadline: float, result: Result | None) -> str | None:
+    error = result.error if result is not None else None
+    said = " ".join(run.stderr.split())[-_TAIL:]
+    if run.timed_out:
+        return f"did not end within {deadline:g} s and was stopped"
+    if run.signal is not None:
+        return f"killed by {_signal(run.signal)}" + (f": {said}" if said else "")
+    if run.exit == 0:
+        return None if result is None or result.complete else error or "ended before all steps were run"
+    if run.exit == MISSING:
+        return error or said or "this backend is not there"
+    if run.exit == USAGE:
+        return f"the plan was refused: {said}"
+    return f"ended with status {run.exit}" + (f": {said}" if said else "")
+
+
+def _signal(number: int) -> str:
+    try:
+        return f"{signal.Signals(number).name} ({number})"
+    except ValueError:
+        return f"signal {number}"
