@@ -156,7 +156,7 @@ class _Lowering:
         w, v = weights[0], self.variant
         engine = v.layout is Layout.ENGINE
         tile = 1 if tokens == 1 else _TOKEN_TILE
-        width, parts = v.geometry(w.rows, w.bits)
+        width, parts = v.geometry(w.rows, w.bits, tokens)
         module = product(
             v.layout,
             form,

@@ -156,12 +156,14 @@ class Variant:
     group: int = 64
     cpu: bool | None = False
 
-    def geometry(self, rows: int, bits: int) -> tuple[int, int]:
-        """The shape (x, y) of the work-group for a product with `rows` outputs; y shares out K."""
+    def geometry(self, rows: int, bits: int, tokens: int) -> tuple[int, int]:
+        """The shape (x, y) of the work-group for a product with `rows` outputs; y shares out K. Several tokens
+        are work enough without that."""
         if self.layout is Layout.ENGINE:
-            parts = min(engine_parts(rows, bits), self.group)
+            parts = min(engine_parts(rows, bits), self.group) if tokens == 1 else 1
             return self.group // parts, parts
-        return self.lanes, next((parts for most, parts in self.split if rows <= most), 1)
+        parts = next((parts for most, parts in self.split if rows <= most), 1)
+        return self.lanes, parts if tokens == 1 else 1
 
     @property
     def work_group(self) -> int:
