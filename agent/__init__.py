@@ -13,7 +13,9 @@ from .. import __version__
 from ..errors import ToolchainError
 
 BUILT = Path(__file__).resolve().parent / "built"
-_REBUILD = "In a checkout: pip install ziglang && python agent/build.py; otherwise install gemmafit again."
+_REBUILD = (
+    "In a checkout: `pip install ziglang`, then `python -m gemmafit.agent.build`; else reinstall gemmafit."
+)
 
 
 def _manifest() -> dict[str, dict[str, object]]:

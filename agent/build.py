@@ -1,6 +1,6 @@
 """Compile the agent for every ABI with the `ziglang` package: no NDK, no cross toolchain.
 
-    python agent/build.py            (or: python -m gemmafit.agent.build)
+    python -m gemmafit.agent.build [ABI ...]
 
 Writes `built/<abi>/gemmafit-agent` and `built/manifest.json`. Objects are kept in `built/.cache` under the
 hash of everything that went into them, so that a second build compiles only what changed.
@@ -16,7 +16,6 @@ import argparse
 import hashlib
 import json
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -25,6 +24,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from .. import __version__
+from ..errors import ToolchainError
+
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE / "src"
 OUTPUT = HERE / "built"
@@ -32,16 +34,13 @@ NAME = "gemmafit-agent"
 ANDROID_API = 24
 PAGE_SIZE = 16384  # Android 15 devices may have 16 KB pages; smaller pages accept it
 
-# -ffp-contract=off: a fused multiply-add in the fills or in a scalar routine would differ from the NumPy reference.
+# -ffp-contract=off: a fused multiply-add in a fill or a scalar routine would differ from the NumPy reference.
 # -fno-sanitize: zig adds traps of its own to C.
 COMMON = (
-    "-std=c11 -O2 -g0 -ffp-contract=off -fno-sanitize=all -fPIE -fvisibility=hidden -ffunction-sections"
-    " -fdata-sections -fstack-protector-strong -Wall -Wextra -Werror -Wno-unused-command-line-argument"
-).split()
-
-
-class BuildError(Exception):
-    """The compiler is missing, or refused the sources. The message says what to do or what it said."""
+    *("-std=c11", "-O2", "-g0", "-ffp-contract=off", "-fno-sanitize=all", "-fstack-protector-strong"),
+    *("-fPIE", "-fvisibility=hidden", "-ffunction-sections", "-fdata-sections"),
+    *("-Wall", "-Wextra", "-Werror", "-Wno-unused-command-line-argument"),
+)
 
 
 @dataclass(frozen=True)
@@ -88,14 +87,6 @@ ABIS = (
 )
 
 
-def version() -> str:
-    """The package's version, read without importing it (setup.py runs before there is a package)."""
-    found = re.search(r'^__version__ = "([^"]+)"', (HERE.parent / "__init__.py").read_text("utf-8"), re.M)
-    if found is None:
-        raise BuildError(f"no __version__ in {HERE.parent / '__init__.py'}")
-    return found[1]
-
-
 class Toolchain:
     """The zig of the `ziglang` package. Each output is named by the hash of all its inputs."""
 
@@ -103,8 +94,9 @@ class Toolchain:
         try:
             import ziglang
         except ImportError as error:
-            raise BuildError(
-                "the agent is compiled with the package `ziglang`, which is not installed: pip install ziglang"
+            raise ToolchainError(
+                "the agent is compiled with the package `ziglang`, which is not installed",
+                hint="Install it with `pip install ziglang`.",
             ) from error
         home = Path(ziglang.__file__).parent
         self.zig = home / ("zig.exe" if os.name == "nt" else "zig")
@@ -118,7 +110,7 @@ class Toolchain:
     def _run(self, command: Sequence[str]) -> str:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", cwd=SOURCES)
         if done.returncode:
-            raise BuildError(f"{shlex.join(map(str, command))}\n{done.stdout}{done.stderr}")
+            raise ToolchainError(f"{shlex.join(map(str, command))}\n{done.stdout}{done.stderr}")
         if done.stderr.strip():
             print(done.stderr, file=sys.stderr)
         return done.stdout
@@ -149,11 +141,11 @@ def _digest(parts: Iterable[str | bytes]) -> str:
 def _compile(tool: Toolchain, abi: Abi, source: Path) -> Path:
     flags = ["cc", "-target", abi.triple, *abi.flags, *COMMON, "-I", str(SOURCES)]
     if abi.android:
-        # Only the compiler's own headers, and no hosted ones behind <immintrin.h>; memcpy stays known as memcpy.
+        # Only the compiler's own headers, and no hosted ones behind <immintrin.h>; memcpy stays a builtin.
         flags += ["-nostdinc", "-isystem", str(tool.lib / "include"), "-ffreestanding", "-fbuiltin"]
     if source.name == "start.c":
         flags += ["-fno-stack-protector", f"-DANDROID_API={ANDROID_API}"]
-    flags += [f'-DGEMMAFIT_VERSION="{version()}"', f'-DGEMMAFIT_ABI="{abi.name}"']
+    flags += [f'-DGEMMAFIT_VERSION="{__version__}"', f'-DGEMMAFIT_ABI="{abi.name}"']
     stem = f"{abi.name}.{'-'.join(source.relative_to(SOURCES).with_suffix('').parts)}"
     return tool.make(stem, ".o", [*flags, "-c", str(source)], [source])
 
@@ -213,7 +205,7 @@ def sources(abi: Abi) -> list[Path]:
 def build(out_dir: Path = OUTPUT, only: Iterable[str] = ()) -> dict[str, Path]:
     """Build all ABIs (or `only` the named) and write the manifest; returns abi -> binary.
 
-    Raises BuildError. `only` leaves the other binaries and their manifest rows as they are.
+    Raises ToolchainError. `only` leaves the other binaries and their manifest rows as they are.
     """
     chosen = [a for a in ABIS if not (names := set(only)) or a.name in names]
     tool = Toolchain(out_dir / ".cache")
@@ -236,7 +228,7 @@ def build(out_dir: Path = OUTPUT, only: Iterable[str] = ()) -> dict[str, Path]:
             part.chmod(0o755)
             part.replace(path)
         rows[abi.name] = {"sha256": hashlib.sha256(image).hexdigest(), "size": len(image)}
-    manifest = {"version": version(), "compiler": f"zig {tool.version}", "binaries": rows}
+    manifest = {"version": __version__, "compiler": f"zig {tool.version}", "binaries": rows}
     part = manifest_path.with_suffix(".part")
     part.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", "utf-8")
     part.replace(manifest_path)
@@ -249,8 +241,8 @@ def main() -> int:
     try:
         for path in build(only=parser.parse_args().abi).values():
             print(f"{path.stat().st_size:8d} {path}")
-    except BuildError as error:
-        print(error, file=sys.stderr)
+    except ToolchainError as error:
+        print("\n".join(filter(None, (str(error), error.hint))), file=sys.stderr)
         return 1
     return 0
 
