@@ -14,7 +14,7 @@ data class PhoneFacts(
     val socManufacturer: String?,
     val socModel: String?,
     val sdk: Int,
-    val ramBytes: Long,
+    val ramBytes: Long
 )
 
 /** One thing to try: a model file on a backend ("opencl" is the GPU, "cpu" the CPU). */

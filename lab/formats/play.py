@@ -16,6 +16,9 @@ from ...profiles.knowledge import Knowledge
 from ..allowlist import Allowlist, Coverage, Rule
 
 NAMESPACE = "http://schemas.android.com/apk/config"
+_NAME = re.compile(r"[\x20-\x7e]{1,200}")
+"""What Build.DEVICE and the like may hold; anything else a phone says is not passed on."""
+
 MAX_SELECTORS = 5
 MAX_IDS = 10_000 // MAX_SELECTORS
 """Ids of one selector, so that five of them stay within a group's 10 000."""
@@ -53,8 +56,10 @@ def _tag(name: str) -> str:
 def _expressible(rule: Rule) -> bool:
     """A device id needs Build.BRAND; a SoC needs both strings, which exist since API 31."""
     if rule.coverage is Coverage.DEVICE:
-        return bool(rule.brand and rule.device)
-    return bool(rule.soc_manufacturer and rule.soc_model and (rule.sdk_min or 0) >= 31)
+        names = (rule.brand, rule.device)
+    else:
+        names = (rule.soc_manufacturer, rule.soc_model) if (rule.sdk_min or 0) >= 31 else (None,)
+    return all(name and _NAME.fullmatch(name) for name in names)
 
 
 def _groups(rules: Iterable[Rule], coverage: Coverage) -> dict[str, list[Rule]]:
@@ -104,7 +109,9 @@ def _notes(allowlist: Allowlist) -> list[str]:
     for rule in allowlist.rules:
         what = rule.device if rule.coverage is Coverage.DEVICE else rule.soc_model
         if not _expressible(rule):
-            notes.append(f"left out: {what}: its Build.BRAND or SoC strings (API 31) are unknown")
+            notes.append(
+                f"left out: {what}: its Build.BRAND or SoC strings (API 31) are unknown or not plain text"
+            )
         elif rule.driver_min and rule.driver_min != rule.driver_max:
             notes.append(f"{what}: seen with drivers {rule.driver_min} to {rule.driver_max}; Play cannot ask")
     notes += [f"conflict, no rule: {conflict.what}: {conflict.because}" for conflict in allowlist.conflicts]

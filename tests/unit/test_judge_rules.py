@@ -1,9 +1,9 @@
-"""Every rule of the judge: a phone on which nothing is wrong, and for each reason code the fact that brings it out."""
+"""Every rule of the judge: a phone with nothing wrong, and for each code the fact that brings it out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -37,7 +37,7 @@ class Situation:
 
     snapshot: Snapshot
     rows: tuple[Measurement, ...] = ()
-    options: Options = Options()
+    options: Options = field(default_factory=Options)
 
     def judged(self, knowledge: Knowledge | None = None) -> Report:
         return judge(self.snapshot, self.rows, knowledge or load(), self.options)

@@ -89,13 +89,25 @@ def test_overlay_adds_and_replaces_rows(tmp_path: Path, knowledge: Knowledge) ->
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
     [
-        ("models", ROW.replace("bytes: 1000", "bytes: many"), r"models\.yaml:9: bytes: Expected `int.*got `str`"),
+        (
+            "models",
+            ROW.replace("bytes: 1000", "bytes: many"),
+            r"models\.yaml:9: bytes: Expected `int.*got `str`",
+        ),
         ("models", ROW.replace("context:", "contxt:"), r"models\.yaml:12: .*unknown field `contxt`"),
-        ("models", ROW.replace("  source: a test\n", ""), r"models\.yaml:2: .*missing required field `source`"),
+        (
+            "models",
+            ROW.replace("  source: a test\n", ""),
+            r"models\.yaml:2: .*missing required field `source`",
+        ),
         ("models", ROW.replace("ffn: 4", "ffn: 5"), r"models\.yaml:10: bits\.ffn: Invalid enum value 5"),
-        ("models", ROW.replace("[cpu]", "[cpu, tpu]"), r"models\.yaml:11: backends\[1\]: Invalid enum value 'tpu'"),
+        (
+            "models",
+            ROW.replace("[cpu]", "[cpu, tpu]"),
+            r"models\.yaml:11: backends\[1\]: Invalid enum value 'tpu'",
+        ),
         ("models", ROW.replace("bytes: 1000", "revision: x"), r"models\.yaml:2: exactly one of bytes"),
-        ("models", ROW + ROW, r"models\.yaml:17: id 'my-model' is already used at .*models\.yaml:2"),
+        ("models", ROW + ROW, r"models\.yaml:16: id 'my-model' is already used at .*models\.yaml:2"),
         ("models", ROW.replace("runtime: litert-lm", "runtime: llama"), "'my-model' names 'llama'"),
         ("models", "models: {}\n", r"models\.yaml:1: a list of rows is expected"),
         ("models", "- just text\n", r"models\.yaml:1: Expected `object`"),
@@ -115,7 +127,7 @@ def test_overlay_adds_and_replaces_rows(tmp_path: Path, knowledge: Knowledge) ->
             r"drivers\.yaml:1: when: a fact has exactly one test",
         ),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_folder_is_told_by_file_line_and_key(
     tmp_path: Path, name: str, text: str, expected: str
 ) -> None:

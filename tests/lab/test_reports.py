@@ -17,45 +17,7 @@ from gemmafit.profiles.report import Report, Verdict
 from gemmafit.profiles.writers import Format
 
 Phone = Callable[..., Report]
-
-
-@pytest.fixture
-def phone_report(report: Report) -> Phone:
-    """A report of a named device; keyword arguments change what matters to the lab."""
-
-    def make(
-        device: str = "a", driver: str = "512.1", gpu: str = "Adreno 730", soc: str = "SM8450",
-        ram: int = 8 << 30, verdict: Verdict = Verdict.DEGRADED,
-        created: str = "2026-11-01T00:00:00Z", serial: str | None = None,
-        samples: tuple[float, ...] = (1.0, 1.01, 0.99), status: str = "ok",
-    ) -> Report:  # fmt: skip
-        row = {
-            "backend": "cpu", "scheme": "int8", "phase": "decode", "variant": "dotprod", "status": status,
-            "samples_s": list(samples), "deterministic": True,
-            "deviation": {"rel_l2": 0.01, "tolerance": 0.02},
-        }  # fmt: skip
-        return replace(
-            report,
-            created=created,
-            target={"kind": "adb", "serial": serial or device},
-            verdict=verdict,
-            recommendation=None if verdict is Verdict.FAIL else report.recommendation,
-            device={
-                "manufacturer": "Maker", "brand": "brand", "model": f"Phone {device}", "device": device,
-                "soc": {"manufacturer": "QTI", "model": soc},
-                "android": {"release": "14", "sdk": 34}, "ram_bytes": ram,
-                "gpu": {"vendor": "Qualcomm", "model": gpu, "architecture": "Adreno 7xx", "driver": driver},
-                "cpu": {"clusters": [{"core": "Cortex-A510"}, {"core": "Cortex-A710"}]},
-            },
-            measurements=(row,),
-            extra={},
-        )  # fmt: skip
-
-    return make
-
-
-def sources(*reports: Report) -> list[Source]:
-    return [Source(f"r{number}.yaml", report) for number, report in enumerate(reports)]
+Sources = Callable[..., list[Source]]
 
 
 def test_noise_is_no_change_and_a_real_slowdown_is() -> None:
@@ -66,7 +28,7 @@ def test_noise_is_no_change_and_a_real_slowdown_is() -> None:
     assert speed_ratio([0.0], [1.0], 0.1) is None
 
 
-def test_slower_wrong_or_broken_is_a_regression(phone_report: Phone) -> None:
+def test_slower_wrong_or_broken_is_a_regression(phone_report: Phone, sources: Sources) -> None:
     before = phone_report()
     assert compare(before, before) == ()
     slower = compare(before, phone_report(samples=(2.0, 2.02, 1.98)))
@@ -79,7 +41,9 @@ def test_slower_wrong_or_broken_is_a_regression(phone_report: Phone) -> None:
     assert compare(replace(before, measurements=(row,)), before)[0].kind is Kind.IMPROVEMENT
 
 
-def test_verdicts_rank_and_inconclusive_is_neither_better_nor_worse(phone_report: Phone) -> None:
+def test_verdicts_rank_and_inconclusive_is_neither_better_nor_worse(
+    phone_report: Phone, sources: Sources
+) -> None:
     def kind(old: Verdict, new: Verdict) -> Kind:
         return next(
             c.kind
@@ -92,7 +56,7 @@ def test_verdicts_rank_and_inconclusive_is_neither_better_nor_worse(phone_report
     assert kind(Verdict.PASS, Verdict.INCONCLUSIVE) is Kind.UNCLEAR
 
 
-def test_sets_are_paired_by_phone_and_the_newest_report_counts(phone_report: Phone) -> None:
+def test_sets_are_paired_by_phone_and_the_newest_report_counts(phone_report: Phone, sources: Sources) -> None:
     old = phone_report("a", created="2026-01-01T00:00:00Z", driver="1.0")
     mid = phone_report("a", created="2026-02-01T00:00:00Z", driver="2.0")
     new = phone_report("a", created="2026-03-01T00:00:00Z", driver="3.0")
@@ -101,7 +65,9 @@ def test_sets_are_paired_by_phone_and_the_newest_report_counts(phone_report: Pho
     assert result.only_after == ("Maker Phone b",)
 
 
-def test_one_device_gives_a_device_rule_and_two_that_agree_a_soc_rule(phone_report: Phone) -> None:
+def test_one_device_gives_a_device_rule_and_two_that_agree_a_soc_rule(
+    phone_report: Phone, sources: Sources
+) -> None:
     one = allowlist.build(sources(phone_report("a")))
     assert [r.coverage for r in one.rules] == [allowlist.Coverage.DEVICE]
     two = allowlist.build(sources(phone_report("a", driver="512.1"), phone_report("b", driver="512.9")))
@@ -110,7 +76,7 @@ def test_one_device_gives_a_device_rule_and_two_that_agree_a_soc_rule(phone_repo
     assert (soc.driver_min, soc.driver_max, soc.devices, soc.device) == ("512.1", "512.9", 2, None)
 
 
-def test_contradiction_is_listed_unless_the_driver_explains_it(phone_report: Phone) -> None:
+def test_contradiction_is_listed_unless_the_driver_explains_it(phone_report: Phone, sources: Sources) -> None:
     bad = phone_report("a", verdict=Verdict.FAIL)
     clash = allowlist.build(sources(phone_report("a"), bad))
     assert not clash.rules and "disagree" in clash.conflicts[0].because
@@ -120,7 +86,7 @@ def test_contradiction_is_listed_unless_the_driver_explains_it(phone_report: Pho
     assert [r.choice for r in explained.only(denied=True).rules] == [None]
 
 
-def test_memory_sizes_of_one_device_stay_apart(phone_report: Phone) -> None:
+def test_memory_sizes_of_one_device_stay_apart(phone_report: Phone, sources: Sources) -> None:
     small = phone_report("a", ram=4 << 30, verdict=Verdict.FAIL)
     built = allowlist.build(sources(small, phone_report("a", ram=8 << 30)))
     assert len(built.rules) == 2 and not built.conflicts
@@ -135,12 +101,14 @@ def test_memory_sizes_of_one_device_stay_apart(phone_report: Phone) -> None:
         ({"device": {"model": "PC"}}, "not an Android"),
     ],
 )
-def test_what_proves_nothing_is_left_out(phone_report: Phone, change: dict[str, object], reason: str) -> None:
+def test_what_proves_nothing_is_left_out(
+    phone_report: Phone, sources: Sources, change: dict[str, object], reason: str
+) -> None:
     built = allowlist.build(sources(replace(phone_report(), **change)))  # type: ignore[arg-type]
     assert not built.rules and reason in built.left_out[0].reason
 
 
-def test_matrix_counts_phones_and_names_gaps(phone_report: Phone) -> None:
+def test_matrix_counts_phones_and_names_gaps(phone_report: Phone, sources: Sources) -> None:
     kinds = [
         matrix.Kind("old phone", {"GPU generation": ("Arm Midgard",), "CPU core": ("Cortex-A53",)}),
         matrix.Kind("other", {"GPU generation": ("Arm Midgard",)}),
@@ -155,7 +123,9 @@ def test_matrix_counts_phones_and_names_gaps(phone_report: Phone) -> None:
     assert [s.example for s in built.suggestions] == ["old phone"]
 
 
-def test_history_is_append_only_and_gives_the_newest(phone_report: Phone, tmp_path: Path) -> None:
+def test_history_is_append_only_and_gives_the_newest(
+    phone_report: Phone, sources: Sources, tmp_path: Path
+) -> None:
     old = phone_report("a", created="2026-01-01T00:00:00Z")
     new = phone_report("a", created="2026-02-01T00:00:00Z")
     with open_history(str(tmp_path / "h.db")) as history:
@@ -168,7 +138,7 @@ def test_history_is_append_only_and_gives_the_newest(phone_report: Phone, tmp_pa
         assert history.report(1).report.device == old.device
 
 
-def test_unreadable_files_are_listed(phone_report: Phone, tmp_path: Path) -> None:
+def test_unreadable_files_are_listed(phone_report: Phone, sources: Sources, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(Format.YAML.writer()(phone_report()))
     (tmp_path / "b.yaml").write_text("schema: gemmafit.report/9\n")
     found, unreadable = read_all([tmp_path])

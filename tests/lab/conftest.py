@@ -1,0 +1,80 @@
+"""Golden reports, and reports of named devices, for what is done with many of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gemmafit.lab.collection import Source
+from gemmafit.pipeline import Request, examine
+from gemmafit.probes.replay import ReplayTarget
+from gemmafit.profiles.report import Evidence, FallbackStep, Predicted, Range, Recommendation, Report, Verdict
+
+CAPTURES = Path(__file__).parents[1] / "replay" / "captures"
+
+Phone = Callable[..., Report]
+
+
+@pytest.fixture(scope="session")
+def golden() -> list[Source]:
+    """The reports of the phones the question was first asked on, judged from their captures."""
+    request = Request(run=False)
+    return [
+        Source(path.name, examine(ReplayTarget(path), request).report)
+        for path in sorted(CAPTURES.glob("*.yaml"))
+    ]
+
+
+@pytest.fixture(scope="session")
+def phone_report() -> Phone:
+    """A report of a named device; keyword arguments change what matters to the lab."""
+
+    def make(
+        device: str = "a", driver: str = "512.1", gpu: str = "Adreno 730", soc: str = "SM8450",
+        ram: int = 8 << 30, verdict: Verdict = Verdict.DEGRADED, brand: str | None = "brand",
+        created: str = "2026-11-01T00:00:00Z", serial: str | None = None,
+        samples: tuple[float, ...] = (1.0, 1.01, 0.99), status: str = "ok",
+        variant: str = "gemma3-1b-it-int4.litertlm", backend: str = "opencl",
+        fallback: tuple[tuple[str, str], ...] = (("gemma3-1b-it-int4.litertlm", "cpu"),),
+    ) -> Report:  # fmt: skip
+        row = {
+            "backend": "cpu", "scheme": "int8", "phase": "decode", "variant": "dotprod", "status": status,
+            "samples_s": list(samples), "deterministic": True,
+            "deviation": {"rel_l2": 0.01, "tolerance": 0.02},
+        }  # fmt: skip
+        best = Recommendation(
+            variant, f"{variant}.file", "abc123", "litert-lm", "litertlm", backend, {"max_tokens": 1024},
+            Predicted(decode_tok_s=Range(20.0, 15.0, 30.0)), Evidence.PROBED, "fastest that fits",
+        )  # fmt: skip
+        return Report(
+            tool={"name": "gemmafit", "version": "0.1.0"},
+            created=created,
+            target={"kind": "adb", "serial": serial or device},
+            device={
+                "manufacturer": "Maker", "brand": brand, "model": f"Phone {device}", "device": device,
+                "soc": {"manufacturer": "QTI", "model": soc},
+                "android": {"release": "14", "sdk": 34}, "ram_bytes": ram,
+                "gpu": {"vendor": "Qualcomm", "model": gpu, "architecture": "Adreno 7xx", "driver": driver},
+                "cpu": {"clusters": [{"core": "Cortex-A510"}, {"core": "Cortex-A710"}]},
+            },
+            verdict=verdict,
+            summary="",
+            recommendation=None if verdict is Verdict.FAIL else best,
+            fallback=tuple(FallbackStep(*step) for step in fallback),
+            variants=(),
+            backends={},
+            checks=(),
+            measurements=(row,),
+            conditions={},
+            capture={},
+        )  # fmt: skip
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def sources() -> Callable[..., list[Source]]:
+    """Reports with file names."""
+    return lambda *reports: [Source(f"r{number}.yaml", report) for number, report in enumerate(reports)]

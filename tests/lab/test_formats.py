@@ -1,0 +1,156 @@
+"""Allowlists from the golden reports, in every format, held against the rules of who reads them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+import yaml
+
+from gemmafit.lab import allowlist
+from gemmafit.lab.collection import Source
+from gemmafit.lab.formats import AllowlistFormat
+from gemmafit.lab.formats.play import NAMESPACE
+from gemmafit.profiles.knowledge import Knowledge, load
+from gemmafit.profiles.report import Report, Verdict
+
+ROOT = Path(__file__).parents[2]
+KOTLIN = ROOT / "docs" / "android" / "GemmaBackendChooser.kt"
+JSON_JAR = Path("/usr/share/java/com.android.json.jar")
+"""org.json as Android has it, from Debian's libandroid-json-java."""
+
+C = f"{{{NAMESPACE}}}"
+
+Phone = Callable[..., Report]
+Sources = Callable[..., list[Source]]
+
+
+@pytest.fixture(scope="module")
+def knowledge() -> Knowledge:
+    return load()
+
+
+def test_golden_reports_give_rules_and_every_report_is_accounted_for(golden: list[Source]) -> None:
+    built = allowlist.build(golden)
+    named = {path for rule in built.rules for path in rule.reports}
+    named |= {path for conflict in built.conflicts for path in conflict.reports}
+    named |= {left.path for left in built.left_out}
+    assert named == {source.path for source in golden}
+    denied = {rule.gpu for rule in built.only(denied=True).rules}
+    assert denied == {"Mali-T820"}
+
+
+def test_own_format_reads_back(golden: list[Source], knowledge: Knowledge) -> None:
+    built = allowlist.build(golden)
+    data = yaml.safe_load(AllowlistFormat.YAML.writer()(built, knowledge))
+    assert data["schema"] == "gemmafit.allowlist/1"
+    assert [rule["coverage"] for rule in data["rules"]] == [str(rule.coverage) for rule in built.rules]
+
+
+def test_play_keeps_its_limits(phone_report: Phone, sources: Sources, knowledge: Knowledge) -> None:
+    """Five selectors a group, unique names, devices before SoCs, exact SoC strings, every id a full one."""
+    reports = [
+        phone_report(f"d{n}", ram=(4 + n % 9) << 30, soc=f"SM{8000 + n % 7}", serial=f"s{n}")
+        for n in range(60)
+    ]
+    root = ET.fromstring(
+        AllowlistFormat.PLAY.writer()(
+            allowlist.build(sources(*reports, phone_report("x", brand=None))), knowledge
+        )
+    )
+    groups = root.findall(f"{C}device-group")
+    names = [group.get("name") or "" for group in groups]
+    assert len(set(names)) == len(names) and all(name.replace("_", "").isalnum() for name in names)
+    assert all(1 <= len(group.findall(f"{C}device-selector")) <= 5 for group in groups)
+    kinds = ["soc" if group.find(f".//{C}system-on-chip") is not None else "device" for group in groups]
+    assert kinds == sorted(kinds) and set(kinds) == {"device", "soc"}
+    ids = root.findall(f".//{C}included-device-id")
+    assert len(ids) == 60 and all(i.get("brand") and i.get("device") for i in ids)
+    assert all(s.get("manufacturer") == "QTI" for s in root.findall(f".//{C}system-on-chip"))
+
+
+def test_play_says_what_it_cannot_say(phone_report: Phone, sources: Sources, knowledge: Knowledge) -> None:
+    text = AllowlistFormat.PLAY.writer()(
+        allowlist.build(sources(phone_report("x", brand=None), phone_report("a--b>\x00"))), knowledge
+    )
+    assert "left out: x" in text
+    ET.fromstring(text)
+
+
+def test_gallery_entries_have_what_the_app_reads(
+    phone_report: Phone, sources: Sources, knowledge: Knowledge
+) -> None:
+    """Keys and types as read in the Gallery's `AllowedModel` class."""
+    model = next(m for m in knowledge.models.values() if m.format == "litertlm" and m.revision and m.bytes)
+    gpu = phone_report("a", variant=model.id, backend="opencl", fallback=((model.id, "cpu"),), ram=6 << 30)
+    cpu = phone_report("b", variant=model.id, backend="cpu", fallback=(), soc="other")
+    write = AllowlistFormat.GALLERY.writer()
+    both = json.loads(write(allowlist.build(sources(gpu, cpu)), knowledge))["models"]
+    assert [entry["modelFile"] for entry in both] == [model.file]
+    entry = both[0]
+    assert entry["defaultConfig"]["accelerators"] == "cpu"  # one phone has no GPU backend for it
+    assert (entry["sizeInBytes"], entry["commitHash"]) == (model.bytes, model.revision)
+    assert entry["minDeviceMemoryInGb"] == 6
+    alone = json.loads(write(allowlist.build(sources(gpu)), knowledge))["models"]
+    assert alone[0]["defaultConfig"]["accelerators"] == "gpu,cpu"
+
+
+def test_gallery_names_the_files_it_cannot_fetch(golden: list[Source], knowledge: Knowledge) -> None:
+    data = json.loads(AllowlistFormat.GALLERY.writer()(allowlist.build(golden), knowledge))
+    assert any("gemma-2b-it-gpu-int8.bin" in line for line in data["_gemmafit"]["leftOut"])
+
+
+_MAIN = """
+package gemmafit
+fun main(args: Array<String>) {
+    val chooser = GemmaBackendChooser(java.io.File(args[0]).readText())
+    fun phone(device: String, ram: Long) = PhoneFacts("brand", device, "QTI", "SM8450", 34, ram)
+    val known = chooser.attempts(phone("a", 8L shl 30))!!
+    println(known.map { it.variant + "@" + it.backend })
+    println(chooser.attempts(phone("a", 1L shl 30)))
+    println(chooser.attempts(phone("denied", 8L shl 30)))
+    println(chooser.attempts(phone("unknown", 8L shl 30)))
+    val started = GemmaBackendChooser.start(known) {
+        if (it.backend == "opencl") throw UnsatisfiedLinkError("libOpenCL.so") else it.file
+    }
+    println(started.engine + " after " + started.failures.size)
+    try { GemmaBackendChooser.start(known) { throw IllegalStateException("no") } }
+    catch (error: NothingStarted) { println(error.failures.size) }
+}
+"""
+
+
+def test_kotlin_chooser_compiles_and_falls_back(
+    phone_report: Phone, sources: Sources, knowledge: Knowledge, tmp_path: Path
+) -> None:
+    if shutil.which("kotlinc") is None or not JSON_JAR.exists():
+        pytest.skip("needs Debian's kotlin and libandroid-json-java")
+    built = allowlist.build(
+        sources(phone_report("a"), phone_report("denied", verdict=Verdict.FAIL, soc="SM1"))
+    )
+    (tmp_path / "table.json").write_text(AllowlistFormat.APP.writer()(built, knowledge))
+    (tmp_path / "Main.kt").write_text(_MAIN)
+    jar = tmp_path / "chooser.jar"
+    compiler = ["kotlinc", "-cp", str(JSON_JAR), "-include-runtime", "-d", str(jar)]
+    compiled = subprocess.run(
+        [*compiler, str(KOTLIN), str(tmp_path / "Main.kt")], capture_output=True, text=True, timeout=300
+    )
+    assert compiled.returncode == 0, compiled.stderr
+    run = subprocess.run(
+        ["java", "-cp", f"{jar}:{JSON_JAR}", "gemmafit.MainKt", str(tmp_path / "table.json")],
+        check=True, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    name = "gemma3-1b-it-int4.litertlm"
+    assert run.stdout.splitlines() == [
+        f"[{name}@opencl, {name}@cpu]",
+        "null",
+        "[]",
+        "null",
+        f"{name} after 1",
+        "2",
+    ]
