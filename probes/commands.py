@@ -61,7 +61,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("getprop", "getprop 2>&1"),
     Command("cpuinfo", "cat /proc/cpuinfo 2>&1", 5.0, 256 << 10),
     Command("meminfo", "cat /proc/meminfo 2>&1", 5.0, 64 << 10),
-    Command("uname", "uname -a 2>&1", 5.0, 4 << 10),
+    Command("uname", "uname -srvm 2>&1", 5.0, 4 << 10),
     Command("cpu_topology", _CPU_TOPOLOGY, 10.0, 256 << 10),
     Command("surfaceflinger", _SURFACEFLINGER, 15.0),
     Command("kgsl_gpu_model", "cat /sys/class/kgsl/kgsl-3d0/gpu_model 2>&1", 5.0, 4 << 10),
