@@ -31,7 +31,7 @@ def _import_from_tree() -> None:
 
 
 class BuildNative(Command):
-    """A sub-command of `build`; an override of build_py would only warn in an editable install if it fails."""
+    """A sub-command of `build`; from an override of build_py an editable install only gets a warning."""
 
     description = "compile the agent and the Vulkan kernels"
     user_options: list[tuple[str, str | None, str]] = []  # noqa: RUF012 (setuptools' own form)
