@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..profiles.report import significant
 from .console import safe
 
 if TYPE_CHECKING:
@@ -23,8 +24,12 @@ _STYLE = {
     "skip": "dim",
 }
 _MARK = {"pass": "✓", "warn": "!", "fail": "✗", "error": "✗", "unknown": "?", "skip": "–"}
+_GRAVITY = ("error", "fail", "unknown", "warn")
 _COLUMNS = ("visible", "capable", "correct", "deterministic", "speed", "memory")
 _SHORT = {"deterministic": "determ."}
+
+WIDE = 110
+"""From this width on there is room for intervals and reason codes."""
 
 MAX_VARIANTS = 8
 """Rows of the model table on a screen; the report has them all."""
@@ -43,9 +48,9 @@ def render(report: Report, console: Console) -> None:
             border_style=_STYLE[verdict],
         )
     )
-    console.print(_backends(report))
+    console.print(_backends(report, console.width >= WIDE))
     if report.variants:
-        console.print(_variants(report))
+        console.print(_variants(report, console.width >= WIDE))
     _recommendation(report, console)
     _reasons(report, console)
 
@@ -65,24 +70,24 @@ def _device(device: Mapping[str, Any]) -> str:
     return "[dim] · [/dim]".join(safe(part, 120) for part in parts if part)
 
 
-def _cell(status: object) -> str:
+def _cell(status: object, words: bool = True) -> str:
     text = str(status)
-    return f"[{_STYLE[text]}]{_MARK[text]} {text}[/]"
+    return f"[{_STYLE[text]}]{_MARK[text]}{' ' + text if words else ''}[/]"
 
 
-def _backends(report: Report) -> Any:
+def _backends(report: Report, words: bool) -> Any:
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("backend", no_wrap=True)
     for column in _COLUMNS:
-        table.add_column(_SHORT.get(column, column), no_wrap=True)
+        table.add_column(_SHORT.get(column, column), no_wrap=True, justify="left" if words else "center")
     table.add_column("measured", overflow="fold")
     for name, row in report.backends.items():
         table.add_row(
             f"[bold]{safe(name)}[/bold]",
-            *(_cell(getattr(row, column)) for column in _COLUMNS),
+            *(_cell(getattr(row, column), words) for column in _COLUMNS),
             safe(measured(report, name)),
         )
     return table
@@ -101,33 +106,35 @@ def measured(report: Report, backend: str) -> str:
         speed = row["bytes"] / times[len(times) // 2] / 1e9
         if speed > top:
             top = speed
-            best = f"{row.get('scheme')} {speed:.3g} GB/s"
+            best = f"{row.get('scheme')} {significant(speed)} GB/s"
             if deviation := row.get("deviation"):
-                best += f", err {100 * deviation['rel_l2']:.2g} %"
+                best += f", err {significant(100 * deviation['rel_l2'], 2)} %"
     return best
 
 
-def _variants(report: Report) -> Any:
+def _variants(report: Report, wide: bool) -> Any:
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("model file", overflow="fold", ratio=3)
+    table.add_column("", no_wrap=True)
+    table.add_column("model file", overflow="fold")
     table.add_column("on", no_wrap=True)
     table.add_column("", no_wrap=True)
-    table.add_column("prefill t/s", justify="right", no_wrap=True)
-    table.add_column("decode t/s", justify="right", no_wrap=True)
-    table.add_column("memory", justify="right", no_wrap=True)
-    table.add_column("why", overflow="fold", ratio=3)
+    for title in ("prefill", "decode", "memory"):
+        table.add_column(title, justify="right", no_wrap=True)
+    if wide:
+        table.add_column("reasons", overflow="fold")
     chosen = report.recommendation
     for row in _notable(report):
-        mark = "→ " if chosen and (row.id, row.backend) == (chosen.variant, chosen.backend) else "  "
+        best = chosen is not None and (row.id, row.backend) == (chosen.variant, chosen.backend)
         table.add_row(
-            f"[bold]{mark}[/bold]{safe(row.file)}",
+            "[bold green]→[/]" if best else "",
+            safe(row.id),
             safe(row.backend),
             _cell(row.status),
-            *_predicted(row.predicted),
-            safe(", ".join(row.reasons)),
+            *_predicted(row.predicted, wide),
+            *([safe(", ".join(row.reasons))] if wide else []),
         )
     return table
 
@@ -142,14 +149,15 @@ def _notable(report: Report) -> list[VariantResult]:
     return rows[:MAX_VARIANTS]
 
 
-def _predicted(predicted: Predicted | None) -> tuple[str, str, str]:
+def _predicted(predicted: Predicted | None, wide: bool) -> tuple[str, str, str]:
+    """Tokens per second and memory; with their intervals where there is room."""
     if predicted is None:
         return ("", "", "")
     prefill, decode, memory = predicted.prefill_tok_s, predicted.decode_tok_s, predicted.peak_memory_bytes
     return (
-        prefill.text() if prefill else "",
-        decode.text() if decode else "",
-        f"{memory.value / 1e9:.2g} GB" if memory else "",
+        (prefill.text() if wide else significant(prefill.value)) + " t/s" if prefill else "",
+        f"{decode.text() if wide else significant(decode.value)} t/s" if decode else "",
+        f"{significant(memory.value / 1e9, 2)} GB" if memory else "",
     )
 
 
@@ -169,9 +177,12 @@ def _recommendation(report: Report, console: Console) -> None:
 
 
 def _reasons(report: Report, console: Console) -> None:
-    """The checks that failed or are unknown, with what to do; one line each."""
+    """What failed, is unknown or gives pause, with what to do; the same cause once, the gravest first."""
+    causes: dict[tuple[str, str, str | None], list[str]] = {}
     for check in report.checks:
-        status = str(check.status)
-        if status in ("fail", "error", "unknown", "warn"):
-            remedy = f" [cyan]→ {safe(check.remedy)}[/cyan]" if check.remedy else ""
-            console.print(f"{_cell(status)} [bold]{safe(check.id)}[/bold] {safe(check.because)}{remedy}")
+        if (status := str(check.status)) in _GRAVITY:
+            causes.setdefault((status, check.because, check.remedy), []).append(check.id)
+    for (status, because, remedy), ids in sorted(causes.items(), key=lambda c: _GRAVITY.index(c[0][0])):
+        names = ids[0] + (f" and {len(ids) - 1} more" if len(ids) > 1 else "")
+        advice = f" [cyan]→ {safe(remedy)}[/cyan]" if remedy else ""
+        console.print(f"{_cell(status)} [bold]{safe(names)}[/bold] {safe(because)}{advice}")
