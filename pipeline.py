@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from .errors import TransportError
+from .errors import InputError, TransportError
 from .events import Event, Listener, ignore
 from .probes.capture import Capture
 
@@ -86,9 +86,11 @@ def examine(target: Target, request: Request, on_event: Listener = ignore) -> Ex
     snapshot = read(capture)
     if broken is None:
         try:
-            capture, rows = _measured(target, capture, snapshot, request, on_event)
+            _measure(target, capture, snapshot, request, on_event, rows)
         except TransportError as error:
             broken = error
+        agent = {**(capture.agent or {}), "measurements": [row.to_dict() for row in rows]}
+        capture = replace(capture, agent=agent) if rows else capture
     on_event(Event("judge", "judging"))
     report = judge(
         snapshot,
@@ -111,20 +113,28 @@ def examine(target: Target, request: Request, on_event: Listener = ignore) -> Ex
     return Examination(capture, snapshot, tuple(rows), report, broken)
 
 
-def _measured(
-    target: Target, capture: Capture, snapshot: Snapshot, request: Request, on_event: Listener
-) -> tuple[Capture, list[Measurement]]:
-    """The rows of the block: run now and added to the capture, or read back from a recording."""
+def _measure(
+    target: Target,
+    capture: Capture,
+    snapshot: Snapshot,
+    request: Request,
+    on_event: Listener,
+    rows: list[Measurement],
+) -> None:
+    """Fill `rows`: run the block now, or read back what a recording holds.
+
+    Raises TransportError on the way, with the rows until then in place.
+    """
     from .benchmarks.measurements import Measurement
 
-    agent = dict(capture.agent or {})
     if target.kind == "replay":
-        return capture, [Measurement.from_dict(row) for row in agent.get("measurements") or ()]
-    if not (request.run and request.push):
-        return capture, []
-    from .benchmarks.run import Options, measure
+        recorded = (capture.agent or {}).get("measurements") or ()
+        try:
+            rows += [Measurement.from_dict(row) for row in recorded]
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{target.serial}: agent.measurements: {error}") from error
+    elif request.run and request.push:
+        from .benchmarks.run import Options, measure
 
-    options = Options(backends=request.backends, quick=request.quick)
-    rows = list(measure(target, snapshot, options, on_event))
-    agent["measurements"] = [row.to_dict() for row in rows]
-    return replace(capture, agent=agent), rows
+        options = Options(backends=request.backends, quick=request.quick)
+        measure(target, snapshot, options, on_event, into=rows)
