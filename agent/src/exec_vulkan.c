@@ -57,8 +57,6 @@ static status open_vulkan(const plan *p, device_info *device, fault *f) {
     if (wanted == -2 || wanted >= (int)count)
         return fault_set(f, STATUS_ERROR, "no Vulkan device %s: there are %u", plan_option_value(p, "device"), count);
     const vulkan_device *d = &devices[wanted < 0 ? 0 : wanted];
-    if (d->version < VULKAN_1_1)
-        return fault_set(f, STATUS_ERROR, "%.200s has Vulkan 1.0, the kernels need 1.1", d->properties.deviceName);
     describe_device(device, d);
     gpu.buffers = calloc((size_t)p->buffer_count + 1, sizeof *gpu.buffers);
     gpu.returned = calloc((size_t)p->buffer_count + 1, sizeof *gpu.returned);
