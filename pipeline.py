@@ -81,6 +81,8 @@ def examine(target: Target, request: Request, on_event: Listener = ignore) -> Ex
     capture = Capture(kind=target.kind, recorded={"serial": target.serial})
     try:
         capture = collect(target, push=request.push, package=request.package, on_event=on_event)
+        if "incomplete" in capture.recorded and target.kind != "replay":
+            broken = TransportError(str(capture.recorded["incomplete"]), serial=target.serial)
     except TransportError as error:
         broken = error
     snapshot = read(capture)
