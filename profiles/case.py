@@ -29,7 +29,6 @@ class Options:
         use: chat | summarise | offline-batch.
         decode_tok_s, ttft_s: what is fast enough.
         prompt_tokens: the prompt that the time to the first token is for.
-        strict: known reservations count as failures of a variant.
         context: tokens of prompt and answer together that must fit.
     """
 
@@ -38,7 +37,6 @@ class Options:
     decode_tok_s: float | None = None
     ttft_s: float | None = None
     prompt_tokens: int | None = None
-    strict: bool = False
     context: int | None = None
 
 

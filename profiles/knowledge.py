@@ -17,7 +17,6 @@ from msgspec import Meta
 from ..errors import InputError
 from .conditions import Condition
 from .tablefile import Table, compose
-from .tables import Tables, load_tables
 
 FOLDER = Path(__file__).parent
 
@@ -213,6 +212,13 @@ class Chip(Entry, frozen=True, kw_only=True):
     compute_gflops: Positive | None = None
 
 
+class Memory(Entry, frozen=True, kw_only=True):
+    """Theoretical DRAM bandwidth in GB/s of some SoCs, each with its GPU's fp16 GFLOP/s where known."""
+
+    dram_gb_s: Positive
+    socs: dict[Text, Positive | None]
+
+
 class Use(Row, frozen=True, kw_only=True):
     """What a use asks for. None: no limit."""
 
@@ -262,8 +268,12 @@ class Spread(Row, frozen=True, kw_only=True):
 
 
 class Overheads(Row, frozen=True, kw_only=True):
+    """Seconds a layer, and the factors of its interval."""
+
     opencl: Positive
     cpu: Positive
+    low: Positive
+    high: Positive
 
 
 class OpsPerCycle(Row, frozen=True, kw_only=True):
@@ -272,12 +282,21 @@ class OpsPerCycle(Row, frozen=True, kw_only=True):
     asimd: Positive
 
 
+class CoreFeatures(Row, frozen=True, kw_only=True):
+    """Names of cores by the widest product of int8 they have."""
+
+    i8mm: tuple[Text, ...]
+    asimddp: tuple[Text, ...]
+    asimd: tuple[Text, ...]
+
+
 class Prediction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     spec: dict[BackendName, SpecModel]
     measured: Spread
     known_bandwidth: Spread
     layer_overhead_s: Overheads
     cpu_ops_per_cycle: OpsPerCycle
+    cpu_cores: CoreFeatures
     max_threads: Count
 
 
@@ -300,8 +319,7 @@ class ListRule(Entry, frozen=True, kw_only=True):
 
 
 class Knowledge(msgspec.Struct, frozen=True, kw_only=True):
-    """All tables. Rows keep the order of the file. `identity`: cores, SoCs, GPUs and emulators, which the
-    probes read a device's names with (tables.py)."""
+    """All tables. Rows keep the order of the file."""
 
     models: dict[str, Model]
     families: dict[str, Family]
@@ -309,11 +327,11 @@ class Knowledge(msgspec.Struct, frozen=True, kw_only=True):
     runtimes: dict[str, Runtime]
     drivers: dict[str, Fault]
     chips: dict[str, Chip]
+    memory: dict[str, Memory]
     reasons: dict[str, Reason]
     tflite_compat: dict[str, ListRule]
     thresholds: Thresholds
     prediction: Prediction
-    identity: Tables
 
 
 ROWS: dict[str, type[Entry]] = {
@@ -323,6 +341,7 @@ ROWS: dict[str, type[Entry]] = {
     "runtimes": Runtime,
     "drivers": Fault,
     "chips": Chip,
+    "memory": Memory,
     "reasons": Reason,
     "tflite_compat": ListRule,
 }
@@ -360,7 +379,7 @@ def _load(folder: Path, overlay: Path | None) -> Knowledge:
         tables[stem] = {row.id: row for row in rows}
     for stem, kind in MAPPINGS.items():
         tables[stem] = _table(folder, overlay, stem).mapping(kind)
-    knowledge = Knowledge(**tables, identity=load_tables())
+    knowledge = Knowledge(**tables)
     _check_references(knowledge, overlay or folder)
     return knowledge
 

@@ -49,11 +49,13 @@ def predict(
         return Predicted(peak_memory_bytes=memory)
     weights = architecture.bytes_per_token(model.bits)
     cache = context * architecture.kv_bytes_per_token(knowledge.thresholds.memory.kv_bytes_per_value)
-    overhead = architecture.layers * getattr(knowledge.prediction.layer_overhead_s, backend, 0.0)
-    # The reference block's layers contain their own overhead, in proportion to their larger size.
-    if reading.basis == MEASURED:
-        overhead *= max(0.0, 1 - weights / architecture.layers / _reference_layer_bytes(model, knowledge))
-    step = Range(*((weights + cache) / rate + overhead for rate in _swapped(reading.range)))
+    overhead = architecture.layers * _layer_overhead(model, backend, reading, knowledge)
+    swing = knowledge.prediction.layer_overhead_s
+    step = Range(
+        (weights + cache) / reading.range.value + overhead,
+        (weights + cache) / reading.range.high + overhead * swing.low,
+        (weights + cache) / reading.range.low + overhead * swing.high,
+    )
     decode = Range(1 / step.value, 1 / step.high, 1 / step.low)
 
     computing = compute_rate(model.scheme, backend, snapshot, measurements, knowledge)
@@ -157,44 +159,50 @@ def find_chip(snapshot: Snapshot, knowledge: Knowledge) -> Chip | None:
 
 
 def _from_soc(snapshot: Snapshot, knowledge: Knowledge) -> Chip | None:
-    """A chip row from the tables of SoCs and GPUs: memory, and clock x cores x operations a clock."""
-    tables = knowledge.identity
-    row = next((r for r in tables.socs if r.name == snapshot.soc.name), None)
-    if row is None or row.dram_gbs is None:
-        return None
-    gpu = tables.gpus.models.get(snapshot.gpu.model or row.gpu or "")
-    cores = snapshot.gpu.cores or row.gpu_cores
-    flops = None
-    if gpu is not None and gpu.fp16_ops and row.gpu_mhz and cores:
-        flops = gpu.fp16_ops * cores * row.gpu_mhz / 1000
-    return Chip(
-        id=row.name,
-        gpu=(row.gpu or "unknown",),
-        basis="estimated",
-        dram_gb_s=row.dram_gbs,
-        fp16_gflops=flops,
-        because=row.origin.because,
-        source=row.origin.source,
-    )
+    """A chip row from the table of memory by SoC."""
+    for row in knowledge.memory.values():
+        if snapshot.soc.name is not None and snapshot.soc.name in row.socs:
+            return Chip(
+                id=snapshot.soc.name,
+                gpu=(snapshot.gpu.model or "unknown",),
+                basis="estimated",
+                dram_gb_s=row.dram_gb_s,
+                fp16_gflops=row.socs[snapshot.soc.name],
+                because=row.because,
+                source=row.source,
+            )
+    return None
 
 
 def _cpu_peak(snapshot: Snapshot, knowledge: Knowledge) -> float | None:
     """int8 operations per second of the fastest cores that an engine uses."""
-    clocks = sorted(
+    cores = sorted(
         (
-            cluster.max_mhz
+            (cluster.max_mhz, cluster.core)
             for cluster in snapshot.cpu.clusters
             if cluster.max_mhz is not None
             for _ in range(cluster.count or 0)
         ),
+        key=lambda pair: pair[0],
         reverse=True,
     )[: knowledge.prediction.max_threads]
-    features = snapshot.cpu.features
-    if not clocks or features is None:
+    rates = [_ops_per_cycle(core, snapshot, knowledge) for _, core in cores]
+    if not rates or None in rates:
         return None
-    table = knowledge.prediction.cpu_ops_per_cycle
-    rate = table.i8mm if "i8mm" in features else table.asimddp if "asimddp" in features else table.asimd
-    return sum(clocks) * 1e6 * rate
+    return sum(mhz * 1e6 * (rate or 0) for (mhz, _), rate in zip(cores, rates, strict=True))
+
+
+def _ops_per_cycle(core: str | None, snapshot: Snapshot, knowledge: Knowledge) -> float | None:
+    """By the device's own features, which all its cores have, else by the core's name."""
+    known, table = snapshot.cpu.features, knowledge.prediction.cpu_ops_per_cycle
+    for feature in ("i8mm", "asimddp", "asimd"):
+        if (
+            feature in known
+            if known is not None
+            else core in getattr(knowledge.prediction.cpu_cores, feature)
+        ):
+            return float(getattr(table, feature))
+    return None
 
 
 def _usable(rows: Iterable[Measurement], backend: str, phase: str) -> list[Measurement]:
@@ -210,9 +218,14 @@ def _usable(rows: Iterable[Measurement], backend: str, phase: str) -> list[Measu
     ]
 
 
-def _reference_layer_bytes(model: Model, knowledge: Knowledge) -> float:
-    reference = knowledge.architectures["gemma-2b"]
-    return reference.bytes_per_token(model.bits) / reference.layers
+def _layer_overhead(model: Model, backend: str, reading: Rate, knowledge: Knowledge) -> float:
+    """Seconds a layer beyond its bytes. Measured rates contain that of the reference block's larger layers."""
+    seconds = getattr(knowledge.prediction.layer_overhead_s, backend, 0.0)
+    if reading.basis != MEASURED:
+        return seconds
+    reference, own = knowledge.architectures["gemma-2b"], knowledge.architectures[model.architecture]
+    size = own.bytes_per_token(model.bits) / own.layers
+    return seconds * max(0.0, 1 - size * reference.layers / reference.bytes_per_token(model.bits))
 
 
 def _around(value: float, spread: float) -> Range:
@@ -221,11 +234,6 @@ def _around(value: float, spread: float) -> Range:
 
 def _values(r: Range) -> tuple[float, float, float]:
     return r.value, r.low, r.high
-
-
-def _swapped(r: Range) -> tuple[float, float, float]:
-    """For quantities that fall as this one rises."""
-    return r.value, r.high, r.low
 
 
 def _weaker(a: str, b: str) -> str:
