@@ -70,14 +70,14 @@ const char *cpu_attention(cpu_pool *pool, const cpu_isa *isa, const attention *a
     if (!a->out) with_out.out = scratch;
     j.a = &with_out;
     if (a->n >= threads && a->n > 1) {
-        cpu_parallel(pool, token_task, &j, a->n);
+        cpu_parallel(pool, token_task, &j, a->n, 1);
         return NULL;
     }
     for (j.token = 0; j.token < a->n; j.token++) {
         j.length = a->past + j.token + 1;
-        cpu_parallel(pool, score_task, &j, (j.length + KEYS_A_TASK - 1) / KEYS_A_TASK);
-        cpu_parallel(pool, softmax_task, &j, a->heads);
-        cpu_parallel(pool, mix_task, &j, (a->dim + COLUMNS_A_TASK - 1) / COLUMNS_A_TASK);
+        cpu_parallel(pool, score_task, &j, (j.length + KEYS_A_TASK - 1) / KEYS_A_TASK, 1);
+        cpu_parallel(pool, softmax_task, &j, a->heads, 1);
+        cpu_parallel(pool, mix_task, &j, (a->dim + COLUMNS_A_TASK - 1) / COLUMNS_A_TASK, 1);
     }
     return NULL;
 }

@@ -59,7 +59,7 @@ const char *cpu_stream_read(cpu_pool *pool, const cpu_isa *isa, const cpu_arg *a
     if (args[1].size < 8) return "the sum needs 8 bytes";
     uint64_t sums[8 * CPU_MAX_THREADS] = {0}, total = 0;
     stream_job j = {args[0].data, NULL, sums, args[0].size};
-    cpu_parallel(pool, read_task, &j, (int)((j.size + CHUNK - 1) / CHUNK));
+    cpu_parallel(pool, read_task, &j, (int)((j.size + CHUNK - 1) / CHUNK), 1);
     for (int i = 0; i < CPU_MAX_THREADS; i++) total += sums[8 * i];
     memcpy(args[1].data, &total, sizeof total);
     return NULL;
@@ -71,7 +71,7 @@ const char *cpu_stream_copy(cpu_pool *pool, const cpu_isa *isa, const cpu_arg *a
     if (error) return error;
     if (args[1].size != args[0].size) return "source and target differ in size";
     stream_job j = {args[0].data, args[1].data, NULL, args[0].size};
-    cpu_parallel(pool, copy_task, &j, (int)((j.size + CHUNK - 1) / CHUNK));
+    cpu_parallel(pool, copy_task, &j, (int)((j.size + CHUNK - 1) / CHUNK), 1);
     return NULL;
 }
 
@@ -92,7 +92,7 @@ static const char *run_peak(cpu_pool *pool, const cpu_arg *args, peak_fn *fn) {
     if (args[0].size < 4) return "the result needs 4 bytes";
     if (args[1].i < 1 || args[1].i >= 1 << 20) return cpu_error("argument 2 is %d, not in 1..%d", args[1].i, (1 << 20) - 1);
     peak_job j = {.fn = fn};
-    cpu_parallel(pool, peak_task, &j, args[1].i);
+    cpu_parallel(pool, peak_task, &j, args[1].i, 1);
     float result = 0; /* the same for every task, whoever ran one */
     for (int i = 0; i < CPU_MAX_THREADS; i++) result = j.results[i] > result ? j.results[i] : result;
     memcpy(args[0].data, &result, sizeof result);

@@ -11,6 +11,7 @@ enum {
     DEPTH_AT_ONCE = 4096,     /* columns for which activations and a row block stay in L2 */
     TASK_BYTES = 128 * 1024,  /* of weights: long enough to hide the hand-out, short enough to even out the end */
     SUM_BYTES = 128 * 1024,   /* of sums of one task */
+    PACK_BYTES = 32 * 1024,   /* of activations in a task: a few microseconds */
     AMX_TOKENS = 16,          /* below, a tile register is mostly empty */
 };
 
@@ -135,11 +136,8 @@ const char *cpu_linear(cpu_pool *pool, const cpu_isa *isa, const cpu_arg *args, 
         j.packed = (int8_t *)scratch;
         j.sums = (int32_t *)(scratch + packed);
         j.acc = (int32_t *)(scratch + packed + sums);
-        if (count == 1)
-            pack_task(&j, 0, 0);
-        else
-            cpu_parallel(pool, pack_task, &j, count);
-        cpu_parallel(pool, product_task, &j, (j.blocks + j.group - 1) / j.group);
+        cpu_parallel(pool, pack_task, &j, count, 1 + PACK_BYTES / cols);
+        cpu_parallel(pool, product_task, &j, (j.blocks + j.group - 1) / j.group, 1);
     }
     return NULL;
 }

@@ -1,7 +1,7 @@
 /* A pool of persistent threads. Workers spin for a moment between jobs (a layer is a dozen jobs a few microseconds
  * apart) and then sleep on a futex.
  *
- * A job is handed out through one 64-bit word, generation | tasks | next: a worker that takes a ticket knows from the
+ * A job is handed out through one 64-bit word, generation | parts | next: a worker that takes a ticket knows from the
  * word alone whether there is work in it, so that one which wakes up late (a busy phone) never delays the others and
  * never reads a job that is already over. */
 #include "../platform.h"
@@ -41,6 +41,7 @@ struct cpu_pool {
     uint32_t stop;
     _Alignas(64) cpu_task_fn *fn;
     void *context;
+    int tasks, grain;
     int threads, cpu_count, pinned;
     int cpus[CPU_MAX_THREADS];
     char cpu_text[4 * CPU_MAX_THREADS];
@@ -76,9 +77,10 @@ static void set_affinity(const cpu_pool *pool, int index) {
 static void work(cpu_pool *pool, int index) {
     for (;;) {
         const uint64_t ticket = __atomic_fetch_add(&pool->ticket, 1, __ATOMIC_ACQUIRE);
-        const uint32_t next = ticket & NEXT_MASK, tasks = (ticket >> NEXT_BITS) & NEXT_MASK;
-        if (next >= tasks) return;
-        pool->fn(pool->context, (int)next, index);
+        const uint32_t next = ticket & NEXT_MASK, parts = (ticket >> NEXT_BITS) & NEXT_MASK;
+        if (next >= parts) return;
+        const int first = (int)next * pool->grain, end = first + pool->grain;
+        for (int task = first; task < end && task < pool->tasks; task++) pool->fn(pool->context, task, index);
         __atomic_fetch_add(&pool->done, 1, __ATOMIC_RELEASE);
     }
 }
@@ -111,25 +113,28 @@ static void *worker_main(void *argument) {
     }
 }
 
-static void publish(cpu_pool *pool, uint32_t tasks) {
+static void publish(cpu_pool *pool, uint32_t parts) {
     const uint32_t generation = GENERATION(__atomic_load_n(&pool->ticket, __ATOMIC_RELAXED)) + 1;
-    __atomic_store_n(&pool->ticket, (uint64_t)(generation & 0xffffffu) << (2 * NEXT_BITS) | (uint64_t)tasks << NEXT_BITS,
+    __atomic_store_n(&pool->ticket, (uint64_t)(generation & 0xffffffu) << (2 * NEXT_BITS) | (uint64_t)parts << NEXT_BITS,
                      __ATOMIC_SEQ_CST);
     __atomic_fetch_add(&pool->wake, 1, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&pool->sleepers, __ATOMIC_SEQ_CST)) futex(&pool->wake, FUTEX_WAKE_PRIVATE, CPU_MAX_THREADS);
 }
 
-void cpu_parallel(cpu_pool *pool, cpu_task_fn *fn, void *context, int tasks) {
-    if (pool->threads == 1 || tasks <= 1) {
+void cpu_parallel(cpu_pool *pool, cpu_task_fn *fn, void *context, int tasks, int grain) {
+    const uint32_t parts = (uint32_t)((tasks + grain - 1) / grain);
+    if (pool->threads == 1 || parts <= 1) {
         for (int task = 0; task < tasks; task++) fn(context, task, 0);
         return;
     }
     pool->fn = fn;
     pool->context = context;
+    pool->tasks = tasks;
+    pool->grain = grain;
     __atomic_store_n(&pool->done, 0, __ATOMIC_RELAXED);
-    publish(pool, (uint32_t)tasks);
+    publish(pool, parts);
     work(pool, 0);
-    for (int spins = 0; __atomic_load_n(&pool->done, __ATOMIC_ACQUIRE) != (uint32_t)tasks; spins++) {
+    for (int spins = 0; __atomic_load_n(&pool->done, __ATOMIC_ACQUIRE) != parts; spins++) {
         if (spins < JOIN_SPINS)
             relax();
         else

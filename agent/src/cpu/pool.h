@@ -5,9 +5,10 @@
 #include "cpu.h"
 
 /* Calls fn(context, task, worker) once for each task in 0..tasks-1 and returns when all are done. Tasks are handed out
- * in order; which worker (0..threads-1) gets one is unspecified, so a result must not depend on it. tasks < 2^20. */
+ * in order, `grain` at a time (a hand-out costs about as much as 100 ns of work); which worker (0..threads-1) gets one
+ * is unspecified, so a result must not depend on it. tasks / grain < 2^20. */
 typedef void cpu_task_fn(void *context, int task, int worker);
-void cpu_parallel(cpu_pool *pool, cpu_task_fn *fn, void *context, int tasks);
+void cpu_parallel(cpu_pool *pool, cpu_task_fn *fn, void *context, int tasks, int grain);
 
 /* Memory that lives until the next call, aligned to 64 bytes, contents undefined. NULL when there is none. */
 void *cpu_scratch(cpu_pool *pool, size_t size);

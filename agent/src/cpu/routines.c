@@ -60,6 +60,9 @@ typedef struct row_job {
     int d;
 } row_job;
 
+/* Rows in a task. */
+static int row_grain(int d) { return 1 + ELEMENTS_A_TASK / d; }
+
 static float *row(const row_job *j, int index, int r) { return (float *)j->args[index].data + (size_t)r * j->d; }
 static int8_t *row_q(const row_job *j, int index, int r) { return (int8_t *)j->args[index].data + (size_t)r * j->d; }
 static float *scale(const row_job *j, int index, int r) { return (float *)j->args[index].data + r; }
@@ -77,7 +80,7 @@ static const char *run_rmsnorm(cpu_pool *pool, const cpu_isa *isa, const cpu_arg
     CHECK(check_size(args, 1, FLOATS(args[4].i)));
     CHECK(check_size(args, 2, FLOATS(elements)));
     row_job j = {cpu_row_ops(isa), args, args[4].i};
-    cpu_parallel(pool, rmsnorm_task, &j, args[3].i);
+    cpu_parallel(pool, rmsnorm_task, &j, args[3].i, row_grain(j.d));
     return NULL;
 }
 
@@ -94,7 +97,7 @@ static const char *run_quantize(cpu_pool *pool, const cpu_isa *isa, const cpu_ar
     CHECK(check_size(args, 1, elements));
     CHECK(check_size(args, 2, FLOATS(args[3].i)));
     row_job j = {cpu_row_ops(isa), args, args[4].i};
-    cpu_parallel(pool, quantize_task, &j, args[3].i);
+    cpu_parallel(pool, quantize_task, &j, args[3].i, row_grain(j.d));
     return NULL;
 }
 
@@ -112,7 +115,7 @@ static const char *run_rmsnorm_q8(cpu_pool *pool, const cpu_isa *isa, const cpu_
     CHECK(check_size(args, 2, elements));
     CHECK(check_size(args, 3, FLOATS(args[4].i)));
     row_job j = {cpu_row_ops(isa), args, args[5].i};
-    cpu_parallel(pool, rmsnorm_q8_task, &j, args[4].i);
+    cpu_parallel(pool, rmsnorm_q8_task, &j, args[4].i, row_grain(j.d));
     return NULL;
 }
 
@@ -131,7 +134,7 @@ static const char *run_add_rmsnorm_q8(cpu_pool *pool, const cpu_isa *isa, const 
     CHECK(check_size(args, 4, elements));
     CHECK(check_size(args, 5, FLOATS(args[6].i)));
     row_job j = {cpu_row_ops(isa), args, args[7].i};
-    cpu_parallel(pool, add_rmsnorm_q8_task, &j, args[6].i);
+    cpu_parallel(pool, add_rmsnorm_q8_task, &j, args[6].i, row_grain(j.d));
     return NULL;
 }
 
@@ -167,7 +170,7 @@ static const char *run_geglu(cpu_pool *pool, const cpu_isa *isa, const cpu_arg *
     CHECK(check_matrix(args, 3, &elements));
     for (int i = 0; i < 3; i++) CHECK(check_size(args, i, FLOATS(elements)));
     element_job j = {cpu_row_ops(isa), args[0].data, args[1].data, args[2].data, elements};
-    cpu_parallel(pool, geglu_task, &j, element_tasks(elements));
+    cpu_parallel(pool, geglu_task, &j, element_tasks(elements), 1);
     return NULL;
 }
 
@@ -181,10 +184,10 @@ static const char *run_geglu_q8(cpu_pool *pool, const cpu_isa *isa, const cpu_ar
     float *const y = cpu_scratch(pool, FLOATS(elements));
     if (!y) return "no memory between geglu and its quantization";
     element_job j = {cpu_row_ops(isa), args[0].data, args[1].data, y, elements};
-    cpu_parallel(pool, geglu_task, &j, element_tasks(elements));
+    cpu_parallel(pool, geglu_task, &j, element_tasks(elements), 1);
     const cpu_arg quantized[] = {{.data = y}, args[2], args[3]};
     row_job rows = {j.ops, quantized, args[5].i};
-    cpu_parallel(pool, quantize_task, &rows, args[4].i);
+    cpu_parallel(pool, quantize_task, &rows, args[4].i, row_grain(rows.d));
     return NULL;
 }
 
@@ -192,7 +195,7 @@ static const char *run_add(cpu_pool *pool, const cpu_isa *isa, const cpu_arg *ar
     if (args[3].i < 1) return cpu_error("argument 4 is %d, not a count", args[3].i);
     for (int i = 0; i < 3; i++) CHECK(check_size(args, i, FLOATS(args[3].i)));
     element_job j = {cpu_row_ops(isa), args[0].data, args[1].data, args[2].data, (uint64_t)args[3].i};
-    cpu_parallel(pool, add_task, &j, element_tasks(j.count));
+    cpu_parallel(pool, add_task, &j, element_tasks(j.count), 1);
     return NULL;
 }
 
@@ -271,7 +274,7 @@ static const char *run_rope(cpu_pool *pool, const cpu_isa *isa, const cpu_arg *a
     CHECK(check_size(args, 2, FLOATS((uint64_t)n * dim / 2)));
     float *const x = args[0].data;
     rope_job j = {cpu_row_ops(isa), x, args[1].data, args[2].data, x, NULL, NULL, heads, dim};
-    cpu_parallel(pool, rope_task, &j, n);
+    cpu_parallel(pool, rope_task, &j, n, row_grain(heads * dim));
     return NULL;
 }
 
@@ -287,7 +290,7 @@ static const char *run_rope_append(cpu_pool *pool, const cpu_isa *isa, const cpu
     const size_t first = (size_t)at * dim;
     rope_job j = {cpu_row_ops(isa), args[0].data, args[1].data, args[2].data, args[3].data,
                   (float *)args[4].data + first, (float *)args[5].data + first, heads, dim};
-    cpu_parallel(pool, rope_task, &j, n);
+    cpu_parallel(pool, rope_task, &j, n, row_grain(heads * dim));
     return NULL;
 }
 
@@ -330,7 +333,7 @@ static const char *run_attention_q8(cpu_pool *pool, const cpu_isa *isa, const cp
     CHECK(cpu_attention(pool, isa, &a, &out, (size_t)a.n * a.heads * a.dim));
     const cpu_arg quantized[] = {{.data = out}, args[3], args[4]};
     row_job j = {cpu_row_ops(isa), quantized, a.heads * a.dim};
-    cpu_parallel(pool, quantize_task, &j, a.n);
+    cpu_parallel(pool, quantize_task, &j, a.n, row_grain(j.d));
     return NULL;
 }
 
