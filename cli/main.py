@@ -17,6 +17,9 @@ from .console import plain
 COMMANDS = (
     "check",
     "devices",
+    "probe",
+    "record",
+    "report",
     "explain",
     "lab",
     "compare",

@@ -1,4 +1,4 @@
-"""Capture files: read (untrusted, bounded), write (bytes that come back), digest (for reports)."""
+"""Capture files: their text read (untrusted, bounded) and written (what is read back is equal); digests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from ..errors import InputError, UsageError
+from ..errors import InputError
 from . import limits
 from .capture import SCHEMA, Answer, Capture
 from .yaml_input import load_yaml
@@ -139,6 +139,10 @@ def _row(answer: Answer) -> dict[str, Any]:
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
     """Block scalars for text of several lines: a capture is read by people too."""
 
+    def ignore_aliases(self, data: Any) -> bool:
+        # A list that stands twice would become an alias, which `load_yaml` refuses.
+        return True
+
 
 def _text(dumper: Any, text: str) -> Any:
     # libyaml falls back to a quoted style by itself where a block scalar could not hold the text.
@@ -152,16 +156,6 @@ def dump_capture(capture: Capture) -> str:
     """The YAML text of a capture file."""
     text: str = yaml.dump(to_dict(capture), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
     return text
-
-
-def write_capture(capture: Capture, path: Path) -> None:
-    """Write the file as a whole or not at all."""
-    temporary = path.with_name(path.name + ".part")
-    try:
-        temporary.write_text(dump_capture(capture), encoding="utf-8", newline="\n")
-        temporary.replace(path)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror or error}") from None
 
 
 def sha256(capture: Capture) -> str:

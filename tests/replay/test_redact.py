@@ -88,7 +88,7 @@ def test_forms_are_found_in_any_answer(text: str) -> None:
 
 def test_what_is_no_identifier_stays() -> None:
     text = (
-        "[ro.build.fingerprint]: [samsung/beyond2ltexx/beyond2:10/QP1A.190711.020/G975FXXU4:user/release-keys]\n"
+        "[ro.build.fingerprint]: [samsung/beyond2ltexx/beyond2:10/QP1A.1907/G975FXX:user/release-keys]\n"
         "[init.svc.macloader]: [stopped]\n[ro.bt.bdaddr_path]: [/efs/bluetooth/bt_addr]\n"
         "[ro.board.platform]: [universal9820]\n[ro.boottime.gpu]: [62995286556]\n"
         "[gsm.version.baseband]: [1.0.0.4,1.0.0.4]\n"

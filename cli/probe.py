@@ -1,0 +1,112 @@
+"""`gemmafit probe`: who is this phone, and what can be seen of it by whom. Runs and judges nothing."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..events import Event, Listener
+from .app import AdbOption, OutputOption, TargetArgument, app
+from .console import emit, safe, stderr, stdout
+
+if TYPE_CHECKING:
+    from ..probes.snapshot import Snapshot
+
+
+class ProbeFormat(StrEnum):
+    """How the snapshot is printed: a screen for people, or all of it for programs."""
+
+    TEXT = "text"
+    YAML = "yaml"
+    JSON = "json"
+
+
+@app.command()
+def probe(
+    target: TargetArgument = None,
+    format: Annotated[
+        ProbeFormat, typer.Option("--format", "-f", help="A screen, or everything that is known.")
+    ] = ProbeFormat.TEXT,
+    output: OutputOption = None,
+    no_push: Annotated[bool, typer.Option("--no-push", help="Ask only; push no agent to the phone.")] = False,
+    package: Annotated[
+        str | None,
+        typer.Option(metavar="PKG", help="An installed app: what it could open with its manifest."),
+    ] = None,
+    timings: Annotated[
+        bool, typer.Option("--timings", help="List each round trip and agent run with its time.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
+    adb: AdbOption = None,
+) -> None:
+    """Show who a phone is: SoC, CPU, GPU, memory, and what is visible to the shell and to apps.
+
+    \b
+    Examples:
+      gemmafit probe                     the one connected phone
+      gemmafit probe --no-push           without copying anything to it
+      gemmafit probe --package com.example.app
+      gemmafit probe replay:phone.yaml --format yaml
+    """
+    from ..probes.collect import collect
+    from ..probes.read import read
+    from ..probes.targets import resolve
+    from .files import write
+    from .progress import progress
+
+    steps: list[Event] = []
+    with progress(quiet) as show:
+        capture = collect(
+            resolve(target, adb), push=not no_push, package=package, on_event=_both(show, steps.append)
+        )
+    snapshot = read(capture)
+    if format is ProbeFormat.TEXT and output is None:
+        from .probe_screen import render
+
+        render(snapshot, stdout())
+    else:
+        text = _serialised(snapshot, format)
+        if output is None:
+            emit(text)
+        else:
+            write(output, text)
+    if timings:
+        _timings(steps)
+
+
+def _both(first: Listener, second: Listener) -> Listener:
+    def listener(event: Event) -> None:
+        first(event)
+        second(event)
+
+    return listener
+
+
+def _serialised(snapshot: Snapshot, format: ProbeFormat) -> str:
+    from ..probes.snapshot_io import to_dict
+
+    data = to_dict(snapshot)
+    if format is ProbeFormat.JSON:
+        return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    import yaml
+
+    text: str = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
+    return text
+
+
+def _timings(steps: list[Event]) -> None:
+    """Every step that took time, and how many of them were round trips of questions."""
+    done = [step for step in steps if step.seconds is not None]
+    trips = [step for step in done if step.stage == "probe"]
+    console = stderr()
+    for step in done:
+        console.print(f"[dim]{step.seconds:8.3f} s  {safe(step.stage)}: {safe(step.message)}[/dim]")
+    total = sum(step.seconds or 0.0 for step in done)
+    asked = sum(step.seconds or 0.0 for step in trips)
+    plural = "" if len(trips) == 1 else "s"
+    console.print(
+        f"{total:8.3f} s  in all, {asked:.3f} s of it in {len(trips)} round trip{plural} of questions"
+    )

@@ -1,0 +1,73 @@
+"""`gemmafit record`: a phone's raw answers as a file, to be judged again anywhere (`replay:FILE`)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .app import AdbOption, TargetArgument, app
+from .console import safe, stderr
+
+
+@app.command()
+def record(
+    target: TargetArgument = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The recording (YAML).")
+    ] = Path("phone.yaml"),
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Also run the reference block and keep its measurements.")
+    ] = False,
+    no_push: Annotated[bool, typer.Option("--no-push", help="Ask only; push no agent to the phone.")] = False,
+    keep_identifiers: Annotated[
+        bool,
+        typer.Option(
+            "--keep-identifiers",
+            help="Keep serial numbers, IMEI, MAC and IP addresses and accounts (default: zeros).",
+        ),
+    ] = False,
+    package: Annotated[
+        str | None, typer.Option(metavar="PKG", help="Also ask about an installed app.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
+    adb: AdbOption = None,
+) -> None:
+    """Write a recording of a phone: what it answers, and with --measure what the reference block did there.
+
+    \b
+    Examples:
+      gemmafit record -o pixel8.yaml             the one connected phone
+      gemmafit record --measure -o pixel8.yaml   with measurements, for `check replay:pixel8.yaml`
+    """
+    from ..errors import UsageError
+    from ..probes.collect import collect
+    from ..probes.files import dump_capture, sha256
+    from ..probes.read import read
+    from ..probes.redact import redact
+    from ..probes.targets import resolve
+    from .files import write
+    from .progress import progress
+
+    if measure and no_push:
+        raise UsageError("--measure needs the agent, which --no-push keeps away")
+    device = resolve(target, adb)
+    with progress(quiet) as on_event:
+        capture = collect(device, push=not no_push, package=package, on_event=on_event)
+        if measure and device.kind != "replay":
+            from ..benchmarks.run import MeasureOptions
+            from ..benchmarks.run import measure as run_block
+
+            rows = run_block(device, read(capture), MeasureOptions(), on_event)
+            agent = {**(capture.agent or {}), "measurements": [row.to_dict() for row in rows]}
+            capture = replace(capture, agent=agent)
+    if not keep_identifiers:
+        capture = redact(capture)
+    write(output, dump_capture(capture))
+    if not quiet:
+        stderr().print(
+            f"{safe(output)}: {len(capture.commands)} answers, sha256 {sha256(capture)[:16]}. "
+            f"Read it before you pass it on; judge it with `gemmafit check replay:{safe(output)}`."
+        )
