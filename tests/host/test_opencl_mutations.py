@@ -1,0 +1,86 @@
+"""Kernels made subtly wrong: each has to be caught, far above every tolerance."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gemmafit.benchmarks.block import SMALL, Block, Scheme, decode, prefill
+from gemmafit.benchmarks.deviation import TOLERANCE
+from gemmafit.benchmarks.opencl.plan import lower
+from gemmafit.benchmarks.opencl.variants import Facts, by_name
+from gemmafit.benchmarks.timing import Timing
+
+ONCE = Timing(warmup=0, repeat_min=1, repeat_max=1)
+DECODE, PREFILL = decode(21), prefill(16, 5)
+
+NIBBLES = "vload16(k, block) ^ (int)0x88888888"
+SWAPPED = (
+    "(((vload16(k, block) & 0x0f0f0f0f) << 4) | ((vload16(k, block) >> 4) & 0x0f0f0f0f)) ^ (int)0x88888888"
+)
+
+# what is wrong, variant, phase, file, right text, wrong text
+MUTATIONS = [
+    ("rope sign", "lanes", DECODE, "block.cl", "a * c - b * s", "a * c + b * s"),
+    ("rope sign of the other half", "lanes-unfused", PREFILL, "block.cl", "b * c + a * s", "b * c - a * s"),
+    ("missing 1+w", "lanes", DECODE, "block.cl", "(1.0f + vload4(i, w))", "vload4(i, w)"),
+    ("swapped nibbles", "lanes", DECODE, "gemv.cl", NIBBLES, SWAPPED),
+    ("swapped nibbles", "lanes", PREFILL, "gemm.cl", NIBBLES, SWAPPED),
+    ("missing scale", "lanes", DECODE, "gemv.cl", "sum[o] * scale[row + o]", "sum[o]"),
+    ("scale of another row", "lanes", DECODE, "gemv.cl", "scale[row + o]", "scale[row]"),
+    ("scale of another row", "tiled", PREFILL, "gemm.cl", "vload4(0, scale + row)", "scale[row]"),
+    ("no softmax scale", "lanes", DECODE, "block.cl", "LOAD4(q, row + lane) * scale", "LOAD4(q, row + lane)"),
+    ("gelu sign", "lanes", DECODE, "gemv.cl", "(1.0f + t)", "(1.0f - t)"),
+    ("gelu sign", "lanes", PREFILL, "block.cl", "(1.0f + t)", "(1.0f - t)"),
+    ("gelu cubic term", "lanes", DECODE, "gemv.cl", "0.044715f", "-0.44715f"),
+    (
+        "cache position",
+        "lanes",
+        DECODE,
+        "block.cl",
+        "row = (at + token) * DIM",
+        "row = (at + token - 1) * DIM",
+    ),
+    ("cache position", "lanes-unfused", DECODE, "block.cl", "at * (d / 4) + i", "(at - 1) * (d / 4) + i"),
+    ("the newest key is not seen", "lanes", PREFILL, "block.cl", "past + token + 1", "past + token"),
+    ("no causal mask", "lanes", PREFILL, "block.cl", "past + token + 1", "past + (int)get_num_groups(1)"),
+    ("missing residual", "lanes", DECODE, "gemv.cl", "LOAD(residual, row + o) + ", ""),
+    (
+        "gate and up exchanged",
+        "lanes",
+        DECODE,
+        "gemv.cl",
+        "row + total / 2, total, cols, part, up",
+        "row, total, cols, part, up",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("what", "variant", "phase", "file", "right", "wrong"),
+    MUTATIONS,
+    ids=[f"{m[0]}-{m[1]}-{m[2].name}" for m in MUTATIONS],
+)
+def test_a_wrong_kernel_is_caught(
+    opencl: Any,
+    compare: Any,
+    reference_of: Any,
+    tmp_path: Path,
+    what: str,
+    variant: str,
+    phase: Any,
+    file: str,
+    right: str,
+    wrong: str,
+) -> None:
+    block = Block(SMALL, Scheme.INT4, phase)
+    plan = lower(block, by_name(variant), Facts(), ONCE)
+    source = plan.files[file].read_text()
+    assert right in source, "the mutation no longer matches the kernel"
+    (tmp_path / file).write_text(source.replace(right, wrong))
+    run = opencl.run(replace(plan, files={**plan.files, file: tmp_path / file}))
+    found = compare(block, run, reference_of(block), "fp32")
+    assert max(d.rel_l2 for d in found) > 2 * max(TOLERANCE.values()), (what, found)
