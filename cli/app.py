@@ -6,6 +6,7 @@ A command is one file with one function; it imports what it works with inside th
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+class FormatName(StrEnum):
+    """The report formats; the same names as `profiles.writers.Format`, which `--help` must not import."""
+
+    YAML = "yaml"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    JUNIT = "junit"
+    GITHUB = "github"
+
 
 TARGET_HELP = (
     "Phone or machine: omitted for the one connected phone, an adb serial, HOST:PORT, "
@@ -35,6 +47,10 @@ ProfilesOption = Annotated[
     typer.Option(
         "--profiles", metavar="DIR", help="Folder with knowledge of your own, laid over the built-in."
     ),
+]
+FormatOption = Annotated[
+    FormatName | None,
+    typer.Option("--format", "-f", help="Report format (default: by file name ending, else yaml)."),
 ]
 OutputOption = Annotated[
     Path | None,

@@ -9,24 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import UsageError
-from .app import AdbOption, HtmlOption, OutputOption, ProfilesOption, TargetArgument, app
-from .console import emit, safe, stderr
-from .files import write
+from .app import (
+    AdbOption,
+    FormatName,
+    FormatOption,
+    HtmlOption,
+    OutputOption,
+    ProfilesOption,
+    TargetArgument,
+    app,
+)
+from .console import safe, stderr
+from .files import write, write_report
 
 if TYPE_CHECKING:
     from ..profiles.report import Report
-    from ..profiles.writers import Format
 
 EXIT_CODES = {"pass": 0, "degraded": 0, "fail": 1, "inconclusive": 5}
-
-
-class FormatName(StrEnum):
-    """The report formats; the same names as `profiles.writers.Format`, which `--help` must not import."""
-
-    YAML = "yaml"
-    JSON = "json"
-    MARKDOWN = "markdown"
-    JUNIT = "junit"
 
 
 class Use(StrEnum):
@@ -49,10 +48,7 @@ class BackendName(StrEnum):
 def check(
     target: TargetArgument = None,
     output: OutputOption = None,
-    format: Annotated[
-        FormatName | None,
-        typer.Option("--format", "-f", help="Report format (default: by file name ending, else yaml)."),
-    ] = None,
+    format: FormatOption = None,
     html: HtmlOption = None,
     family: Annotated[
         str, typer.Option(metavar="NAME", help="Model family the verdict is about, or 'any'.")
@@ -135,11 +131,7 @@ def check(
     with progress(quiet) as on_event:
         examination = examine(resolve(target, adb), request, on_event)
     report = examination.report
-    text = _format(format, output).writer()(report)
-    if output is None:
-        emit(text)
-    else:
-        write(output, text)
+    write_report(report, format, output)
     if record is not None:
         from ..probes.files import dump_capture
 
@@ -163,14 +155,6 @@ def exit_code(report: Report, strict: bool) -> int:
     """The exit status of a complete report (design, "Exit codes")."""
     verdict = str(report.verdict)
     return 1 if strict and verdict == "degraded" else EXIT_CODES[verdict]
-
-
-def _format(name: FormatName | None, output: Path | None) -> Format:
-    from ..profiles.writers import SUFFIXES, Format
-
-    if name is not None:
-        return Format(str(name))
-    return SUFFIXES.get(output.suffix.lower(), Format.YAML) if output is not None else Format.YAML
 
 
 def _check_all(

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import UsageError
+from .app import FormatName
+from .console import emit
+
+if TYPE_CHECKING:
+    from ..profiles.report import Report
 
 
 def write(path: Path, text: str) -> None:
@@ -16,3 +22,18 @@ def write(path: Path, text: str) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
+
+
+def write_report(report: Report, format: FormatName | None, output: Path | None) -> None:
+    """Write a report to a file or stdout, in the named format, or the one that the file's ending means."""
+    from ..profiles.writers import SUFFIXES, Format
+
+    if format is not None:
+        chosen = Format(str(format))
+    else:
+        chosen = SUFFIXES.get(output.suffix.lower(), Format.YAML) if output is not None else Format.YAML
+    text = chosen.writer()(report)
+    if output is None:
+        emit(text)
+    else:
+        write(output, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from ..errors import UsageError
 from .app import AdbOption, HtmlOption, app
-from .console import safe, stderr
+from .console import emit, safe, stderr, stdout
 
 if TYPE_CHECKING:
     from ..lab.job import Row
@@ -70,13 +71,40 @@ def run(
     execute(kept, jobs, pool, lambda row: console.print(row_line(row)))
     rows = kept.rows()
     if html is not None:
-        from ..pages.render import lab_page
-        from .files import write
-
-        write(html, lab_page(rows, str(folder)))
+        _page(html, rows, folder)
     code = exit_code(rows)
     console.print(f"[dim]{len(rows)} phones, exit {code}; results in {safe(folder)}[/dim]")
     raise typer.Exit(code)
+
+
+class ListFormat(StrEnum):
+    """How the phones of a run are listed."""
+
+    TEXT = "text"
+    MARKDOWN = "markdown"
+
+
+@lab_app.command()
+def show(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a lab run.")],
+    format: Annotated[ListFormat, typer.Option("--format", "-f", help="Output format.")] = ListFormat.TEXT,
+    html: HtmlOption = None,
+) -> None:
+    """List the phones of a run and how each ended."""
+    from ..lab.run import LabRun
+    from ..lab.table import markdown
+
+    kept = LabRun(folder)
+    kept.plan()
+    rows = kept.rows()
+    if html is not None:
+        _page(html, rows, folder)
+    if format is ListFormat.MARKDOWN:
+        emit(markdown(rows))
+    else:
+        console = stdout()
+        for row in rows:
+            console.print(row_line(row))
 
 
 @lab_app.command()
@@ -88,6 +116,13 @@ def worker(
     from ..lab.cluster import serve
 
     serve(scheduler, adb)
+
+
+def _page(html: Path, rows: list[Row], folder: Path) -> None:
+    from ..pages.render import lab_page
+    from .files import write
+
+    write(html, lab_page(rows, str(folder)))
 
 
 def _pool(scheduler: str | None, parallel: int) -> Pool:

@@ -23,6 +23,7 @@ class Format(StrEnum):
     JSON = "json"
     MARKDOWN = "markdown"
     JUNIT = "junit"
+    GITHUB = "github"
 
     def writer(self) -> Writer:
         """The writer, imported only when asked for."""
@@ -35,6 +36,8 @@ class Format(StrEnum):
                 from .markdown import write
             case Format.JUNIT:
                 from .junit import write
+            case Format.GITHUB:
+                from .github import write
             case _:
                 assert_never(self)
         return write

@@ -24,25 +24,25 @@ def write(report: Report) -> str:
     name = " ".join(str(report.device.get(k)) for k in ("manufacturer", "model") if report.device.get(k))
     name = name or report.target.get("serial", "unknown device")
     lines = [
-        f"# gemmafit: {_escape(name)}: {report.verdict.upper()}",
+        f"# gemmafit: {escape(name)}: {report.verdict.upper()}",
         "",
-        _escape(report.summary),
+        escape(report.summary),
         "",
     ]
     if (best := report.recommendation) is not None:
         lines += [
-            f"**Ship** `{_code(best.file)}` on {_escape(best.backend)} with {_escape(best.runtime)}"
+            f"**Ship** `{_code(best.file)}` on {escape(best.backend)} with {escape(best.runtime)}"
             f" (evidence: {best.evidence})",
             "",
-            _escape(best.because),
+            escape(best.because),
             "",
         ]
     if report.fallback:
-        chain = " → ".join(f"`{_code(s.variant)}` on {_escape(s.backend)}" for s in report.fallback)
+        chain = " → ".join(f"`{_code(s.variant)}` on {escape(s.backend)}" for s in report.fallback)
         lines += [f"**Fallback chain:** {chain}", ""]
     columns = ("visible", "capable", "correct", "deterministic", "speed", "memory")
     lines += ["## Backends", ""]
-    lines += _table(
+    lines += table(
         ("backend", "status", *columns, "scope", "reasons"),
         (
             (
@@ -56,7 +56,7 @@ def write(report: Report) -> str:
         ),
     )
     lines += ["", "## Model files", ""]
-    lines += _table(
+    lines += table(
         ("file", "backend", "status", "prefill tok/s", "decode tok/s", "peak memory", "evidence", "reasons"),
         (
             (
@@ -73,11 +73,11 @@ def write(report: Report) -> str:
     notable = [c for c in report.checks if c.status is not CheckStatus.PASS]
     if notable:
         lines += ["", "## What stands in the way", ""]
-        lines += _table(
+        lines += table(
             ("check", "status", "found", "required", "why", "what to do"),
             ((c.id, _status(c.status), c.found, c.required, c.because, c.remedy or "") for c in notable),
         )
-    lines += ["", f"gemmafit {_escape(report.tool.get('version', '?'))}, {_escape(report.created)}", ""]
+    lines += ["", f"gemmafit {escape(report.tool.get('version', '?'))}, {escape(report.created)}", ""]
     return "\n".join(lines)
 
 
@@ -96,13 +96,14 @@ def _speeds(predicted: Predicted | None) -> tuple[str, str, str]:
     )
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of a table; cells are escaped."""
     lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    lines += ["| " + " | ".join(_escape(cell) for cell in row) + " |" for row in rows]
+    lines += ["| " + " | ".join(escape(cell) for cell in row) + " |" for row in rows]
     return lines
 
 
-def _escape(text: object) -> str:
+def escape(text: object) -> str:
     """One line; nothing in it is markup or HTML any more."""
     return _SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
 

@@ -1,0 +1,25 @@
+"""The phones of a lab run as a Markdown table, for a CI job's summary."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from ..profiles.writers.markdown import table
+from .job import Row
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """A headline with counts and a row a phone; those that need somebody first."""
+    counts = Counter(row.verdict if row.status == "done" and row.verdict else row.status for row in rows)
+    ordered = sorted(rows, key=lambda row: (row.status == "done" and row.verdict == "pass", row.serial))
+    lines = ["# gemmafit: " + ", ".join(f"{n} {what}" for what, n in counts.most_common()), ""]
+    lines += table(
+        ("phone", "group", "ended", "verdict", "time", "what happened"),
+        ((r.serial, r.group, r.status, r.verdict or "", f"{r.seconds:.0f} s", _said(r)) for r in ordered),
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _said(row: Row) -> str:
+    return " → ".join(filter(None, (row.error, row.hint)))
