@@ -21,6 +21,7 @@ COMMANDS = (
     "record",
     "report",
     "explain",
+    "model",
     "lab",
     "compare",
     "allowlist",

@@ -1,0 +1,134 @@
+"""Every page: self-contained, escaped, and in a real browser as wide as its window on a phone and on a desk."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from gemmafit.lab import matrix
+from gemmafit.lab.collection import Source
+from gemmafit.lab.compare import compare_all
+from gemmafit.lab.job import Row
+from gemmafit.pages import charts
+from gemmafit.pages.render import comparison_page, lab_page, matrix_page, report_page
+from gemmafit.profiles.report import Report
+
+Phone = Callable[..., Report]
+Sources = Callable[..., list[Source]]
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+
+_MEASURE = """<script>
+const root = document.documentElement;
+root.dataset.overflow = root.scrollWidth - innerWidth;
+root.dataset.charts = [...document.querySelectorAll('svg')].filter(s => s.getBoundingClientRect().height > 20).length;
+</script></body>"""
+
+
+@pytest.fixture(scope="session")
+def pages(golden: list[Source], phone_report: Phone, sources: Sources) -> dict[str, str]:
+    """A page of every kind, with hostile names in it."""
+    rows = [
+        {"backend": b, "scheme": "int8", "phase": p, "variant": HOSTILE, "status": "ok", "bytes": 1e8, "flops": f,
+         "samples_s": [t, t * 1.1], "details": {"sustained": [[0.0, 20.0], [10.0, 18.0], [20.0, 11.0]]}}
+        for b, p, t, f in (("cpu", "decode", 0.005, 2e8), ("opencl", "prefill", 0.1, 3e10))
+    ] + [
+        {"backend": "cpu", "phase": "limit", "unit": "GB/s", "value": 28.0},
+        {"backend": "cpu", "phase": "limit", "unit": "GFLOP/s", "value": 400.0},
+    ]  # fmt: skip
+    full = replace(golden[2].report, measurements=tuple(rows), summary=HOSTILE)
+    slow = phone_report("a", samples=(2.0, 2.0))
+    comparison = compare_all(sources(phone_report("a"), phone_report("b")), sources(slow, phone_report("b")))
+    built = matrix.build(golden, {"GPU generation": ["Arm Valhall"]}, [])
+    run = [
+        Row("x-1", HOSTILE, None, "g", "failed", error=HOSTILE),
+        Row("x-2", "b", None, "g", "done", "pass", "x-2/report.yaml"),
+    ]
+    return {
+        "report": report_page(full),
+        "prediction": report_page(golden[-1].report),
+        "comparison": comparison_page(comparison, "a", HOSTILE, 0.1),
+        "matrix": matrix_page(built),
+        "lab": lab_page(run, "run"),
+    }
+
+
+class _Tags(HTMLParser):
+    """Which elements and attributes a page really has, as a browser would see them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+
+KINDS = ["report", "prediction", "comparison", "matrix", "lab"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pages_fetch_nothing_and_run_nothing(pages: dict[str, str], kind: str) -> None:
+    page = pages[kind]
+    seen = _Tags()
+    seen.feed(page)
+    assert not seen.tags & {"script", "img", "link", "iframe", "object", "embed", "form", "base"}
+    assert not any(name.startswith("on") or name in ("src", "style") for name in seen.attributes)
+    assert "url(" not in page and "@import" not in page
+    assert "prefers-color-scheme: dark" in page and "@media print" in page
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("kind", KINDS)
+def test_pages_in_a_browser(pages: dict[str, str], kind: str, width: int, tmp_path: Path) -> None:
+    """Nothing sticks out of the window, and every chart has a height."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("needs chromium")
+    page = tmp_path / f"{kind}.html"
+    page.write_text(pages[kind].replace("</body>", _MEASURE))
+    base = [
+        chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars",
+        f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},1600",
+    ]  # fmt: skip
+    dom = subprocess.run([*base, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=120)
+    overflow = re.search(r'data-overflow="(-?\d+)"', dom.stdout)
+    assert overflow is not None, dom.stderr[-500:]
+    assert int(overflow[1]) <= 0
+    drawn = re.search(r'data-charts="(\d+)"', dom.stdout)
+    assert drawn is not None and int(drawn[1]) == pages[kind].count("<svg")
+
+
+def test_charts_say_their_numbers_in_words() -> None:
+    svg = ET.fromstring(
+        charts.bars("Speed", [charts.Bar("a & <b>", 1234.5, 1000.0, 1500.0, strong=True)], "tok/s")
+    )
+    words = " ".join(svg.itertext())
+    assert "a & <b>" in words and "1230 tok/s" in words and "Speed" in words
+
+
+def test_charts_without_data_are_left_out() -> None:
+    assert charts.bars("x", [], "y") == ""
+    assert charts.roofline("x", [], [charts.Point("p", 1.0, 1.0)]) == ""
+    assert charts.roofline("x", [charts.Roof("r", 10.0, None)], [charts.Point("p", 0.0, 1.0)]) == ""
+    assert charts.curve("x", [(0.0, 1.0)], "y") == ""
+
+
+def test_roofline_points_stay_inside_the_frame() -> None:
+    roofs = [charts.Roof("cpu", 20.0, 500.0), charts.Roof("gpu", 50.0, None)]
+    points = [charts.Point("decode", 2.0, 35.0), charts.Point("prefill", 256.0, 400.0)]
+    svg = ET.fromstring(charts.roofline("r", roofs, points))
+    for dot in svg.iter("circle"):
+        assert 0 < float(dot.get("cx", "nan")) < charts.WIDTH
+        assert 0 < float(dot.get("cy", "nan")) < 330
