@@ -7,14 +7,17 @@ replaces the built-in one, other rows are added, and keys of a mapping are repla
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import UnionType
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
 from ..errors import InputError
+from ..probes.snapshot import Snapshot
 from .conditions import Condition
 from .tablefile import Table, compose
 
@@ -185,12 +188,17 @@ class Runtime(Entry, frozen=True, kw_only=True):
     successor: str | None = None
 
 
-class Fault(Entry, frozen=True, kw_only=True):
-    """A known failure of a GPU, driver or device. `when`: see conditions.py."""
+class Conditional(Entry, frozen=True, kw_only=True):
+    """A row that holds where `when` does (conditions.py)."""
+
+    when: Condition
+
+
+class Fault(Conditional, frozen=True, kw_only=True):
+    """A known failure of a GPU, driver or device."""
 
     effect: Literal["refused", "crash", "compile", "wrong-output", "unstable", "slow", "reboot"]
     severity: Literal["fail", "warn"]
-    when: Condition
     remedy: Text
 
     @property
@@ -311,10 +319,9 @@ class Reason(Entry, frozen=True, kw_only=True):
     gravity: Literal[1, 2, 3] = 2
 
 
-class ListRule(Entry, frozen=True, kw_only=True):
+class ListRule(Conditional, frozen=True, kw_only=True):
     """What the classic TFLite GPU delegate's published list says about a GPU."""
 
-    when: Condition
     status: Literal["supported", "unsupported"]
 
 
@@ -351,8 +358,11 @@ MAPPINGS: dict[str, Any] = {"thresholds": Thresholds, "prediction": Prediction}
 """File stem -> the type of the whole file."""
 
 
-OTHER_TABLES = ("cores", "socs", "gpus", "emulators", "signatures")
-"""Tables of this folder that are read elsewhere (probes/, explain.py)."""
+OTHER_TABLES = ("signatures",)
+"""Tables of a user's folder that are read elsewhere (signatures.py)."""
+
+VARIANT_FACTS = ("backend", "runtime", "format", "model.id", "model.architecture", "gles")
+"""Facts that the judge adds to those of the snapshot."""
 
 
 def load(overlay: Path | None = None) -> Knowledge:
@@ -426,3 +436,22 @@ def _check_references(knowledge: Knowledge, place: Path) -> None:
             raise InputError(
                 f"{place}: family {family.id!r} names {family.primary!r}, which is not in models.yaml"
             )
+    conditional: list[Conditional] = [*knowledge.drivers.values(), *knowledge.tflite_compat.values()]
+    for row in conditional:
+        for name in row.when.facts():
+            # A misspelt fact is unknown for ever: the row would never apply and nobody would notice.
+            if name not in VARIANT_FACTS and not is_fact(name):
+                raise InputError(f"{place}: row {row.id!r} asks for {name!r}, which is no fact")
+
+
+def is_fact(path: str) -> bool:
+    """Whether a dotted path leads to a field of the snapshot."""
+    kind: Any = Snapshot
+    for part in path.split("."):
+        fields = get_type_hints(kind) if is_dataclass(kind) else {}
+        if part not in fields:
+            return False
+        kind = fields[part]
+        if isinstance(kind, UnionType):
+            kind = next((k for k in get_args(kind) if is_dataclass(k)), None)
+    return True

@@ -219,7 +219,7 @@ def _usable(rows: Iterable[Measurement], backend: str, phase: str) -> list[Measu
 
 
 def _layer_overhead(model: Model, backend: str, reading: Rate, knowledge: Knowledge) -> float:
-    """Seconds a layer beyond its bytes. Measured rates contain that of the reference block's larger layers."""
+    """Seconds a layer beyond its bytes. Measured rates contain that of the reference block's layers."""
     seconds = getattr(knowledge.prediction.layer_overhead_s, backend, 0.0)
     if reading.basis != MEASURED:
         return seconds

@@ -1,4 +1,7 @@
-"""Phones whose outcome is known: what gemmafit says from the facts, and whether that agrees (known_outcomes.yaml)."""
+"""Phones whose outcome is known: what gemmafit says from the facts, and whether that agrees.
+
+The table is known_outcomes.yaml.
+"""
 
 from __future__ import annotations
 
