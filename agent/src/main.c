@@ -18,6 +18,9 @@ void complain(const char *format, ...) {
     va_end(arguments);
     if (length < 0) return;
     size_t size = (size_t)length < sizeof text - 1 ? (size_t)length : sizeof text - 2;
+    /* A plan may hold anything, a log or a terminal may not. */
+    for (size_t i = 0; i < size; i++)
+        if ((unsigned char)text[i] < 0x20 || (unsigned char)text[i] > 0x7e) text[i] = '?';
     text[size] = '\n';
     write_all(2, text, size + 1);
 }

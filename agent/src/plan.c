@@ -487,7 +487,11 @@ static bool parse_statement(parser *p) {
 bool plan_parse(plan *plan, char *text, size_t size, char *error, size_t error_size) {
     parser p = {.plan = plan, .error = error, .error_size = error_size};
     *plan = (struct plan){.text = text};
-    if (strlen(text) != size) return fail(&p, "the file holds a NUL byte");
+    if (strlen(text) != size) {
+        p.number = 1;
+        for (const char *c = text; *c; c++) p.number += *c == '\n';
+        return fail(&p, "the file holds a NUL byte");
+    }
     for (char *line = text; line;) {
         char *next = cut(line, '\n');
         p.number++;
