@@ -79,11 +79,15 @@ def _first_process(profile: Profile, base: Path, qemu: Path | None, root: Path) 
         _register_emulator(qemu, root)
     ns.bind(base, root, ns.MS_RDONLY)
     for name in TMPFS:
-        data = f"mode=755,size={profile.data.size}" if name == "data" else "mode=755,size=16m"
+        size = {"data": profile.data.size, "tmp": "256m"}.get(name, "16m")
         flags = ns.MS_NOEXEC if name == "data" and not profile.data.executable else 0
-        ns.mount("tmpfs", root / name, "tmpfs", ns.MS_NOSUID | flags, data)
+        ns.mount("tmpfs", root / name, "tmpfs", ns.MS_NOSUID | flags, f"mode=755,size={size}")
     ns.mount("proc", root / "proc", "proc", ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC)
     _devices(root / "dev")
+    if profile.drivers:
+        # PoCL aborts where it cannot read the processor's topology and the node's memory.
+        (root / "sys/devices/system").mkdir(parents=True)
+        ns.bind(Path("/sys/devices/system"), root / "sys/devices/system", ns.MS_RDONLY)
     _write_files(profile, root)
     tmp = root / "data/local/tmp"
     tmp.mkdir(parents=True, exist_ok=True)
@@ -101,6 +105,9 @@ def _first_process(profile: Profile, base: Path, qemu: Path | None, root: Path) 
         "ADBD_PORT": str(DAEMON_PORT),
         "HOME": "/",
         "TMPDIR": "/data/local/tmp",
+        # Caches of the desktop's drivers; a phone's home directory, /, cannot be written.
+        "POCL_CACHE_DIR": "/tmp/pocl",
+        "XDG_CACHE_HOME": "/tmp",
     }
     os.execve("/system/bin/init", ["init"], environment)
 

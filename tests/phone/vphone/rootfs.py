@@ -20,11 +20,12 @@ from .packages import Unavailable, unpack
 
 Arch = Literal["x86_64", "aarch64"]
 
-VERSION = 5
+VERSION = 6
 """Counted up when what `build` makes changes."""
 
 DAEMON = "/usr/lib/android-sdk/platform-tools/adbd"
 MOUNT_POINTS = ("data", "dev", "proc", "sys", "vendor", "odm", "product", "system/etc", "run", "tmp")
+DRIVERS = ("pocl-opencl-icd", "ocl-icd-libopencl1", "mesa-vulkan-drivers", "libvulkan1", "libc6")
 DEBIAN = {"x86_64": "amd64", "aarch64": "arm64"}
 
 GETPROP = """\
@@ -111,13 +112,10 @@ def _assemble(arch: Arch, drivers: bool, root: Path, state: Path) -> None:
     ):
         (root / link).symlink_to(target)
     if drivers:
-        unpack(
-            "bookworm",
-            DEBIAN[arch],
-            ["pocl-opencl-icd", "ocl-icd-libopencl1", "mesa-vulkan-drivers", "libvulkan1", "libc6"],
-            root,
-            state,
-        )
+        unpack("bookworm", DEBIAN[arch], DRIVERS, root, state)
+        # PoCL links its kernels with `ld`. For aarch64 a cross linker, as it needs no emulation.
+        unpack("bookworm", "amd64", [f"binutils-{arch.replace('_', '-')}-linux-gnu"], root, state)
+        (root / "system/bin/ld").symlink_to(f"/usr/bin/{arch}-linux-gnu-ld")
     elif arch == "aarch64":
         unpack("bookworm", "arm64", ["libc6", "libgcc-s1"], root, state)
     # After the drivers: where both bring a library, the newer one serves both.
@@ -133,10 +131,14 @@ def _assemble(arch: Arch, drivers: bool, root: Path, state: Path) -> None:
 
 
 def _link_drivers(root: Path) -> None:
-    """libOpenCL.so and libvulkan.so under the names a phone has them."""
+    """The loaders of OpenCL and Vulkan under the names and in the places a phone has them."""
     for library in sorted((root / "usr/lib").glob("*-linux-gnu/lib*.so.1")):
         if library.name in ("libOpenCL.so.1", "libvulkan.so.1"):
-            library.with_name(library.name.removesuffix(".1")).symlink_to(library.name)
+            name = library.name.removesuffix(".1")
+            library.with_name(name).symlink_to(library.name)
+            place = root / "system/lib64"
+            place.mkdir(exist_ok=True)
+            (place / name).symlink_to(f"/{library.relative_to(root)}")
 
 
 def _phone_tools(root: Path) -> None:
