@@ -17,12 +17,12 @@ from .variants import Facts
 
 _READ_BYTES = 64 << 20  # several times the last-level cache of a phone (8 to 16 MB)
 _WORDS_PER_INVOCATION = 16  # of 16 bytes
-_ROUNDS, _PER_ROUND = 128, 16  # of peak.comp and peak_dot8.comp: chains x values
+ROUNDS, _PER_ROUND = 128, 16  # of peak.comp and peak_dot8.comp: chains x values
 _PEAK_GROUPS = 1024
 """1024 x 64 invocations x 128 rounds x 64 multiply-adds = 1 GFLOP: 0.1 s on a Mali-T830, 0.4 ms on an
 Adreno 750."""
 _DISPATCHES = 64
-_MIXED = -2023406815  # 0x87654321 as int32: different bytes, two of them negative
+MIXED = -2023406815  # 0x87654321 as int32: different bytes, two of them negative
 
 
 @dataclass(frozen=True)
@@ -95,16 +95,16 @@ def plan(facts: Facts, budget_ms: int = 400) -> tuple[Plan, tuple[Limit, ...]]:
     step(Limit("read", "GB/s", size), module("read"), per, ("data", "sums"), (), groups)
     copy = Limit("copy", "GB/s", 2 * size)
     step(copy, module("read", "copy"), per, ("data", "copied"), (), groups, result=False)  # 64 MB to fetch
-    operations = float(peak_items * _ROUNDS * _PER_ROUND * 4 * 2)
+    operations = float(peak_items * ROUNDS * _PER_ROUND * 4 * 2)
     half = (Arg("F", 0.5), Arg("F", 1.0))
-    rounds = (_ROUNDS,)
+    rounds = (ROUNDS,)
     fp32 = Limit("peak_fp32", "GFLOP/s", operations)
     step(fp32, module("peak", "fp32"), rounds, ("chains",), half, _PEAK_GROUPS)
     if facts.fp16:
         fp16 = Limit("peak_fp16", "GFLOP/s", operations)
         step(fp16, module("peak", "fp16"), rounds, ("chains",), half, _PEAK_GROUPS)
     if facts.integer_dot:
-        mixed = (Arg("I", _MIXED), Arg("I", _MIXED))
+        mixed = (Arg("I", MIXED), Arg("I", MIXED))
         dot8 = Limit("peak_dot8", "GOP/s", operations)
         step(dot8, module("peak_dot8"), rounds, ("chains",), mixed, _PEAK_GROUPS)
     one = (Arg("U", 1),)

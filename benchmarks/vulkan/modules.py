@@ -50,8 +50,9 @@ class Module:
 
     @property
     def environment(self) -> str:
-        """What the module asks for at least: subgroup operations came with Vulkan 1.1."""
-        return "vulkan1.1" if self.uses_subgroups else "vulkan1.0"
+        """What the module asks for at least. Subgroup operations came with Vulkan 1.1; as Vulkan 1.0 it would ask
+        for 8-bit uniform buffers, which devices need not have."""
+        return "vulkan1.1" if self.uses_subgroups or "s8" in self.axes else "vulkan1.0"
 
     @property
     def path(self) -> Path:

@@ -157,8 +157,8 @@ class Variant:
     cpu: bool | None = False
 
     def geometry(self, rows: int, bits: int, tokens: int) -> tuple[int, int]:
-        """The shape (x, y) of the work-group for a product with `rows` outputs; y shares out K. Several tokens
-        are work enough without that."""
+        """The shape (x, y) of the work-group for a product with `rows` outputs; y shares out K. Several
+        tokens are work enough without that."""
         if self.layout is Layout.ENGINE:
             parts = min(engine_parts(rows, bits), self.group) if tokens == 1 else 1
             return self.group // parts, parts
