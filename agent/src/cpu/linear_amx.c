@@ -10,7 +10,7 @@ enum {
     TOKENS = 16,
     TILE_COLUMNS = 64,
     TILE_BYTES = 1024,
-    SLICE = 1024, /* columns of int4 unpacked at a time: two row blocks are 32 KB, which stay in L1 */
+    SLICE = 512, /* columns at a time: two row blocks of them are 16 KB, which stay in L1 beside the activations' */
     SLICE_BYTES = BLOCK_ROWS * SLICE,
 };
 
@@ -94,11 +94,17 @@ TARGET static void products(blocks w, const int8_t *x, int n, int depth, int fir
 }
 
 TARGET static void panel_i8(const uint8_t *w, size_t stride, int count, const int8_t *x, int n, int depth, int32_t *acc) {
-    for (int b = 0; b < count; b += 2, w += 2 * stride, acc += 2 * n * BLOCK_ROWS) {
-        blocks now = {w, b + 1 < count ? w + stride : NULL, depth, NULL, NULL, TILE_BYTES};
-        if (b + 3 < count) now.next0 = w + 2 * stride, now.next1 = w + 3 * stride;
-        products(now, x, n, depth, 0, acc);
-    }
+    for (int b = 0; b < count; b += 2, w += 2 * stride, acc += 2 * n * BLOCK_ROWS)
+        for (int k = 0, columns; k < depth; k += columns) {
+            columns = depth - k < SLICE ? depth - k : SLICE;
+            const uint8_t *const w0 = w + BLOCK_ROWS * k, *const w1 = w0 + stride;
+            blocks now = {w0, b + 1 < count ? w1 : NULL, columns, NULL, NULL, TILE_BYTES};
+            if (k + 2 * SLICE <= depth)
+                now.next0 = w0 + SLICE_BYTES, now.next1 = w1 + SLICE_BYTES;
+            else if (b + 3 < count)
+                now.next0 = w + 2 * stride, now.next1 = w + 3 * stride;
+            products(now, x, n, depth, k, acc);
+        }
     _tile_release();
 }
 
