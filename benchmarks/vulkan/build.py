@@ -77,7 +77,7 @@ def find_compiler() -> Compiler:
 
 def compile_module(compiler: Compiler, module: Module, output: Path, sources: Path = SOURCES) -> None:
     """Compile one module. Raises ToolchainError with the compiler's output."""
-    part = output.with_name(output.name + ".part")
+    part = output.with_name(f"{output.name}.{os.getpid()}.part")
     _run(compiler, compiler.arguments(module, sources, part), module.name)
     part.replace(output)  # an interrupted build leaves no half-written module behind
 

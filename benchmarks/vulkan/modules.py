@@ -50,8 +50,8 @@ class Module:
 
     @property
     def environment(self) -> str:
-        """What the module asks for at least. Subgroup operations came with Vulkan 1.1; as Vulkan 1.0 it would ask
-        for 8-bit uniform buffers, which devices need not have."""
+        """What the module asks for at least. Subgroup operations came with Vulkan 1.1; 8-bit storage as of
+        Vulkan 1.0 would ask for 8-bit uniform buffers too, which a device need not have."""
         return "vulkan1.1" if self.uses_subgroups or "s8" in self.axes else "vulkan1.0"
 
     @property
