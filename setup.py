@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 from setuptools import Command, setup
 from setuptools.command.build import build
@@ -34,7 +35,7 @@ class BuildNative(Command):
     """A sub-command of `build`; from an override of build_py an editable install only gets a warning."""
 
     description = "compile the agent and the Vulkan kernels"
-    user_options: list[tuple[str, str | None, str]] = []  # noqa: RUF012 (setuptools' own form)
+    user_options: ClassVar[list[tuple[str, str | None, str]]] = []
     editable_mode = False
 
     def initialize_options(self) -> None:

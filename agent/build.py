@@ -22,6 +22,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from .. import __version__
@@ -91,14 +92,13 @@ class Toolchain:
     """The zig of the `ziglang` package. Each output is named by the hash of all its inputs."""
 
     def __init__(self, cache: Path) -> None:
-        try:
-            import ziglang
-        except ImportError as error:
+        package = find_spec("ziglang")
+        if package is None or not package.submodule_search_locations:
             raise ToolchainError(
                 "the agent is compiled with the package `ziglang`, which is not installed",
                 hint="Install it with `pip install ziglang`.",
-            ) from error
-        home = Path(ziglang.__file__).parent
+            )
+        home = Path(package.submodule_search_locations[0])
         self.zig = home / ("zig.exe" if os.name == "nt" else "zig")
         self.lib = home / "lib"
         self.cache = cache

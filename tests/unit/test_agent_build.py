@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from elftools.elf.dynamic import DynamicSection
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection
-from elftools.elf.sections import NoteSection
+from elftools.elf.sections import NoteSection, SymbolTableSection
 
 from gemmafit import __version__, agent
 from gemmafit.agent import build
@@ -49,7 +50,7 @@ def test_header_and_interpreter(elf: tuple[str, ELFFile]) -> None:
     assert image["e_machine"] == machine
     assert image["e_type"] == "ET_DYN"  # position-independent: Android refuses anything else
     interp = next(s for s in image.iter_segments() if s["p_type"] == "PT_INTERP")
-    assert interp.get_interp_name() == interpreter
+    assert interp.data().rstrip(b"\0").decode() == interpreter
 
 
 def test_segments(elf: tuple[str, ELFFile]) -> None:
@@ -86,7 +87,7 @@ def test_android_needs_only_libraries_that_every_phone_has(elf: tuple[str, ELFFi
 def test_undefined_symbols_are_the_listed_ones(elf: tuple[str, ELFFile]) -> None:
     abi, image = elf
     symbols = image.get_section_by_name(".dynsym")
-    assert symbols is not None
+    assert isinstance(symbols, SymbolTableSection)
     undefined = {s.name for s in symbols.iter_symbols() if s["st_shndx"] == "SHN_UNDEF" and s.name}
     if abi in ANDROID:
         assert undefined <= _listed()
@@ -94,10 +95,9 @@ def test_undefined_symbols_are_the_listed_ones(elf: tuple[str, ELFFile]) -> None
         assert "dlopen" in undefined
 
 
+@pytest.mark.parametrize("elf", LINUX, indirect=True)
 def test_linux_runs_on_debian_10_and_newer(elf: tuple[str, ELFFile]) -> None:
-    abi, image = elf
-    if abi not in LINUX:
-        pytest.skip("Android has no symbol versions")
+    _, image = elf
     section = image.get_section_by_name(".gnu.version_r")
     assert isinstance(section, GNUVerNeedSection)
     versions = {v.name for _, needs in section.iter_versions() for v in needs if v.name.startswith("GLIBC_")}
@@ -163,7 +163,12 @@ def test_only_what_changed_is_compiled_again(tmp_path: Path, monkeypatch: pytest
     tool = build.Toolchain(tmp_path / "cache")
     calls: list[str] = []
     run = tool._run
-    monkeypatch.setattr(tool, "_run", lambda command: calls.append(command[-1]) or run(command))
+
+    def counted(command: Sequence[str]) -> str:
+        calls.append(command[-1])
+        return run(command)
+
+    monkeypatch.setattr(tool, "_run", counted)
     source = tmp_path / "x.c"
     source.write_text("int x;\n")
 
