@@ -70,8 +70,15 @@ def core_types(report: Report) -> tuple[str, ...]:
 
 def gpu_generation(report: Report) -> tuple[str, ...]:
     """Vendor and generation, e.g. ("Arm Midgard",)."""
-    words = [text(report.device, "gpu", key) for key in ("vendor", "architecture")]
-    return (" ".join(filter(None, words)),) if any(words) else ()
+    vendor, architecture = (text(report.device, "gpu", key) for key in ("vendor", "architecture"))
+    return (generation(vendor, architecture),) if vendor or architecture else ()
+
+
+def generation(vendor: str | None, architecture: str | None) -> str:
+    """A GPU generation as people say it; some names carry the vendor already."""
+    if vendor and architecture and architecture.startswith(vendor):
+        return architecture
+    return " ".join(filter(None, (vendor, architecture)))
 
 
 def android_version(report: Report) -> tuple[str, ...]:
