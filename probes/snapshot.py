@@ -169,6 +169,7 @@ class OpenCl:
     attempts: tuple[LibraryAttempt, ...] = ()
     error: str | None = None
     platform: str | None = None
+    platform_version: str | None = None  # CL_PLATFORM_VERSION
     device: str | None = None
     vendor: str | None = None
     device_type: str | None = None  # gpu | cpu | accelerator

@@ -9,12 +9,16 @@ from typing import Any, TypeVar
 from ...profiles.tables import Tables
 from ..answers import READABLE, status
 from ..capture import Capture
+from ..commands import COMMANDS
 from ..parsers.properties import parse_build_prop, parse_getprop
 from ..parsers.sysfs import parse_path_values
 from ..parsers.text import ParseError
 from ..snapshot import AnswerStatus, Disagreement
 
 T = TypeVar("T")
+
+ASKED = frozenset(command.key for command in COMMANDS)
+"""What every probe asks. Another key that a reader knows (build_prop, clinfo) is not missed."""
 
 
 @dataclass
@@ -50,8 +54,12 @@ class Facts:
     def parse(self, key: str, parser: Callable[[str], T]) -> T | None:
         """The parsed answer, or None with the reason in `answers`."""
         answer = self.capture.commands.get(key)
-        found = self.answers.setdefault(key, AnswerStatus.MISSING)
-        if answer is None or found not in READABLE:
+        if answer is None:
+            if key in ASKED:
+                self.answers[key] = AnswerStatus.MISSING
+            return None
+        found = self.answers[key]
+        if found not in READABLE:
             return None
         try:
             return parser(answer.out)

@@ -85,7 +85,9 @@ def read_gpu(
         said = replace(said, model=table.model, architecture=table.architecture)
     facts.note("gpu.model" if said.model else "gpu.vendor", source)
     for other_source, other in claims:
-        if other.model and said.model and other.model != said.model and not _same(said.model, other.model):
+        if not (other.model and said.model) or (said.software and other.software):
+            continue
+        if other.model != said.model and not _same(said.model, other.model):
             facts.disagree(
                 "gpu.model",
                 said.model,
@@ -168,6 +170,7 @@ def _driver(
     texts = [
         ("CL_DRIVER_VERSION", opencl.driver),
         ("CL_DEVICE_VERSION", opencl.version),
+        ("CL_PLATFORM_VERSION", opencl.platform_version),
         (
             "VkPhysicalDeviceDriverProperties",
             " ".join(filter(None, (vulkan.driver_name, vulkan.driver_info))),

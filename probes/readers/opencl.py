@@ -126,6 +126,7 @@ def _facts_of(
         present=present,
         attempts=attempts,
         platform=_text(values.get("CL_PLATFORM_NAME")),
+        platform_version=_text(values.get("CL_PLATFORM_VERSION")),
         device=_text(values.get("CL_DEVICE_NAME")),
         vendor=_text(values.get("CL_DEVICE_VENDOR")),
         device_type=next((kind for kind in ("gpu", "accelerator", "cpu") if kind in types), None),

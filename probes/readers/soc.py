@@ -85,7 +85,7 @@ def read_soc(facts: Facts, cpuinfo: CpuInfo | None) -> tuple[Soc, SocRow | None]
                 else f"{best.source} comes closer to the chip than {claim.source}",
             )
     model = stated or (_designator(facts.tables, [best.text]) if best.exact else None)
-    return Soc(row.manufacturer, model or (row.models[0] if len(row.models) == 1 else None), row.name), row
+    return Soc(row.manufacturer, model, row.name), row
 
 
 def _claim(facts: Facts, cpuinfo: CpuInfo | None, source: str) -> Claim | None:
@@ -105,7 +105,7 @@ def _claim(facts: Facts, cpuinfo: CpuInfo | None, source: str) -> Claim | None:
 
 def find_soc(tables: Tables, text: str) -> tuple[SocRow | None, bool]:
     """The row a text stands for, and whether by part number. Longer part numbers win over their stems."""
-    for part in designators(tables, text):
+    for part in sorted(designators(tables, text), key=len, reverse=True):
         for length in range(len(part), 4, -1):
             row = tables.by_model.get(part[:length])
             # A digit less would be another chip; letters at the end are variants of packaging and clock.
