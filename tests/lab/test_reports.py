@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from gemmafit.lab import allowlist, matrix
-from gemmafit.lab.collection import Source, phone, read_all
+from gemmafit.lab.collection import Source, read_all
 from gemmafit.lab.compare import Kind, compare, compare_all, speed_ratio
-from gemmafit.lab.history import Selection, open_history
 from gemmafit.profiles.report import Report, Verdict
 from gemmafit.profiles.writers import Format
 
@@ -121,21 +120,6 @@ def test_matrix_counts_phones_and_names_gaps(phone_report: Phone, sources: Sourc
     assert axes["GPU generation"].missing == ("Arm Midgard",)
     assert axes["RAM"].cells[0].value == "8 GB"
     assert [s.example for s in built.suggestions] == ["old phone"]
-
-
-def test_history_is_append_only_and_gives_the_newest(
-    phone_report: Phone, sources: Sources, tmp_path: Path
-) -> None:
-    old = phone_report("a", created="2026-01-01T00:00:00Z")
-    new = phone_report("a", created="2026-02-01T00:00:00Z")
-    with open_history(str(tmp_path / "h.db")) as history:
-        assert history.add(sources(old), "jan") == (1, 0)
-        assert history.add(sources(old, new, phone_report("b")), "feb") == (2, 1)
-        assert sorted(phone(s.report) for s in history.newest()) == ["adb:a", "adb:b"]
-        until = list(history.newest(Selection(until="2026-01-15")))
-        assert [s.report.created for s in until] == ["2026-01-01T00:00:00Z"]
-        assert [e.label for e in history.entries(Selection(phone="Phone a"), 10)] == ["feb", "jan"]
-        assert history.report(1).report.device == old.device
 
 
 def test_unreadable_files_are_listed(phone_report: Phone, sources: Sources, tmp_path: Path) -> None:
