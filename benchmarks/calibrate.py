@@ -24,6 +24,7 @@ from statistics import fmean, median, quantiles
 
 import msgspec
 
+from ..probes.readers.gpu import identify
 from ..probes.snapshot import Gpu, Snapshot, Soc
 from ..profiles.calibration import (
     FOLDER,
@@ -39,6 +40,7 @@ from ..profiles.calibration import (
 from ..profiles.conditions import Facts
 from ..profiles.knowledge import Knowledge, load
 from ..profiles.predict import find_chip
+from ..profiles.tables import load_tables
 
 PHASES: tuple[Phase, ...] = ("decode", "prefill")
 REFERENCE = ("Gemma 2B", "q8")
@@ -187,10 +189,9 @@ class Device:
 
 def snapshot_of(row: Speed) -> Snapshot:
     """What a table row says about its device, as the facts that conditions ask for."""
-    vendor = (
-        "Qualcomm" if "Adreno" in row.unit else "Arm" if row.unit.startswith(("Mali", "Immortalis")) else None
-    )
-    return Snapshot(kind="table", gpu=Gpu(vendor=vendor, model=row.unit), soc=Soc(name=row.soc))
+    found = identify(load_tables().gpus, row.unit)
+    gpu = Gpu(found.vendor, row.unit, found.architecture) if found else Gpu(model=row.unit)
+    return Snapshot(kind="table", gpu=gpu, soc=Soc(name=row.soc))
 
 
 def devices(
@@ -220,7 +221,7 @@ def from_specifications(
 ) -> list[Score]:
     """Every row of a device from its data sheet and from the other devices' coefficients."""
     exponent = calibration.specification.exponent
-    spreads = {c.id: c.spread(phase) for c in calibration.specification.classes}
+    classes = {row.id: row for row in calibration.specification.classes}
     scores = []
     for key, group in by_device(rows).items():
         others = [r for r in rows if device(r) != key]
@@ -229,11 +230,13 @@ def from_specifications(
         here = devices(group, phase, fitted, calibration, knowledge)
         if not here or not known:
             continue
-        guess = coefficient(known, here[0].group, exponent) * here[0].limit ** exponent * 1e9
+        row_class, limit = classes[here[0].group], here[0].limit
+        law = coefficient(known, row_class.id, exponent) * limit**exponent
+        guess = min(law, row_class.cap(phase) * limit) * 1e9
         for row in group:
             if (truth := value(row, phase)) is not None:
                 error = math.log(predicted(row, phase, fitted, guess) / truth)
-                scores.append(Score(row, error, abs(error) <= math.log(spreads[here[0].group])))
+                scores.append(Score(row, error, abs(error) <= math.log(row_class.spread(phase))))
     return scores
 
 
@@ -324,6 +327,8 @@ def _constants(
             )
         for row in calibration.specification.classes:
             n = sum(d.group == row.id for d in known)
+            if not n:
+                continue
             write(
                 f"  {phase} coefficient of {row.id}: "
                 f"{coefficient(known, row.id, calibration.specification.exponent):.3f} ({n} devices)"

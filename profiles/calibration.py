@@ -69,6 +69,8 @@ class GpuClass(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     Attributes:
         decode, prefill: coefficient of the rate in GB/s and GFLOP/s.
+        decode_cap, prefill_cap: the largest share of the limit that is reached; keeps the law from being
+            carried on to small devices.
         decode_spread, prefill_spread: predicted from a data sheet, the truth is within value / spread and
             value x spread 9 times in 10.
         model_spread: the same, given one measured model of the phone.
@@ -79,10 +81,15 @@ class GpuClass(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     when: Condition | None = None
     decode: Positive
     prefill: Positive
+    decode_cap: Positive
+    prefill_cap: Positive
     decode_spread: Annotated[float, Meta(gt=1)]
     prefill_spread: Annotated[float, Meta(gt=1)]
     model_spread: Annotated[float, Meta(gt=1)]
     devices: int
+
+    def cap(self, phase: Phase) -> float:
+        return self.decode_cap if phase == "decode" else self.prefill_cap
 
     def spread(self, phase: Phase) -> float:
         return self.decode_spread if phase == "decode" else self.prefill_spread
@@ -167,8 +174,8 @@ def gpu_class(facts: Facts, specification: Specification) -> GpuClass:
 
 def specified_rate(limit: float, phase: Phase, row: GpuClass, exponent: float) -> Range:
     """A device's rate from a data sheet's: GB/s from GB/s, or GFLOP/s from GFLOP/s."""
-    value = (row.decode if phase == "decode" else row.prefill) * limit**exponent
-    return around(value, row.spread(phase))
+    coefficient, cap = (row.decode, row.decode_cap) if phase == "decode" else (row.prefill, row.prefill_cap)
+    return around(min(coefficient * limit**exponent, cap * limit), row.spread(phase))
 
 
 # --- the published table ---------------------------------------------------------------------------------

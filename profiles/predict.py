@@ -12,6 +12,18 @@ from dataclasses import dataclass
 
 from ..benchmarks.measurements import Measurement, Status
 from ..probes.snapshot import Snapshot
+from .calibration import (
+    Engine,
+    Phase,
+    Workload,
+    around,
+    engine_for,
+    gpu_class,
+    joined,
+    load_calibration,
+    specified_rate,
+)
+from .conditions import Facts
 from .knowledge import Chip, Knowledge, Model
 from .report import Predicted, Range
 
@@ -44,7 +56,8 @@ def predict(
     """
     architecture = knowledge.architectures[model.architecture]
     memory = peak_memory(model, backend, context, knowledge)
-    reading = read_rate(model.scheme, backend, snapshot, measurements, knowledge)
+    engine = engine_for(backend, model.format, load_calibration())
+    reading = read_rate(model.scheme, backend, snapshot, measurements, knowledge, engine)
     if reading is None:
         return Predicted(peak_memory_bytes=memory)
     weights = architecture.bytes_per_token(model.bits)
@@ -58,11 +71,14 @@ def predict(
     )
     decode = Range(1 / step.value, 1 / step.high, 1 / step.low)
 
-    computing = compute_rate(model.scheme, backend, snapshot, measurements, knowledge)
+    computing = compute_rate(model.scheme, backend, snapshot, measurements, knowledge, engine)
     if computing is None:
         return Predicted(decode_tok_s=decode, peak_memory_bytes=memory, basis=reading.basis)
-    flops = architecture.prefill_flops_per_token
-    prefill = Range(*(rate / flops for rate in _values(computing.range)))
+    operations = float(architecture.prefill_flops_per_token)
+    if computing.basis == SPECIFICATION and engine is not None:
+        # The calibrated rates count activations; those of the reference block have them in its seconds.
+        operations = Workload(architecture, model.bits, context).prefill_operations(engine)
+    prefill = Range(*(rate / operations for rate in _values(computing.range)))
     ttft = Range(
         prompt_tokens / prefill.value + step.value,
         prompt_tokens / prefill.high + step.low,
@@ -72,9 +88,14 @@ def predict(
 
 
 def read_rate(
-    scheme: str, backend: str, snapshot: Snapshot, measurements: Sequence[Measurement], knowledge: Knowledge
+    scheme: str,
+    backend: str,
+    snapshot: Snapshot,
+    measurements: Sequence[Measurement],
+    knowledge: Knowledge,
+    engine: Engine | None = None,
 ) -> Rate | None:
-    """Bytes per second that decoding reads weights of this scheme with."""
+    """Bytes per second that decoding reads weights of this scheme with, under the kernels of `engine`."""
     rows = _usable(measurements, backend, "decode")
     own = [row.gb_per_s for row in rows if row.scheme == scheme and row.gb_per_s]
     spread = knowledge.prediction.measured.spread
@@ -89,15 +110,22 @@ def read_rate(
         return None
     if backend == "opencl" and chip.read_gb_s is not None:
         return Rate(_around(chip.read_gb_s * 1e9, knowledge.prediction.known_bandwidth.spread), CHIP)
+    if backend != "cpu" and engine is not None:
+        return _specified(chip.dram_gb_s, "decode", snapshot, engine)
     share = spec.dram_share
     peak = chip.dram_gb_s * 1e9
     return Rate(Range(peak * share.value, peak * share.low, peak * share.high), SPECIFICATION)
 
 
 def compute_rate(
-    scheme: str, backend: str, snapshot: Snapshot, measurements: Sequence[Measurement], knowledge: Knowledge
+    scheme: str,
+    backend: str,
+    snapshot: Snapshot,
+    measurements: Sequence[Measurement],
+    knowledge: Knowledge,
+    engine: Engine | None = None,
 ) -> Rate | None:
-    """Operations per second that prefill computes with."""
+    """Operations per second that prefill computes with, under the kernels of `engine`."""
     rows = _usable(measurements, backend, "prefill")
     own = [row.gflop_per_s for row in rows if row.scheme == scheme and row.gflop_per_s]
     spread = knowledge.prediction.measured.spread
@@ -115,11 +143,21 @@ def compute_rate(
         if chip is not None and chip.compute_gflops is not None:
             known = knowledge.prediction.known_bandwidth.spread
             return Rate(_around(chip.compute_gflops * 1e9, known), CHIP)
+        if chip is not None and chip.fp16_gflops is not None and engine is not None:
+            return _specified(chip.fp16_gflops, "prefill", snapshot, engine)
         peak = chip.fp16_gflops * 1e9 if chip is not None and chip.fp16_gflops is not None else None
     if peak is None:
         return None
     share = spec.compute_share
     return Rate(Range(peak * share.value, peak * share.low, peak * share.high), SPECIFICATION)
+
+
+def _specified(limit: float, phase: Phase, snapshot: Snapshot, engine: Engine) -> Rate:
+    """A GPU's rate from its data sheet: the calibrated law of its class, and what the engine makes of it."""
+    specification = load_calibration().specification
+    row = gpu_class(Facts(snapshot), specification)
+    value = specified_rate(limit, phase, row, specification.exponent).value * engine.share(phase)
+    return Rate(around(value * 1e9, joined(row.spread(phase), engine.spread(phase))), SPECIFICATION)
 
 
 def peak_memory(model: Model, backend: str, context: int, knowledge: Knowledge) -> Range | None:

@@ -83,6 +83,9 @@ def test_stored_constants_are_the_fitted_ones():
         engine = calibrate.fit_engine(PHONES, phase, engine)
         known = calibrate.devices(PHONES, phase, ML_DRIFT, CALIBRATION, KNOWLEDGE)
         for row in CALIBRATION.specification.classes:
+            assert row.devices == sum(d.group == row.id for d in known)
+            if not row.devices and row.when is not None:
+                continue
             fitted = calibrate.coefficient(known, row.id, CALIBRATION.specification.exponent)
             stored = row.decode if phase == "decode" else row.prefill
             assert stored == pytest.approx(fitted, rel=0.02), (phase, row.id)
@@ -106,6 +109,7 @@ def test_class_and_interval():
     assert row.id == "arm"  # the first row of the table is a Pixel
     rate = specified_rate(64.0, "decode", row, 0.5)
     assert rate.value == pytest.approx(8 * row.decode)
+    assert specified_rate(4.0, "decode", row, 0.5).value == pytest.approx(4 * row.decode_cap)
     assert rate.high / rate.value == pytest.approx(rate.value / rate.low) == pytest.approx(row.decode_spread)
     assert joined(2.0, 1.0) == pytest.approx(2.0)
     assert joined(1.3, 1.4) < 1.3 * 1.4
