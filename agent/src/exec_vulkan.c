@@ -347,6 +347,7 @@ const executor vulkan_executor = {
     .open = open_vulkan,
     .allocate = allocate_vulkan,
     .host = host_vulkan,
+    .uncached = true,
     .write = write_vulkan,
     .read = read_vulkan,
     .build = build_vulkan,

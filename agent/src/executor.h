@@ -32,6 +32,8 @@ typedef struct executor {
     status (*allocate)(int buffer, fault *f);
     /* Where this process can read and write the buffer between submissions, or NULL. */
     void *(*host)(int buffer);
+    /* Reading at a host address byte by byte is slow: memory that the CPU's caches do not cover. */
+    bool uncached;
     /* Copies into or out of a buffer that has no host address. */
     status (*write)(int buffer, size_t offset, const void *data, size_t size, fault *f);
     status (*read)(int buffer, void *data, fault *f);

@@ -15,7 +15,7 @@ typedef struct run {
     result result;
     fault *buffer_faults, *kernel_faults; /* empty text: usable */
     status *buffer_status, *kernel_status;
-    uint8_t *scratch; /* for buffers without a host address */
+    uint8_t *scratch; /* for what is not in this process's ordinary memory */
     size_t scratch_size;
 } run;
 
@@ -127,6 +127,8 @@ static status visit_outputs(run *r, const plan_step *step, uint64_t *hash, fault
             status s = r->on->read(index, r->scratch, f);
             if (s != STATUS_OK) return s;
             data = r->scratch;
+        } else if (r->on->uncached) {
+            data = memcpy(r->scratch, data, b->bytes);
         }
         if (hash)
             *hash = fnv1a(*hash, data, b->bytes);
