@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..probes.snapshot import Snapshot
-from . import cpu_plan
+from . import cpu_plan, limits
 from .block import Block
+from .limits import Limit
 from .measurements import Backend
+from .opencl import limits as opencl_limits
 from .opencl import plan as opencl_plan
 from .opencl import variants as opencl_variants
 from .plan import Plan
 from .timing import Timing
+from .vulkan import limits as vulkan_limits
 from .vulkan import plan as vulkan_plan
 from .vulkan import variants as vulkan_variants
 
@@ -52,6 +55,10 @@ class Lowerer(Protocol):
         """Raises ToolchainError where the kernels were not built."""
         ...
 
+    def limits(self) -> tuple[Plan, tuple[Limit, ...]]:
+        """A plan with a step of the same name for each limit."""
+        ...
+
     def facts(self) -> Mapping[str, Any]:
         """What the choice rests on, for a measurement's details."""
         ...
@@ -71,6 +78,9 @@ class Cpu:
     def lower(self, block: Block, name: str, timing: Timing, *, logits: bool) -> Plan:
         variant = next(v for v in cpu_plan.VARIANTS if v.name == name)
         return cpu_plan.lower(block, variant, timing, threads=self._threads, logits=logits)
+
+    def limits(self) -> tuple[Plan, tuple[Limit, ...]]:
+        return limits.cpu_plan(self._threads)
 
     def facts(self) -> Mapping[str, Any]:
         return {} if self._threads is None else {"threads": self._threads}
@@ -98,6 +108,9 @@ class OpenCl:
     def lower(self, block: Block, name: str, timing: Timing, *, logits: bool) -> Plan:
         return opencl_plan.lower(block, opencl_variants.by_name(name), self._facts, timing, logits)
 
+    def limits(self) -> tuple[Plan, tuple[Limit, ...]]:
+        return opencl_limits.plan(self._facts)
+
     def facts(self) -> Mapping[str, Any]:
         return vars(self._facts)
 
@@ -123,6 +136,9 @@ class Vulkan:
 
     def lower(self, block: Block, name: str, timing: Timing, *, logits: bool) -> Plan:
         return vulkan_plan.lower(block, vulkan_variants.by_name(name), self._facts, timing, logits)
+
+    def limits(self) -> tuple[Plan, tuple[Limit, ...]]:
+        return vulkan_limits.plan(self._facts)
 
     def facts(self) -> Mapping[str, Any]:
         return vars(self._facts)

@@ -6,23 +6,20 @@ backend the fastest *correct* one at decode also does the prefill; a wrong one i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from ..errors import AgentError, DeadlineExceeded, ToolchainError
 from ..events import Event, Listener, ignore
 from ..probes.snapshot import Snapshot
 from ..probes.target import AgentSession, Target
-from . import deviation, reference
 from .backends import Candidate, Lowerer, lowerer
 from .block import GEMMA_2B, Block, Dims, Phase, Scheme, decode, prefill
-from .executors.result import Result, StepResult
-from .measurements import Backend, Deviation, Measurement, Status
+from .limits import Limit
+from .measurements import Backend, Measurement, Status
 from .plan import Plan
 from .process import Outcome, execute
+from .rows import References, block_rows, empty_row, limit_rows
 from .timing import Timing
 
 
@@ -32,8 +29,9 @@ class Options:
 
     Attributes:
         backends: () for all three.
-        quick: fewer repeats and variants, a shorter prefill.
-        chunk: tokens of the prefill; None: 128, quick 32.
+        quick: fewer repeats and variants, a shorter prefill, no limits.
+        thorough: also the unfused kernels, and prefill in the engine's layout.
+        chunk: tokens of the prefill; None: up to 128 (quick: 32), as many as take a second or two.
         context: tokens in the cache at decode.
         variants: only these; () for those that the device suggests.
         threads: of the CPU backend; None: as many as the agent thinks right.
@@ -42,6 +40,7 @@ class Options:
 
     backends: tuple[str, ...] = ()
     quick: bool = False
+    thorough: bool = False
     schemes: tuple[Scheme, ...] = (Scheme.INT8, Scheme.INT4)
     phases: tuple[str, ...] = ("decode", "prefill")
     chunk: int | None = None
@@ -49,12 +48,17 @@ class Options:
     variants: tuple[str, ...] = ()
     threads: int | None = None
     dims: Dims = GEMMA_2B
+    limits: bool = True
     deadline: float = 60.0
 
-    def phase(self, name: str) -> Phase:
-        if name == "decode":
-            return decode(self.context)
-        return prefill(self.chunk or (32 if self.quick else 128))
+    def chunk_for(self, decode_s: float | None) -> int:
+        """Tokens of a prefill by what one token takes at decode, which is an upper bound for each of many."""
+        if self.chunk is not None:
+            return self.chunk
+        most = 32 if self.quick else 128
+        if not decode_s:
+            return min(most, 32)
+        return min(most, max(8, int(LONGEST_PREFILL_S / decode_s) // 8 * 8))
 
     def timing(self, phase: str) -> Timing:
         if phase == "decode":
@@ -65,6 +69,10 @@ class Options:
 MOST_VARIANTS = 4
 """How many variants are tried on a device, at most: a search has to end within half a minute."""
 _QUICK_VARIANTS = 2
+MEMORY_SHARE = 0.8
+"""Of the free memory: a plan that needs more is not run, or the system kills somebody."""
+LONGEST_PREFILL_S = 1.5
+"""Seconds that one repeat of the prefill may take at the speed of decode."""
 
 
 def measure(
@@ -81,7 +89,7 @@ def measure(
     Raises TransportError if the device is lost, AgentError if no session can be opened on it.
     """
     rows = [] if into is None else into
-    references = _References()
+    references = References()
     chosen = [b for b in Backend if not options.backends or b in options.backends]
     with target.session(on_event) as session:
         for backend in chosen:
@@ -105,22 +113,6 @@ def _absent(backend: Backend, snapshot: Snapshot) -> str | None:
 
 
 @dataclass
-class _References:
-    """The reference of each block, computed once for all backends."""
-
-    _known: dict[tuple[Block, str], Mapping[str, NDArray[np.float32]]] = field(default_factory=dict)
-
-    def of(self, block: Block, activations: reference.Activations) -> Mapping[str, NDArray[np.float32]]:
-        key = (block, activations)
-        if key not in self._known:
-            stages = reference.layer(block, activations)
-            if block.phase.n == 1:
-                stages["logits"] = reference.logits(block, activations)
-            self._known[key] = stages
-        return self._known[key]
-
-
-@dataclass
 class _Bench:
     """One backend."""
 
@@ -128,7 +120,7 @@ class _Bench:
     snapshot: Snapshot
     lower: Lowerer
     options: Options
-    references: _References
+    references: References
     on_event: Listener
     gone: bool = False
     """The backend turned out not to be there, or its interpreter cannot be started: no more attempts."""
@@ -138,28 +130,31 @@ class _Bench:
         best: Candidate | None = None
         for scheme in self.options.schemes:
             candidates = self._candidates(best)
+            decoded: dict[Candidate, Measurement] = {}
             if "decode" in self.options.phases:
-                tried: list[tuple[Measurement, Candidate]] = []
                 for candidate in candidates:
-                    for row in self._run(scheme, "decode", candidate):
+                    for row in self._run(scheme, decode(self.options.context), candidate):
                         yield row
                         if row.phase == "decode":
-                            tried.append((row, candidate))
-                best = fastest(tried) or best
+                            decoded[candidate] = row
+                best = fastest(decoded) or best
             if "prefill" in self.options.phases:
                 for candidate in self._for_prefill(best, candidates):
-                    yield from self._run(scheme, "prefill", candidate)
+                    known = decoded.get(candidate)
+                    chunk = self.options.chunk_for(known.seconds if known else None)
+                    yield from self._run(scheme, prefill(chunk), candidate)
+        if self.options.limits and not self.gone:
+            yield from self._limits()
 
     def _candidates(self, best: Candidate | None) -> list[Candidate]:
         every = self.lower.candidates()
         if self.options.variants:
             return [c for c in every if c.name in self.options.variants]
+        thorough = self.options.thorough
+        every = tuple(c for c in every if c.fused or thorough)
         if best is not None:  # the choice of the first scheme, and what it is compared with
-            return [c for c in every if c.name == best.name or (c.engine and not self.options.quick)]
-        most = _QUICK_VARIANTS if self.options.quick else MOST_VARIANTS
-        if self.lower.backend is Backend.CPU and self.options.quick:
-            most = 1  # nothing to choose: the fused routines do the same arithmetic
-        kept = list(every[:most])
+            return [c for c in every if c == best or (thorough and (c.engine or not c.fused))]
+        kept = list(every if thorough else every[: _QUICK_VARIANTS if self.options.quick else MOST_VARIANTS])
         engine = next((c for c in every if c.engine), None)
         if engine is not None and engine not in kept:
             kept[-1] = engine
@@ -168,110 +163,73 @@ class _Bench:
     def _for_prefill(self, best: Candidate | None, candidates: list[Candidate]) -> list[Candidate]:
         if self.options.variants or best is None:
             return candidates if self.options.variants else candidates[:1]
-        engine = [c for c in candidates if c.engine and c != best and not self.options.quick]
-        return [best, *engine]
+        others = [c for c in candidates if c != best and (c.engine or not c.fused)]
+        return [best, *(others if self.options.thorough else ())]
 
-    def _run(self, scheme: Scheme, phase: str, candidate: Candidate) -> Iterator[Measurement]:
+    def _run(self, scheme: Scheme, phase: Phase, candidate: Candidate) -> Iterator[Measurement]:
         """The rows of one process: one a step."""
-        block = Block(self.options.dims, scheme, self.options.phase(phase))
-        empty = Measurement(
-            self.lower.backend,
-            scheme,
-            phase,
-            candidate.name,
-            Status.SKIPPED,
-            precision=candidate.precision,
-            tokens=block.phase.n,
-            context=block.phase.context,
-        )
+        block = Block(self.options.dims, scheme, phase)
+        empty = empty_row(self.lower.backend, block, candidate)
         if self.gone:
             return
-        self.on_event(Event("block", f"{self.lower.backend} {scheme} {phase}, {candidate.name}"))
+        self.on_event(Event("block", f"{self.lower.backend} {scheme} {phase.name}, {candidate.name}"))
+        timing = self.options.timing(phase.name)
+        outcome = self._execute(lambda: self.lower.lower(block, candidate.name, timing, logits=True))
+        if isinstance(outcome, _NotRun):
+            yield replace(empty, status=outcome.status, reason=outcome.reason)
+        else:
+            plan, done = outcome
+            yield from block_rows(empty, block, plan, candidate, done, self.references)
+
+    def _limits(self) -> Iterator[Measurement]:
+        self.on_event(Event("limits", f"{self.lower.backend} machine limits"))
+        figures: list[Limit] = []
+
+        def make() -> Plan:
+            plan, limits = self.lower.limits()
+            figures.extend(limits)
+            return plan
+
+        outcome = self._execute(make)
+        if isinstance(outcome, _NotRun):
+            row = Measurement(self.lower.backend, "", "limit", "all", outcome.status, outcome.reason)
+            yield row
+        else:
+            plan, done = outcome
+            yield from limit_rows(self.lower.backend, plan, tuple(figures), done)
+
+    def _execute(self, make: Callable[[], Plan]) -> tuple[Plan, Outcome] | _NotRun:
+        """Build and run a plan. A device that is lost raises; all else that may go wrong is a row."""
         try:
-            plan = self.lower.lower(block, candidate.name, self.options.timing(phase), logits=True)
-            lack = self._lack_of_memory(plan)
-            if lack is not None:
-                yield replace(empty, reason=lack)
-                return
+            plan = make()
+            free = self.snapshot.memory.available_bytes
+            if free is not None and plan.size > MEMORY_SHARE * free:
+                return _NotRun(
+                    Status.SKIPPED, f"needs {plan.size >> 20} MiB, {free >> 20} MiB of memory are free"
+                )
             outcome = execute(self.session, plan, self.options.deadline, self.on_event)
         except (AgentError, ToolchainError) as error:
             self.gone = True
-            yield replace(empty, status=Status.ERROR, reason=str(error))
-            return
+            return _NotRun(Status.ERROR, str(error))
         except DeadlineExceeded as error:
-            yield replace(empty, status=Status.ERROR, reason=str(error))
-            return
+            return _NotRun(Status.ERROR, str(error))
         if outcome.missing:
             self.gone = True
-            yield replace(empty, status=Status.UNSUPPORTED, reason=outcome.problem)
-            return
-        for step in plan.steps:
-            yield self._row(replace(empty, phase=step.name), block, plan, step.name, outcome, candidate)
-
-    def _lack_of_memory(self, plan: Plan) -> str | None:
-        free = self.snapshot.memory.available_bytes
-        if free is None or plan.size < 0.8 * free:
-            return None
-        return f"needs {plan.size >> 20} MiB, {free >> 20} MiB are free"
-
-    def _row(
-        self, empty: Measurement, block: Block, plan: Plan, name: str, outcome: Outcome, candidate: Candidate
-    ) -> Measurement:
-        result = outcome.result
-        step = None if result is None else result.step(name)
-        if result is None or step is None:
-            return replace(empty, status=Status.ERROR, reason=outcome.problem or "the step was not run")
-        logits = name == "logits"
-        deviations = self._compare(block, result, step, candidate.precision)
-        worst = deviation.worst(deviations)
-        status, reason = step.status, step.reason
-        if status is Status.OK and worst is None:
-            status, reason = Status.ERROR, "nothing was returned that could be compared"
-        build = [b.seconds for b in result.builds]
-        return replace(
-            empty,
-            status=status,
-            reason=reason,
-            samples_s=tuple(ns * 1e-9 for ns in step.samples_ns),
-            device_s=tuple(ns * 1e-9 for ns in step.device_ns),
-            bytes=block.logits_bytes() if logits else block.layer_bytes(candidate.cache_item),
-            flops=block.logits_flops() if logits else block.layer_flops(),
-            deviation=worst,
-            deterministic=step.deterministic,
-            executor=result.executor,
-            device=result.device.name if result.device else None,
-            driver=result.device.driver if result.device else None,
-            details={
-                "engine_layout": candidate.engine,
-                "fused": candidate.fused,
-                "buffers_bytes": plan.size,
-                "peak_rss_bytes": result.peak_rss,
-                "build_s": round(sum(build), 4) if build else None,
-                "dispatches": len(next(s for s in plan.steps if s.name == name).dispatches),
-                "rel_l2": {d.stage: float(f"{d.rel_l2:.3g}") for d in deviations},
-                **self.lower.facts(),
-            },
-        )
-
-    def _compare(
-        self, block: Block, result: Result, step: StepResult, precision: str
-    ) -> tuple[Deviation, ...]:
-        found = {o.name: result.output(step, o.name) for o in step.outputs}
-        outputs = {name: data for name, data in found.items() if data is not None}
-        if not outputs:
-            return ()
-        exact = deviation.deviations(block, outputs, self.references.of(block, "fp32"), precision)
-        if precision != "qd8":
-            return exact
-        rounded = deviation.deviations(block, outputs, self.references.of(block, "qd8"), "qd8-exact")
-        return exact + tuple(replace(d, stage=f"{d.stage}.rounded") for d in rounded)
+            return _NotRun(Status.UNSUPPORTED, outcome.problem or "this backend is not there")
+        return plan, outcome
 
 
-def fastest(tried: list[tuple[Measurement, Candidate]]) -> Candidate | None:
+@dataclass(frozen=True)
+class _NotRun:
+    status: Status
+    reason: str
+
+
+def fastest(tried: Mapping[Candidate, Measurement]) -> Candidate | None:
     """The candidate of the fastest row that is right, or None."""
     right = [
         (row.seconds, candidate)
-        for row, candidate in tried
+        for candidate, row in tried.items()
         if row.status is Status.OK and row.seconds and row.deviation is not None and row.deviation.ok
     ]
     return min(right, key=lambda pair: pair[0] or 0.0)[1] if right else None

@@ -137,10 +137,10 @@ void gemm(global const T* x, global const W* w, global const float* scale, globa
 #pragma unroll
         for (int i = 0; i < STEP; i++) {
             const M4 p = vload4(ly, a[i]), q = vload4(lx, b[i]);
-            s0 = mad((M4)p.x, q, s0);
-            s1 = mad((M4)p.y, q, s1);
-            s2 = mad((M4)p.z, q, s2);
-            s3 = mad((M4)p.w, q, s3);
+            s0 += p.x * q;
+            s1 += p.y * q;
+            s2 += p.z * q;
+            s3 += p.w * q;
         }
         sum[0] += convert_float4(s0);
         sum[1] += convert_float4(s1);

@@ -93,7 +93,8 @@ class _Lowering:
 
     def product_options(self, bits: int) -> list[str]:
         v = self.variant
-        return [f"-DBITS={bits}", f"-DLAYOUT={int(v.layout)}", f"-DTILE={v.tile}"] + ["-DHALF"] * self.half
+        options = ["-cl-mad-enable", f"-DBITS={bits}", f"-DLAYOUT={int(v.layout)}", f"-DTILE={v.tile}"]
+        return options + ["-DHALF"] * self.half
 
     def linear(self, x: str, w: Weight, y: str, entry: str = "linear", extra: tuple[str, ...] = ()) -> str:
         """y = w . x by gemv.cl for one token, by gemm.cl for more (there only the plain entry exists)."""

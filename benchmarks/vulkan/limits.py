@@ -7,9 +7,8 @@ means, by either interpreter; `Limit.value` turns the seconds of a step into the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
+from ..limits import Limit
 from ..measurements import Backend
 from ..plan import Arg, Buffer, Dispatch, Kernel, Plan, Step
 from . import modules
@@ -23,19 +22,6 @@ _PEAK_GROUPS = 1024
 Adreno 750."""
 _DISPATCHES = 64
 MIXED = -2023406815  # 0x87654321 as int32: different bytes, two of them negative
-
-
-@dataclass(frozen=True)
-class Limit:
-    """One figure. `amount` is what a step does: bytes, operations or dispatches."""
-
-    name: str
-    unit: Literal["GB/s", "GFLOP/s", "GOP/s", "us"]
-    amount: float
-
-    def value(self, seconds: float) -> float:
-        """The figure for a step that took so long: amount per time, or microseconds for each."""
-        return seconds * 1e6 / self.amount if self.unit == "us" else self.amount / seconds / 1e9
 
 
 def plan(facts: Facts, budget_ms: int = 400) -> tuple[Plan, tuple[Limit, ...]]:

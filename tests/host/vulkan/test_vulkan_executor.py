@@ -17,6 +17,7 @@ from gemmafit.benchmarks import fill
 from gemmafit.benchmarks.block import SMALL, Block, Scheme, decode
 from gemmafit.benchmarks.executors import vulkan
 from gemmafit.benchmarks.executors.interface import BackendMissing, ExecutorError
+from gemmafit.benchmarks.limits import Limit
 from gemmafit.benchmarks.plan import Arg, Buffer, Dispatch, Kernel, Plan
 from gemmafit.benchmarks.timing import Timing
 from gemmafit.benchmarks.vulkan import limits
@@ -68,13 +69,13 @@ def test_dispatches_of_a_step_see_each_other(executor: vulkan.VulkanExecutor) ->
 def test_memory_that_the_host_cannot_map_is_staged(
     executor: vulkan.VulkanExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    choose = executor._memory_type
+    choose = executor.memory.memory_type
 
     def unmapped(allowed: int, *, staging: bool) -> tuple[int, bool]:
         index, mapped = choose(allowed, staging=staging)
         return index, mapped and staging
 
-    monkeypatch.setattr(executor, "_memory_type", unmapped)
+    monkeypatch.setattr(executor.memory, "memory_type", unmapped)
     big = Buffer("big", 9 << 20, "i8", seed=1, rows=9, cols=1 << 20)
     executor.allocate(big)
     expected = fill.contents(big)
@@ -113,7 +114,7 @@ def test_a_buffer_above_the_storage_range_is_refused(executor: vulkan.VulkanExec
 def test_memory_that_is_not_there_is_an_error_by_name(
     executor: vulkan.VulkanExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(executor._limits, "maxStorageBufferRange", 1 << 62)
+    monkeypatch.setitem(executor.queue.limits, "maxStorageBufferRange", 1 << 62)
     with pytest.raises(ExecutorError, match=r"VK_ERROR_\w+ \(-\d+\) in vk\w+"):
         executor.allocate(Buffer("huge", 1 << 45))
 
@@ -149,7 +150,7 @@ def test_a_module_that_asks_for_more_than_there_is_is_refused(
     executor: vulkan.VulkanExecutor, module: Module, structure: str, words: str
 ) -> None:
     """Such a module would not fail but crash."""
-    executor._physical.facts.pop(structure, None)
+    executor.queue.facts.pop(structure, None)
     with pytest.raises(ExecutorError, match=words):
         executor.build(Kernel("k", module.name, bindings=4, push=16), module.path.read_bytes())
 
@@ -287,5 +288,5 @@ def dot_chains() -> np.ndarray[tuple[int, int], np.dtype[np.int32]]:
 
 
 def test_a_limit_is_amount_over_time() -> None:
-    assert limits.Limit("read", "GB/s", 2e9).value(0.5) == 4
-    assert limits.Limit("dispatch", "us", 64).value(64e-6) == pytest.approx(1)
+    assert Limit("read", "GB/s", 2e9).value(0.5) == 4
+    assert Limit("dispatch", "us", 64).value(64e-6) == pytest.approx(1)
