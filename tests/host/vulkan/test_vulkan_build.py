@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gemmafit.benchmarks.executors.vulkan import capabilities
+from gemmafit.benchmarks.executors.vulkan_kernels import capabilities
 from gemmafit.benchmarks.vulkan import build
 from gemmafit.benchmarks.vulkan.modules import SOURCES, Module, modules
 from gemmafit.errors import ToolchainError
