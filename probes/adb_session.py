@@ -39,6 +39,8 @@ GRACE = 8.0
 """Seconds after the deadline at which the host gives up on the phone."""
 PUSH_BYTES_PER_SECOND = 250_000
 """Slower than any adb: Wi-Fi from another room. Sets the deadline of a transfer."""
+OUTPUT_BYTES = 16 << 20
+"""Of progress lines; a run prints some kilobytes."""
 RESULT_BYTES = 256 << 20
 ROOM_BYTES = 8 << 20
 """Free space needed beyond what is pushed: results, and the phone's own needs."""
@@ -119,12 +121,20 @@ class AdbSession:
             ),
             what=what,
             seconds=deadline + GRACE,
-            max_bytes=1 << 24,
+            max_bytes=OUTPUT_BYTES,
             on_stdout=progress.feed,
         )
         if output.end is End.EOF and self._transport.modern:
             raise self._transport.lost(what)
-        if output.end is not End.EXIT and output.end is not End.EOF:
+        if output.end is End.FLOOD:
+            raise AgentError(
+                f"{what}: it printed more than {OUTPUT_BYTES >> 20} MB",
+                serial=self._transport.serial,
+                command=what,
+                output=progress.tail,
+                hint="that is not how the agent behaves; install gemmafit again",
+            )
+        if output.end in (End.LATE, End.SILENT):
             self._transport.require_device(what)
             raise DeadlineExceeded(
                 f"{what}: the phone did not stop it within {deadline + GRACE:.0f} s",
