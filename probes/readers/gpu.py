@@ -75,9 +75,7 @@ def read_gpu(
     best = next((claim for claim in claims if claim[1].model and not claim[1].software), None)
     best = best or (claims[0] if claims else None)
     if best is None:
-        return Gpu(
-            None, None, None, None, None, None, gles.renderer if gles else None, _gles_version(facts, gles)
-        )
+        return Gpu(renderer=gles.renderer if gles else None, gles_version=_gles_version(facts, gles))
     source, said = best
     table = next((claim for name, claim in claims if name.startswith("socs.yaml")), None)
     if said.model and not said.architecture and table and table.model and _same(said.model, table.model):
