@@ -106,7 +106,7 @@ def _claim(facts: Facts, cpuinfo: CpuInfo | None, source: str) -> Claim | None:
 def find_soc(tables: Tables, text: str) -> tuple[SocRow | None, bool]:
     """The row a text stands for, and whether by part number. Longer part numbers win over their stems."""
     for part in sorted(designators(tables, text), key=len, reverse=True):
-        for length in range(len(part), 4, -1):
+        for length in range(len(part), 2, -1):
             row = tables.by_model.get(part[:length])
             # A digit less would be another chip; letters at the end are variants of packaging and clock.
             if row is not None:
