@@ -108,6 +108,9 @@ def chain(case: Case, chosen: Judged | None, all_judged: Sequence[Judged]) -> tu
     """
     family = [j for j in all_judged if j.works and case.of_family(j.variant) and j is not chosen]
     sound = [j for j in family if gravity(case, j) < 3] or family
+    if chosen is not None and chosen.variant.backend == "cpu":
+        # Who is on the CPU because the GPU is slower gains nothing by going back.
+        sound = [j for j in sound if not j.has("gpu.slower-than-cpu")]
     if case.options.family == "any":
         sound = [
             j for j in sound if chosen and j.variant.model.architecture == chosen.variant.model.architecture
