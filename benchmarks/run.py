@@ -143,7 +143,7 @@ class _Bench:
                     known = decoded.get(candidate)
                     chunk = self.options.chunk_for(known.seconds if known else None)
                     yield from self._run(scheme, prefill(chunk), candidate)
-        if self.options.limits and not self.gone:
+        if self.options.limits and not self.options.quick and not self.gone:
             yield from self._limits()
 
     def _candidates(self, best: Candidate | None) -> list[Candidate]:

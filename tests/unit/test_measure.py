@@ -1,0 +1,238 @@
+"""What `measure` makes of a device: a choice among variants, and rows for all that goes wrong.
+
+The device is played by a session that answers with the reference's own stages, or misbehaves; real devices are
+in tests/host and tests/phone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gemmafit.benchmarks import reference
+from gemmafit.benchmarks.block import SMALL, Block, Phase, Scheme
+from gemmafit.benchmarks.executors.interface import DeviceInfo
+from gemmafit.benchmarks.executors.result import StepResult, Writer
+from gemmafit.benchmarks.measurements import Backend, Measurement, Status
+from gemmafit.benchmarks.plan import Plan, parse
+from gemmafit.benchmarks.run import Options, measure
+from gemmafit.errors import AgentError, ToolchainError, TransportError
+from gemmafit.probes.snapshot import Memory, OpenCl, Snapshot
+from gemmafit.probes.target import AgentRun
+
+GPU = Snapshot("local", opencl=OpenCl(present=True, device_type="gpu", max_work_group_size=256))
+OPTIONS = Options(backends=("opencl",), dims=SMALL, limits=False, schemes=(Scheme.INT8,))
+
+
+def block_of(plan: Plan) -> Block:
+    buffers = {b.name: b for b in plan.buffers}
+    n, context = buffers["x"].rows, buffers["kcache"].rows
+    scheme = Scheme.INT4 if any(b.fill == "i4" for b in plan.buffers) else Scheme.INT8
+    return Block(SMALL, scheme, Phase(plan.steps[0].name, n, context - n))
+
+
+def layout_of(plan: Plan) -> str:
+    """Which variant a plan is of, by its weights' tiles."""
+    return str(next(b.tile for b in plan.buffers if b.name == "wo"))
+
+
+@dataclass
+class Device:
+    """Plays session and target. `behaviour` sees each plan and may answer in place of a sound device."""
+
+    folder: Path
+    behaviour: Callable[[Device, Plan], AgentRun | None] = lambda device, plan: None
+    seconds: Callable[[Plan], float] = lambda plan: 1e-3
+    spoil: Callable[[Plan], bool] = lambda plan: False
+    plans: list[Plan] = field(default_factory=list)
+    kind = serial = "local"
+    abi = "linux-x86_64"
+
+    @contextmanager
+    def session(self, on_event: object = None) -> Iterator[Device]:
+        yield self
+
+    def push(self, files: dict[str, Path | bytes]) -> None:
+        text = files["plan.txt"]
+        assert isinstance(text, bytes)
+        self.plans.append(parse(text.decode()))
+
+    def run(self, backend: str, args: Sequence[str], **_: Any) -> AgentRun:
+        plan = self.plans[-1]
+        return self.behaviour(self, plan) or self.answer(plan)
+
+    def answer(self, plan: Plan, steps: int | None = None, complete: bool = True) -> AgentRun:
+        """A sound device's result, of the first steps only if told so."""
+        block = block_of(plan)
+        known = stages(block)
+        writer = Writer(self.folder / "result", plan.backend, "0", self.abi, "agent")
+        writer.device = DeviceInfo("Test GPU", "1.0", "gpu")
+        for step in plan.steps[:steps]:
+            outputs = {}
+            for name in step.returns:
+                data = known[name]
+                if name in ("kcache", "vcache"):
+                    data = np.concatenate([known[name], known[name[0]]])
+                data = data * (1.1 if self.spoil(plan) else 1.0)
+                outputs[name] = np.frombuffer(data.astype("<f4").tobytes(), np.uint8)
+            ns = int(self.seconds(plan) * 1e9)
+            rows = writer.append(outputs)
+            writer.steps.append(StepResult(step.name, Status.OK, None, (ns,) * 3, (), ("a",) * 3, rows))
+        writer.save(complete)
+        return AgentRun(0, None, False, self.files())
+
+    def files(self) -> dict[str, Path]:
+        return {n: self.folder / n for n in ("result.json", "result.bin") if (self.folder / n).exists()}
+
+
+_known: dict[Block, dict[str, np.ndarray]] = {}
+
+
+def stages(block: Block) -> dict[str, np.ndarray]:
+    if block not in _known:
+        empty = np.zeros((0, SMALL.head_dim), np.float32)
+        found = {"kcache": empty, "vcache": empty} | reference.layer(block)
+        _known[block] = found | {"logits": reference.logits(block)}
+    return _known[block]
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Device:
+    return Device(tmp_path)
+
+
+def rows_of(device: Device, snapshot: Snapshot = GPU, options: Options = OPTIONS) -> list[Measurement]:
+    return measure(device, snapshot, options)  # type: ignore[arg-type]
+
+
+def test_a_sound_device(device: Device) -> None:
+    rows = rows_of(device)
+    assert {r.phase for r in rows} == {"decode", "logits", "prefill"}
+    assert all(r.status is Status.OK and r.deviation is not None and r.deviation.ok for r in rows)
+    assert {r.variant for r in rows if r.phase == "decode"} >= {"engine", "tiled", "rows"}
+    assert all(r.device == "Test GPU" and r.deterministic and r.gb_per_s for r in rows)
+    assert Measurement.from_dict(json.loads(json.dumps(rows[0].to_dict()))) == rows[0]
+
+
+def test_the_fastest_does_the_prefill(device: Device) -> None:
+    device.seconds = lambda plan: 0.5 if layout_of(plan) == "(32, 16)" else 2.0  # tiled
+    assert {r.variant for r in rows_of(device) if r.phase == "prefill"} == {"tiled"}
+
+
+def test_a_wrong_variant_is_recorded_and_never_chosen(device: Device) -> None:
+    device.seconds = lambda plan: 0.5 if layout_of(plan) == "(32, 16)" else 2.0
+    device.spoil = lambda plan: layout_of(plan) == "(32, 16)"
+    rows = rows_of(device)
+    tiled = [r for r in rows if r.variant == "tiled"]
+    assert tiled and all(r.deviation is not None and not r.deviation.ok for r in tiled)
+    assert {r.variant for r in rows if r.phase == "prefill"} == {"engine"}
+
+
+def test_the_prefill_is_as_long_as_the_device_is_fast(device: Device) -> None:
+    assert {r.tokens for r in rows_of(device) if r.phase == "prefill"} == {128}
+    device.seconds = lambda plan: 0.05
+    assert {r.tokens for r in rows_of(device) if r.phase == "prefill"} == {24}
+    device.seconds = lambda plan: 5.0
+    assert {r.tokens for r in rows_of(device) if r.phase == "prefill"} == {8}
+
+
+def test_a_crash_costs_one_variant(device: Device) -> None:
+    def crash(device: Device, plan: Plan) -> AgentRun | None:
+        if layout_of(plan) != "None":  # all but rows
+            device.answer(plan, steps=1, complete=False)
+            return AgentRun(None, 11, False, device.files(), stderr="driver\x1b[31m said\nno")
+        return None
+
+    device.behaviour = crash
+    rows = rows_of(device)
+    decode = {r.variant: r for r in rows if r.phase == "decode"}
+    assert decode["engine"].status is Status.OK, "the step before the crash was written"
+    logits = {r.variant: r for r in rows if r.phase == "logits"}
+    assert logits["engine"].status is Status.ERROR
+    assert logits["engine"].reason is not None and "SIGSEGV" in logits["engine"].reason
+    assert logits["rows"].status is Status.OK
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (AgentRun(None, 9, True, {}), "did not end within 60 s"),
+        (AgentRun(None, 6, False, {}), "SIGABRT"),
+        (AgentRun(1, None, False, {}, stderr="out of luck"), "status 1: out of luck"),
+        (AgentRun(2, None, False, {}, stderr="line 3: what"), "refused: line 3: what"),
+        (AgentRun(0, None, False, {}), "no result was written"),
+    ],
+)
+def test_no_result(device: Device, run: AgentRun, expected: str) -> None:
+    device.behaviour = lambda device, plan: run
+    rows = rows_of(device)
+    assert rows and all(r.status is Status.ERROR for r in rows)
+    assert all(r.reason is not None and expected in r.reason for r in rows), rows[0].reason
+
+
+def test_a_missing_backend_is_asked_once(device: Device) -> None:
+    device.behaviour = lambda device, plan: AgentRun(3, None, False, {}, stderr="no platform")
+    rows = rows_of(device)
+    assert [(r.status, r.reason) for r in rows] == [(Status.UNSUPPORTED, "no platform")]
+    assert len(device.plans) == 1
+
+
+def test_what_the_snapshot_rules_out_is_not_tried(device: Device) -> None:
+    snapshot = Snapshot("local", opencl=OpenCl(present=False, error="no library opened"))
+    rows = rows_of(device, snapshot)
+    assert [(r.status, r.reason) for r in rows] == [(Status.UNSUPPORTED, "no library opened")]
+    assert not device.plans
+
+
+def test_little_memory_is_a_reason_not_to_run(device: Device) -> None:
+    rows = rows_of(device, Snapshot("local", opencl=GPU.opencl, memory=Memory(available_bytes=1 << 20)))
+    assert {r.status for r in rows} == {Status.SKIPPED} and not device.plans
+    assert all("memory" in str(r.reason) for r in rows)
+
+
+@pytest.mark.parametrize("error", [AgentError("no agent"), ToolchainError("not built")])
+def test_other_backends_go_on_where_one_cannot_start(device: Device, error: Exception) -> None:
+    def refuse(device: Device, plan: Plan) -> AgentRun | None:
+        if plan.backend is Backend.CPU:
+            raise error
+        return None
+
+    device.behaviour = refuse
+    options = Options(backends=("cpu", "opencl"), dims=SMALL, limits=False, schemes=(Scheme.INT8,))
+    rows = rows_of(device, GPU, options)
+    cpu = [r for r in rows if r.backend is Backend.CPU]
+    assert [(r.status, r.reason) for r in cpu] == [(Status.ERROR, str(error))]
+    assert any(r.backend is Backend.OPENCL and r.status is Status.OK for r in rows)
+
+
+def test_a_lost_device_leaves_the_rows_that_were_there(device: Device) -> None:
+    def lose(device: Device, plan: Plan) -> AgentRun | None:
+        if len(device.plans) > 2:
+            raise TransportError("the cable")
+        return None
+
+    device.behaviour = lose
+    rows: list[Measurement] = []
+    with pytest.raises(TransportError):
+        measure(device, GPU, OPTIONS, into=rows)  # type: ignore[arg-type]
+    assert len(rows) == 4 and all(r.status is Status.OK for r in rows)
+
+
+def test_an_output_that_was_not_returned_is_an_error(device: Device) -> None:
+    def withhold(device: Device, plan: Plan) -> AgentRun:
+        run = device.answer(plan)
+        content = json.loads(run.files["result.json"].read_text())
+        content["steps"][0]["outputs"] = [o for o in content["steps"][0]["outputs"] if o["name"] != "out"]
+        run.files["result.json"].write_text(json.dumps(content))
+        return run
+
+    device.behaviour = withhold
+    row = rows_of(device)[0]
+    assert row.status is Status.ERROR and row.reason == "out was not returned"
