@@ -61,8 +61,10 @@ def predict(
     if reading is None:
         return Predicted(peak_memory_bytes=memory)
     weights = architecture.bytes_per_token(model.bits)
-    cache = context * architecture.kv_bytes_per_token(knowledge.thresholds.memory.kv_bytes_per_value)
-    overhead = architecture.layers * _layer_overhead(model, backend, reading, knowledge)
+    cache = float(context * architecture.kv_bytes_per_token(knowledge.thresholds.memory.kv_bytes_per_value))
+    if reading.basis != MEASURED and engine is not None:
+        cache *= engine.cache_weight
+    overhead = architecture.layers * _layer_overhead(model, backend, reading, knowledge, engine)
     swing = knowledge.prediction.layer_overhead_s
     step = Range(
         (weights + cache) / reading.range.value + overhead,
@@ -256,11 +258,13 @@ def _usable(rows: Iterable[Measurement], backend: str, phase: str) -> list[Measu
     ]
 
 
-def _layer_overhead(model: Model, backend: str, reading: Rate, knowledge: Knowledge) -> float:
+def _layer_overhead(
+    model: Model, backend: str, reading: Rate, knowledge: Knowledge, engine: Engine | None
+) -> float:
     """Seconds a layer beyond its bytes. Measured rates contain that of the reference block's layers."""
     seconds = getattr(knowledge.prediction.layer_overhead_s, backend, 0.0)
     if reading.basis != MEASURED:
-        return seconds
+        return engine.layer_overhead_s if engine is not None and backend != "cpu" else seconds
     reference, own = knowledge.architectures["gemma-2b"], knowledge.architectures[model.architecture]
     size = own.bytes_per_token(model.bits) / own.layers
     return seconds * max(0.0, 1 - size * reference.layers / reference.bytes_per_token(model.bits))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,13 +32,13 @@ S22 = Snapshot(
 )
 
 
-def only(text, snapshot=None, **kw):
+def only(text: Any, snapshot: Any = None, **kw: Any) -> Any:
     found = explain(text, SIGNATURES, snapshot, **kw)
     assert len(found) == 1, [e.signature.id for e in found]
     return found[0]
 
 
-def test_the_origin_line_on_a_mali_t820():
+def test_the_origin_line_on_a_mali_t820() -> None:
     found = only(ORIGIN, T820)
     assert (found.signature.id, found.match) == ("unknown-backend", Match.EXACT)
     assert found.applies.answer is Answer.YES
@@ -45,13 +47,13 @@ def test_the_origin_line_on_a_mali_t820():
     assert found.signature.source == ("google-ai-edge/mediapipe-samples#453",)
 
 
-def test_the_origin_line_on_a_phone_that_runs_the_model():
+def test_the_origin_line_on_a_phone_that_runs_the_model() -> None:
     found = only(ORIGIN, S22)
     assert found.applies.answer is Answer.NO
     assert "Adreno 7xx" in found.applies.because
 
 
-def test_no_phone_and_a_phone_of_which_the_fact_is_unknown():
+def test_no_phone_and_a_phone_of_which_the_fact_is_unknown() -> None:
     assert only(ORIGIN).applies.answer is Answer.UNKNOWN
     found = only(ORIGIN, Snapshot(kind="adb"))
     assert found.applies.answer is Answer.UNKNOWN
@@ -72,22 +74,22 @@ def test_no_phone_and_a_phone_of_which_the_fact_is_unknown():
     ],
     ids=["threadtime", "brief", "studio", "ansi", "json", "quoted", "case", "odd blanks"],
 )
-def test_what_surrounds_a_message_does_not_matter(text):
+def test_what_surrounds_a_message_does_not_matter(text: Any) -> None:
     assert only(text).signature.id == "unknown-backend"
 
 
-def test_a_dialog_that_wraps_its_lines():
+def test_a_dialog_that_wraps_its_lines() -> None:
     text = "Error: Failed to call\nnativeSendMessage:\nUNKNOWN: Can not find OpenCL\nlibrary on this device"
     assert only(text).signature.id == "no-opencl-library"
 
 
-def test_message_strips_prefixes_only():
+def test_message_strips_prefixes_only() -> None:
     assert message(clean("04-24 22:55:08.056  6421 16455 I native  : max_top_k: 1")) == "max_top_k: 1"
     assert message("E/native (32156): Check failed: x") == "Check failed: x"
     assert message("plain: text 12:00:00") == "plain: text 12:00:00"
 
 
-def test_text_that_only_resembles_is_said_to_resemble():
+def test_text_that_only_resembles_is_said_to_resemble() -> None:
     found = explain(
         "engine could not start: unknown backend (invalid argument, initialize)", SIGNATURES, T820
     )
@@ -115,11 +117,11 @@ def test_text_that_only_resembles_is_said_to_resemble():
         "\x00\x01\x02\xff",
     ],
 )
-def test_unrelated_errors_are_not_explained(text):
+def test_unrelated_errors_are_not_explained(text: Any) -> None:
     assert explain(text, SIGNATURES, T820) == []
 
 
-def test_notices_come_after_failures():
+def test_notices_come_after_failures() -> None:
     text = (
         "W [auto_registration.cc:67] NPU accelerator could not be loaded and registered: kLiteRt.\n"
         "UNKNOWN: Can not find OpenCL library on this device"
@@ -127,14 +129,14 @@ def test_notices_come_after_failures():
     assert [e.signature.id for e in explain(text, SIGNATURES)] == ["no-opencl-library", "npu-not-registered"]
 
 
-def test_a_linker_failure_depends_on_what_the_phone_lists():
+def test_a_linker_failure_depends_on_what_the_phone_lists() -> None:
     listed = only("Can not find OpenCL library on this device", S22)
     assert listed.applies.answer is Answer.YES  # SDK 33: the manifest decides
     old = only("Can not find OpenCL library on this device", T820)
     assert old.applies.answer is Answer.UNKNOWN
 
 
-def test_facts_about_a_file_decide_without_a_phone():
+def test_facts_about_a_file_decide_without_a_phone() -> None:
     found = only(
         "UNKNOWN: Unable to open zip archive.", facts={"file.complete": False, "file.format": "task"}
     )
@@ -146,7 +148,7 @@ def test_facts_about_a_file_decide_without_a_phone():
     assert found.applies.answer is Answer.NO
 
 
-def test_a_log_of_megabytes_is_read_once_in_bounded_time():
+def test_a_log_of_megabytes_is_read_once_in_bounded_time() -> None:
     noise = "04-24 22:55:08.056  6421 16455 I native  : activation_data_type: Not set\n" * 8192
     chunks = [noise] * 16 + [f"04-24 22:55:09.000  1  2 E native  : {ORIGIN}\n"] + [noise]
     started = time.monotonic()
@@ -156,19 +158,19 @@ def test_a_log_of_megabytes_is_read_once_in_bounded_time():
     assert time.monotonic() - started < 60  # a quadratic reader takes hours
 
 
-def test_a_hostile_line_is_cheap_and_still_searched():
+def test_a_hostile_line_is_cheap_and_still_searched() -> None:
     evil = "Model requires one of [" * 40_000 + " but "
     assert explain(evil + ORIGIN, SIGNATURES)[0].match is Match.EXACT
     assert {e.signature.id for e in explain([evil, ORIGIN], SIGNATURES)} >= {"unknown-backend"}
 
 
-def test_repeated_lines_are_counted_not_kept():
+def test_repeated_lines_are_counted_not_kept() -> None:
     found = only(f"{ORIGIN}\n" * 5000)
     assert found.count == 5000
     assert [e.line for e in found.excerpts] == [1, 2, 3]
 
 
-def test_lines_of_every_ending_and_any_cut():
+def test_lines_of_every_ending_and_any_cut() -> None:
     text = "a\r\nb\rc\n\nd"
     expected = [(1, "a"), (2, "b"), (3, "c"), (4, ""), (5, "d")]
     for size in range(1, 9):
@@ -177,7 +179,7 @@ def test_lines_of_every_ending_and_any_cut():
     assert all(len(piece) <= MAX_LINE and number == 1 for number, piece in pieces)
 
 
-def test_every_signature_is_found_by_its_own_patterns():
+def test_every_signature_is_found_by_its_own_patterns() -> None:
     fill = {"{n}": "12", "{word}": "gpu", " ... ": " something in between "}
     for signature in SIGNATURES:
         for pattern in signature.patterns:
@@ -188,14 +190,14 @@ def test_every_signature_is_found_by_its_own_patterns():
             assert signature.id in ids, pattern
 
 
-def test_every_phrase_resembles_its_signature():
+def test_every_phrase_resembles_its_signature() -> None:
     for signature in SIGNATURES:
         for phrase in signature.phrases:
             found = {e.signature.id for e in explain("failure: " + phrase, SIGNATURES)}
             assert signature.id in found, phrase
 
 
-def test_the_table_is_complete_and_reviewed():
+def test_the_table_is_complete_and_reviewed() -> None:
     assert len(SIGNATURES) >= 56
     known = set(vars(Snapshot(kind="x")))
     for row in SIGNATURES:
@@ -206,12 +208,12 @@ def test_the_table_is_complete_and_reviewed():
 @pytest.mark.parametrize(
     "pattern", ["ab", "{word} failed", "failed {word} at {word}", "err {n} x", "a ... failure here"]
 )
-def test_vague_patterns_are_refused(pattern):
+def test_vague_patterns_are_refused(pattern: Any) -> None:
     with pytest.raises(ValueError, match="pattern"):
         Pattern.parse(pattern)
 
 
-def test_an_overlay_replaces_and_adds_rows_and_names_its_mistakes(tmp_path):
+def test_an_overlay_replaces_and_adds_rows_and_names_its_mistakes(tmp_path: Path) -> None:
     cause = "cause: {status: stated, text: c}"
     row = "{id: %s, title: t, " + cause + ", remedy: r, because: b, source: [s], patterns: [%s]}"
     file = tmp_path / "signatures.yaml"

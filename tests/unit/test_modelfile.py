@@ -10,17 +10,23 @@ import struct
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gemmafit.probes.modelfile import Format, ModelFileError, Severity, digest, inspect
+from gemmafit.probes import modelfile
+from gemmafit.probes.modelfile import Format, ModelFileError, Severity, digest
 from gemmafit.probes.modelfile.source import BadContentError, Source
 from gemmafit.probes.modelfile.zipdir import read_members
 
 MIB = 1 << 20
 SECRET = b"\x07" * 64
+
+
+def inspect(path: Path) -> Any:
+    return modelfile.inspect(path)
 
 
 def tflite_parts(
@@ -59,7 +65,7 @@ def tflite_parts(
         tflite.BufferStart(b)
         buffers[0] = tflite.BufferEnd(b)
 
-        def quantization(scales, block):
+        def quantization(scales: Any, block: Any) -> Any:
             details = None
             if block:
                 # BlockwiseQuantization is newer than the PyPI schema: {scales, zero_points, block_size}
@@ -77,7 +83,7 @@ def tflite_parts(
                 tflite.QuantizationParametersAddDetails(b, details)
             return tflite.QuantizationParametersEnd(b)
 
-        def tensor(index, dtype, shape, quantized):
+        def tensor(index: Any, dtype: Any, shape: Any, quantized: Any) -> Any:
             name = b.CreateString(f"weight_{index}")
             tflite.TensorStartShapeVector(b, len(shape))
             for size in reversed(shape):
@@ -147,7 +153,7 @@ def tflite_parts(
     return out, start, b"".join(weights + small)
 
 
-def flat_tflite(**options) -> bytes:
+def flat_tflite(**options: Any) -> bytes:
     tables, start, weights = tflite_parts(**options)
     return tables.ljust(start, b"\0") + weights
 
@@ -158,12 +164,12 @@ def write(path: Path, data: bytes) -> Path:
 
 
 @pytest.fixture
-def bin_file(tmp_path):
+def bin_file(tmp_path: Path) -> Any:
     data = flat_tflite(inline=False, backend="gpu", model_type=6, base=MIB)
     return write(tmp_path / "gemma-2b-it-gpu-int8.bin", data)
 
 
-def make_task(path: Path, compression: int = zipfile.ZIP_STORED, **members: bytes) -> Path:
+def make_task(path: Path, compression: int = zipfile.ZIP_STORED, **members: bytes | None) -> Path:
     content = {
         "TF_LITE_PREFILL_DECODE": flat_tflite(inline=True),
         "TOKENIZER_MODEL": SECRET,
@@ -178,7 +184,7 @@ def make_task(path: Path, compression: int = zipfile.ZIP_STORED, **members: byte
 
 
 @pytest.fixture
-def task_file(tmp_path):
+def task_file(tmp_path: Path) -> Any:
     return make_task(tmp_path / "gemma3-1b.task")
 
 
@@ -205,18 +211,18 @@ def make_litertlm(folder: Path, name: str, *, constraint: str | None = None, sta
 
 
 @pytest.fixture
-def litertlm_file(tmp_path):
+def litertlm_file(tmp_path: Path) -> Any:
     return make_litertlm(tmp_path, "gemma3-1b-it-int4.litertlm", constraint="gpu,cpu")
 
 
-def codes(found):
+def codes(found: Any) -> Any:
     return {finding.code for finding in found.findings}
 
 
 # --- what good files say ---------------------------------------------------------------------------------
 
 
-def test_a_mediapipe_bin(bin_file):
+def test_a_mediapipe_bin(bin_file: Any) -> None:
     found = inspect(bin_file)
     assert (found.format, found.complete, found.findings) == (Format.TFLITE, True, ())
     assert found.tflite.backend == "gpu"
@@ -234,13 +240,13 @@ def test_a_mediapipe_bin(bin_file):
     assert found.tflite.largest_tensor == 128
 
 
-def test_weights_inside_the_flatbuffer(tmp_path):
+def test_weights_inside_the_flatbuffer(tmp_path: Path) -> None:
     found = inspect(write(tmp_path / "m.tflite", flat_tflite(inline=True)))
     assert found.complete is True
     assert found.tflite.weight_bytes == 176
 
 
-def test_a_task_bundle(task_file):
+def test_a_task_bundle(task_file: Any) -> None:
     found = inspect(task_file)
     assert (found.format, found.complete, found.findings) == (Format.TASK, True, ())
     sections = {s.name: s for s in found.sections}
@@ -251,7 +257,7 @@ def test_a_task_bundle(task_file):
     assert data[tokens.begin : tokens.end] == SECRET
 
 
-def test_the_directory_agrees_with_the_standard_library(tmp_path):
+def test_the_directory_agrees_with_the_standard_library(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.comment = b"a comment"
@@ -270,7 +276,7 @@ def test_the_directory_agrees_with_the_standard_library(tmp_path):
         assert read_members(source) == members
 
 
-def test_a_litertlm_by_the_official_packer(litertlm_file):
+def test_a_litertlm_by_the_official_packer(litertlm_file: Any) -> None:
     found = inspect(litertlm_file)
     assert (found.format, found.complete, found.findings) == (Format.LITERTLM, True, ())
     assert found.header["version"].startswith("1.")
@@ -289,17 +295,17 @@ def test_a_litertlm_by_the_official_packer(litertlm_file):
     assert found.facts()["file.format"] == "litertlm"
 
 
-def test_no_constraint_means_cpu_and_gpu_and_an_npu_stamp_is_read(tmp_path):
+def test_no_constraint_means_cpu_and_gpu_and_an_npu_stamp_is_read(tmp_path: Path) -> None:
     assert inspect(make_litertlm(tmp_path, "a.litertlm")).backends == ("cpu", "gpu")
     found = inspect(make_litertlm(tmp_path, "b.litertlm", constraint="npu", stamp=True))
     assert found.backends == ("npu",)
     assert found.npu == ("Qualcomm", "SM8750")
 
 
-def test_digest_reports_progress(bin_file):
+def test_digest_reports_progress(bin_file: Any) -> None:
     import hashlib
 
-    events = []
+    events: list[Any] = []
     assert digest(bin_file, events.append) == hashlib.sha256(bin_file.read_bytes()).hexdigest()
     assert events[-1].done == events[-1].total == bin_file.stat().st_size
 
@@ -308,12 +314,12 @@ def test_digest_reports_progress(bin_file):
 
 
 @pytest.fixture
-def quick(monkeypatch):
+def quick(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Fails the test if more of a file is read than tables need."""
     monkeypatch.setattr("gemmafit.probes.modelfile.source.BUDGET", 4 * MIB)
 
 
-def test_a_bin_of_six_gigabytes(tmp_path, quick):
+def test_a_bin_of_six_gigabytes(tmp_path: Path, quick: Any) -> None:
     tables, start, weights = tflite_parts(inline=False, backend="cpu", base=6 << 30)
     path = tmp_path / "big.bin"
     with path.open("wb") as file:
@@ -327,7 +333,7 @@ def test_a_bin_of_six_gigabytes(tmp_path, quick):
     assert inspect(path).complete is False
 
 
-def test_a_task_with_members_beyond_four_gigabytes(tmp_path, quick):
+def test_a_task_with_members_beyond_four_gigabytes(tmp_path: Path, quick: Any) -> None:
     path = tmp_path / "big.task"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("METADATA", b"x")
@@ -339,12 +345,12 @@ def test_a_task_with_members_beyond_four_gigabytes(tmp_path, quick):
     assert found.sections[1].begin > 5 << 30
 
 
-def test_a_litertlm_with_sections_beyond_four_gigabytes(litertlm_file, quick):
+def test_a_litertlm_with_sections_beyond_four_gigabytes(litertlm_file: Any, quick: Any) -> None:
     data = litertlm_file.read_bytes()
     moved = 5 << 30
     sections = inspect(litertlm_file).sections
 
-    def move(objects):
+    def move(objects: Any) -> Any:
         for item in objects:
             item.beginOffset += moved
             item.endOffset += moved
@@ -359,7 +365,7 @@ def test_a_litertlm_with_sections_beyond_four_gigabytes(litertlm_file, quick):
     assert found.context == 4096
 
 
-def repacked(data: bytes, change) -> bytes:
+def repacked(data: bytes, change: Any) -> bytes:
     """A .litertlm whose section table was changed, at the places where the packer's own schema finds it."""
     from litert_lm_builder import litertlm_header_schema_py_generated as schema
 
@@ -379,7 +385,7 @@ def repacked(data: bytes, change) -> bytes:
 # --- files that are not what they should be ----------------------------------------------------------------
 
 
-def test_every_truncation_of_a_bin_is_noticed(bin_file, tmp_path):
+def test_every_truncation_of_a_bin_is_noticed(bin_file: Any, tmp_path: Path) -> None:
     data = bin_file.read_bytes()
     tables = data[:MIB].rstrip(b"\0")
     cut = tmp_path / "cut.bin"
@@ -389,7 +395,7 @@ def test_every_truncation_of_a_bin_is_noticed(bin_file, tmp_path):
         assert found.errors, size
 
 
-def test_every_truncation_of_a_task_is_noticed(task_file, tmp_path):
+def test_every_truncation_of_a_task_is_noticed(task_file: Any, tmp_path: Path) -> None:
     data = task_file.read_bytes()
     for size in range(0, len(data), 5):
         found = inspect(write(tmp_path / "cut.task", data[:size]))
@@ -397,7 +403,7 @@ def test_every_truncation_of_a_task_is_noticed(task_file, tmp_path):
         assert found.errors, size
 
 
-def test_every_truncation_of_a_litertlm_is_noticed(litertlm_file, tmp_path):
+def test_every_truncation_of_a_litertlm_is_noticed(litertlm_file: Any, tmp_path: Path) -> None:
     data = litertlm_file.read_bytes()
     sizes = {*range(0, 1200, 3), *range(0, len(data), 997), *range(len(data) - 40, len(data))}
     for size in sorted(sizes):
@@ -406,22 +412,22 @@ def test_every_truncation_of_a_litertlm_is_noticed(litertlm_file, tmp_path):
         assert found.errors, size
 
 
-def test_sections_that_overlap_or_lie_outside(litertlm_file):
+def test_sections_that_overlap_or_lie_outside(litertlm_file: Any) -> None:
     data = litertlm_file.read_bytes()
 
-    def overlap(objects):
+    def overlap(objects: Any) -> Any:
         objects[1].beginOffset = objects[0].beginOffset
 
     found = inspect(write(litertlm_file, repacked(data, overlap)))
     assert (found.complete, codes(found)) == (False, {"overlap"})
 
-    def far(objects):
+    def far(objects: Any) -> Any:
         objects[2].endOffset = (1 << 64) - 1
 
     found = inspect(write(litertlm_file, repacked(data, far)))
     assert (found.complete, codes(found)) == (False, {"section"})
 
-    def backwards(objects):
+    def backwards(objects: Any) -> Any:
         objects[0].endOffset = objects[0].beginOffset - 1
 
     found = inspect(write(litertlm_file, repacked(data, backwards)))
@@ -429,20 +435,20 @@ def test_sections_that_overlap_or_lie_outside(litertlm_file):
 
 
 @pytest.mark.parametrize("end", [0, 31, 33, 1 << 24, 1 << 31, 1 << 32, 1 << 63, (1 << 64) - 1])
-def test_a_header_of_any_claimed_length(litertlm_file, end):
+def test_a_header_of_any_claimed_length(litertlm_file: Any, end: Any) -> None:
     data = litertlm_file.read_bytes()
     found = inspect(write(litertlm_file, data[:24] + end.to_bytes(8, "little") + data[32:]))
     assert (found.complete, codes(found)) == (False, {"header"})
 
 
-def test_a_future_container_is_not_called_broken(litertlm_file):
+def test_a_future_container_is_not_called_broken(litertlm_file: Any) -> None:
     data = litertlm_file.read_bytes()
     found = inspect(write(litertlm_file, data[:8] + struct.pack("<I", 2) + data[12:]))
     assert (found.complete, codes(found)) == (None, {"version"})
     assert "2." in found.what
 
 
-def test_zip_bombs_and_compressed_models(tmp_path):
+def test_zip_bombs_and_compressed_models(tmp_path: Path) -> None:
     path = make_task(tmp_path / "a.task", zipfile.ZIP_DEFLATED, TF_LITE_EMBEDDER=bytes(30 * MIB))
     found = inspect(path)
     assert codes(found) == {"compressed", "bomb"}
@@ -450,14 +456,14 @@ def test_zip_bombs_and_compressed_models(tmp_path):
     assert found.sections[0].tflite is None  # nothing was inflated
 
 
-def test_a_task_without_its_members_and_with_a_broken_model(tmp_path):
+def test_a_task_without_its_members_and_with_a_broken_model(tmp_path: Path) -> None:
     found = inspect(make_task(tmp_path / "a.task", TOKENIZER_MODEL=None))
     assert codes(found) == {"member-missing"}
     found = inspect(make_task(tmp_path / "b.task", TF_LITE_PREFILL_DECODE=flat_tflite(inline=True)[:300]))
     assert (found.complete, codes(found)) == (False, {"member"})
 
 
-def test_overlapping_zip_members(tmp_path):
+def test_overlapping_zip_members(tmp_path: Path) -> None:
     path = make_task(tmp_path / "a.task")
     data = bytearray(path.read_bytes())
     entries = [i for i in range(len(data)) if data[i : i + 4] == b"PK\x01\x02"]
@@ -470,12 +476,12 @@ def test_overlapping_zip_members(tmp_path):
     ("name", "expected"),
     [("m.task", {"extension"}), ("m.litertlm", {"extension"}), ("m", {"extension"}), ("m.tflite", set())],
 )
-def test_an_extension_of_another_format(bin_file, name, expected):
+def test_an_extension_of_another_format(bin_file: Any, name: Any, expected: Any) -> None:
     path = bin_file.rename(bin_file.with_name(name))
     assert codes(inspect(path)) == expected
 
 
-def test_web_files_are_called_by_name(task_file):
+def test_web_files_are_called_by_name(task_file: Any) -> None:
     path = task_file.rename(task_file.with_name("gemma-4-E2B-it-web.task"))
     assert codes(inspect(path)) == {"web-only"}
     assert inspect(path).facts()["file.web"] is True
@@ -499,7 +505,7 @@ def test_web_files_are_called_by_name(task_file):
         (b"\x1c\0\0\0TFL3", "TFLite"),
     ],
 )
-def test_what_people_have_instead_of_a_model(tmp_path, data, word):
+def test_what_people_have_instead_of_a_model(tmp_path: Path, data: Any, word: Any) -> None:
     found = inspect(write(tmp_path / "gemma.bin", data))
     assert word in found.what
     assert found.complete is not True
@@ -507,7 +513,7 @@ def test_what_people_have_instead_of_a_model(tmp_path, data, word):
     assert all(f.remedy for f in found.errors)
 
 
-def test_paths_that_are_no_file(tmp_path):
+def test_paths_that_are_no_file(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "missing", Path("/dev/null"), Path("a\0b")):
         with pytest.raises(ModelFileError):
             inspect(path)
@@ -515,7 +521,7 @@ def test_paths_that_are_no_file(tmp_path):
             digest(path)
 
 
-def test_no_permission(bin_file):
+def test_no_permission(bin_file: Any) -> None:
     bin_file.chmod(0)
     try:
         if os.geteuid() == 0:
@@ -555,7 +561,7 @@ EDITS = st.lists(
 
 @HOSTILE
 @given(edits=EDITS)
-def test_damaged_tables_never_raise(tmp_path, edits):
+def test_damaged_tables_never_raise(tmp_path: Path, edits: Any) -> None:
     data = flat_tflite(inline=False, backend="gpu", model_type=6, stamp=True)
     found = inspect(write(tmp_path / "x.bin", damage(data, edits, len(data))))
     assert found.complete in (True, False, None)
@@ -566,7 +572,7 @@ def test_damaged_tables_never_raise(tmp_path, edits):
 
 @HOSTILE
 @given(edits=EDITS)
-def test_damaged_containers_never_raise(tmp_path, litertlm_file, edits):
+def test_damaged_containers_never_raise(tmp_path: Path, litertlm_file: Any, edits: Any) -> None:
     data = litertlm_file.read_bytes()
     found = inspect(write(tmp_path / "x.litertlm", damage(data, edits, 1200)))
     if found.complete:
@@ -575,7 +581,7 @@ def test_damaged_containers_never_raise(tmp_path, litertlm_file, edits):
 
 @HOSTILE
 @given(edits=EDITS)
-def test_damaged_archives_never_raise(tmp_path, task_file, edits):
+def test_damaged_archives_never_raise(tmp_path: Path, task_file: Any, edits: Any) -> None:
     data = task_file.read_bytes()
     found = inspect(write(tmp_path / "x.task", damage(data, edits, len(data))))
     if found.complete:
@@ -586,11 +592,11 @@ def test_damaged_archives_never_raise(tmp_path, task_file, edits):
 @given(
     data=st.binary(max_size=400), magic=st.sampled_from([b"LITERTLM", b"\x10\0\0\0TFL3", b"PK\x03\x04", b""])
 )
-def test_noise_never_raises(tmp_path, data, magic):
+def test_noise_never_raises(tmp_path: Path, data: Any, magic: Any) -> None:
     inspect(write(tmp_path / "x.bin", magic + data))
 
 
-def test_few_bytes_that_stand_for_billions_of_tables(tmp_path):
+def test_few_bytes_that_stand_for_billions_of_tables(tmp_path: Path) -> None:
     """Twenty thousand references to one subgraph, which has twenty thousand references to one tensor."""
     flatbuffers = pytest.importorskip("flatbuffers")
     tflite = pytest.importorskip("tflite")
@@ -622,7 +628,7 @@ def test_few_bytes_that_stand_for_billions_of_tables(tmp_path):
     assert "too many" in found.findings[0].text or "more than" in found.findings[0].text
 
 
-def test_reads_are_bounded(tmp_path, monkeypatch):
+def test_reads_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "x", bytes(1000))
     with Source(path) as source:
         for offset, size in ((-1, 4), (999, 2), (0, 1 << 63), (1 << 64, 1), (0, -1)):

@@ -6,6 +6,8 @@ import hashlib
 import json
 import zipfile
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,7 +17,7 @@ from gemmafit.probes.modelfile import Finding, Format, ModelFile, Severity, Tens
 from gemmafit.probes.snapshot import Android, AppVisibility, Gpu, Identity, Memory, OpenCl, Snapshot, Soc
 from gemmafit.profiles import knowledge as base
 from gemmafit.profiles.modelfit import How, identify, will_load
-from gemmafit.profiles.report import CheckStatus
+from gemmafit.profiles.report import CheckStatus, Report
 
 KNOWLEDGE = base.load()
 GPU_INT4 = KNOWLEDGE.models["gemma-2b-it-gpu-int4"]
@@ -41,7 +43,7 @@ OLD = replace(
 )
 
 
-def model_file(**changes) -> ModelFile:
+def model_file(**changes: Any) -> ModelFile:
     weights = (TensorGroup("INT4", "channel", 100, 2_700_000_000, 1_350_000_000, 262_144_000),)
     tflite = Tflite(subgraphs=1, buffers=101, weights=weights, metadata=("backend",), backend="gpu")
     return replace(
@@ -59,11 +61,11 @@ def model_file(**changes) -> ModelFile:
     )
 
 
-def recognise(**changes):
+def recognise(**changes: Any) -> Any:
     return identify(model_file(**changes), KNOWLEDGE.models.values())
 
 
-def test_a_file_is_known_by_digest_size_or_name():
+def test_a_file_is_known_by_digest_size_or_name() -> None:
     assert (recognise().model, recognise().how) == (GPU_INT4, How.SIZE)
     by_digest = recognise(sha256=GPU_INT4.sha256[0], size=5, path="/x/other.bin")
     assert (by_digest.model, by_digest.how) == (GPU_INT4, How.SHA256)
@@ -74,7 +76,7 @@ def test_a_file_is_known_by_digest_size_or_name():
     assert recognise(path="/x/mine.bin", size=7).model is None
 
 
-def test_a_short_or_altered_file_is_said_to_be():
+def test_a_short_or_altered_file_is_said_to_be() -> None:
     short = recognise(size=700_000_000, complete=False)
     assert [(f.code, f.severity) for f in short.findings] == [("short", Severity.ERROR)]
     assert "52%" in short.findings[0].text
@@ -82,16 +84,16 @@ def test_a_short_or_altered_file_is_said_to_be():
     assert [(f.code, f.severity) for f in altered.findings] == [("other-digest", Severity.WARNING)]
 
 
-def loads(file, snapshot):
+def loads(file: Any, snapshot: Any) -> Any:
     identity = identify(file, KNOWLEDGE.models.values())
     return {fit.backend: fit for fit in will_load(file, identity, snapshot, KNOWLEDGE)}
 
 
-def failed(fit):
+def failed(fit: Any) -> Any:
     return {check.id for check in fit.checks if check.status is CheckStatus.FAIL}
 
 
-def test_the_file_decides_the_backend_and_the_phone_the_rest():
+def test_the_file_decides_the_backend_and_the_phone_the_rest() -> None:
     good = loads(model_file(), FLAGSHIP)
     assert set(good) == {"opencl"}
     assert good["opencl"].status in (CheckStatus.PASS, CheckStatus.WARN)
@@ -100,13 +102,13 @@ def test_the_file_decides_the_backend_and_the_phone_the_rest():
     assert {"tasks-genai.abi", "opencl.visible"} <= failed(bad)
 
 
-def test_a_broken_file_loads_nowhere():
+def test_a_broken_file_loads_nowhere() -> None:
     broken = (Finding("tables", Severity.ERROR, "cut off", "Download it again."),)
     fit = loads(model_file(findings=broken, complete=False), FLAGSHIP)["opencl"]
     assert (fit.status, failed(fit)) == (CheckStatus.FAIL, {"file.tables"})
 
 
-def test_a_file_nobody_knows_needs_room_for_its_weights():
+def test_a_file_nobody_knows_needs_room_for_its_weights() -> None:
     own = model_file(path="/x/mine.litertlm", size=7, format=Format.LITERTLM, backends=("cpu", "gpu"))
     fits = loads(own, FLAGSHIP)
     assert set(fits) == {"cpu", "opencl"}
@@ -118,7 +120,7 @@ def test_a_file_nobody_knows_needs_room_for_its_weights():
     ("soc", "status"),
     [("SM8750", CheckStatus.UNKNOWN), ("SM8650", CheckStatus.FAIL), (None, CheckStatus.UNKNOWN)],
 )
-def test_an_npu_file_is_for_one_soc(soc, status):
+def test_an_npu_file_is_for_one_soc(soc: Any, status: Any) -> None:
     file = model_file(
         path="/x/m.litertlm", size=7, format=Format.LITERTLM, backends=("npu",), npu=("Qualcomm", "SM8750")
     )
@@ -131,14 +133,14 @@ def test_an_npu_file_is_for_one_soc(soc, status):
 
 
 @pytest.fixture
-def run():
+def run() -> Any:
     from gemmafit.cli import explain, model  # noqa: F401 - registers the commands
     from gemmafit.cli.app import app
 
     return lambda *args, **kw: CliRunner().invoke(app, [str(a) for a in args], **kw)
 
 
-def test_inspect_prints_a_broken_archive_and_fails(run, tmp_path):
+def test_inspect_prints_a_broken_archive_and_fails(run: Any, tmp_path: Path) -> None:
     path = tmp_path / "evil\x1b[31m.task"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("TOKENIZER_MODEL\x1b[2J", "x")
@@ -153,7 +155,7 @@ def test_inspect_prints_a_broken_archive_and_fails(run, tmp_path):
         assert len(data["findings"]) == 3
 
 
-def test_inspect_hash_shows_the_digest(run, tmp_path):
+def test_inspect_hash_shows_the_digest(run: Any, tmp_path: Path) -> None:
     path = tmp_path / "x.bin"
     path.write_bytes(b"GGUF")
     result = run("model", "inspect", path, "--hash", "--quiet")
@@ -161,7 +163,7 @@ def test_inspect_hash_shows_the_digest(run, tmp_path):
     assert "GGUF" in result.stdout
 
 
-def test_explain_takes_a_model_file_into_account(run, tmp_path):
+def test_explain_takes_a_model_file_into_account(run: Any, tmp_path: Path) -> None:
     path = tmp_path / "gemma.task"
     path.write_bytes(b"PK\x03\x04" + bytes(100))
     result = run("explain", "UNKNOWN: Unable to open zip archive.", "--model", path, "-f", "json")
@@ -170,7 +172,7 @@ def test_explain_takes_a_model_file_into_account(run, tmp_path):
     assert (row["id"], row["applies"]["answer"]) == ("not-a-zip", "yes")
 
 
-def test_explain_reads_a_log_file_in_the_encoding_of_a_windows_shell(run, tmp_path):
+def test_explain_reads_a_log_file_in_the_encoding_of_a_windows_shell(run: Any, tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     log.write_text("noise\r\nCan not find OpenCL library on this device\r\n", encoding="utf-16")
     result = run("explain", log)
@@ -178,13 +180,13 @@ def test_explain_reads_a_log_file_in_the_encoding_of_a_windows_shell(run, tmp_pa
     assert "line 2" in result.stdout
 
 
-def test_explain_of_an_unknown_text_and_of_nothing(run, monkeypatch):
+def test_explain_of_an_unknown_text_and_of_nothing(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     result = run("explain", "all is well")
     assert (result.exit_code, "No known failure" in result.stdout) == (5, True)
     assert run("explain", input="").exit_code == 5
 
 
-def test_explain_against_a_report(run, report, tmp_path):
+def test_explain_against_a_report(run: Any, report: Report, tmp_path: Path) -> None:
     from gemmafit.profiles.report_io import to_dict
 
     device = {"gpu": {"vendor": "Arm", "model": "Mali-T820", "architecture": "Midgard"}, "bits": 32}

@@ -1,0 +1,175 @@
+"""`gemmafit estimate`: what to expect of a phone that is not at hand."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import UsageError
+from .app import ProfilesOption, app
+from .console import emit, safe, stderr, stdout
+
+if TYPE_CHECKING:
+    from ..probes.snapshot import Snapshot
+    from ..profiles.estimate import Anchor, Estimate
+    from ..profiles.knowledge import Knowledge
+    from ..profiles.report import Range
+
+SCHEMA = "gemmafit.estimate/1"
+
+
+class EstimateFormat(StrEnum):
+    TEXT = "text"
+    YAML = "yaml"
+    JSON = "json"
+
+
+@app.command()
+def estimate(
+    gpu: Annotated[str, typer.Option(metavar="NAME", help='The GPU, e.g. "Adreno 740" or "Mali-G610 MC6".')],
+    ram: Annotated[
+        float, typer.Option(metavar="GB", min=0.25, max=1024, help="Memory as the phone is sold.")
+    ],
+    soc: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The SoC, where the GPU is in several.")
+    ] = None,
+    measured: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL=DECODE[/PREFILL]",
+            help="Tokens/s that one model (id of the catalogue, @cpu or @opencl) reaches on that phone.",
+        ),
+    ] = None,
+    family: Annotated[str, typer.Option(metavar="NAME", help="Only this model family.")] = "any",
+    data_sheet: Annotated[
+        bool, typer.Option("--data-sheet", help="Ignore what was published about this chip.")
+    ] = False,
+    prompt_tokens: Annotated[
+        int, typer.Option(metavar="N", min=1, max=1 << 20, help="Prompt of the time to the first token.")
+    ] = 256,
+    format: Annotated[
+        EstimateFormat, typer.Option("--format", "-f", help="Output format.")
+    ] = EstimateFormat.TEXT,
+    profiles: ProfilesOption = None,
+) -> None:
+    """Predict speed and memory of every model file from a phone's specification, with honest error bars.
+
+    The interval should hold the truth 9 times in 10 (measured by: python -m gemmafit.benchmarks.calibrate).
+
+    \b
+    Examples:
+      gemmafit estimate --gpu "Adreno 740" --ram 8
+      gemmafit estimate --gpu "Mali-G720" --ram 12 --measured gemma-2b-it-gpu-int8=18.2/1280
+    """
+    from ..profiles.estimate import estimate as run
+    from ..profiles.estimate import phone
+    from ..profiles.knowledge import load
+
+    knowledge = load(profiles)
+    if family != "any" and family not in knowledge.families:
+        raise UsageError(f"unknown family {family!r}", hint="Families: " + ", ".join(knowledge.families))
+    snapshot = phone(gpu, ram, soc, knowledge)
+    anchor = _anchor(measured, knowledge)
+    rows = run(snapshot, knowledge, anchor, data_sheet_only=data_sheet, prompt_tokens=prompt_tokens)
+    rows = [row for row in rows if family in ("any", row.model.family)]
+    if format is EstimateFormat.TEXT:
+        _show(snapshot, rows)
+    else:
+        _dump(snapshot, rows, format)
+
+
+def _anchor(text: str | None, knowledge: Knowledge) -> Anchor | None:
+    from ..profiles.estimate import Anchor
+
+    if text is None:
+        return None
+    name, _, speeds = text.partition("=")
+    id, _, backend = name.partition("@")
+    decode, _, prefill = speeds.partition("/")
+    model = knowledge.models.get(id)
+    if model is not None and not backend:
+        backend = next(
+            (b for b in model.backends if b == "opencl"), model.backends[0] if model.backends else ""
+        )
+    try:
+        anchor = Anchor(id, backend, float(decode), float(prefill) if prefill else None)
+    except ValueError as error:
+        raise UsageError(f"--measured {text}: not MODEL=DECODE[/PREFILL]") from error
+    if not 0 < anchor.decode < 1e6 or (anchor.prefill is not None and not 0 < anchor.prefill < 1e7):
+        raise UsageError(f"--measured {text}: speeds are tokens per second")
+    return anchor
+
+
+def _show(snapshot: Snapshot, rows: list[Estimate]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from ..profiles.estimate import possible_socs
+
+    gpu, soc = snapshot.gpu, snapshot.soc
+    total = snapshot.memory.total_bytes or 0
+    parts = [gpu.model, gpu.architecture, soc.name, f"{total / 2**30:.1f} GiB usable"]
+    stdout().print("[bold]" + safe(" · ".join(p for p in parts if p)) + "[/bold]")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("model file", overflow="fold", ratio=2)
+    for name in ("on", "decode tok/s", "prefill tok/s", "first token s", "memory GB", "fits"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("from", overflow="fold", ratio=1)  # on what the speeds rest
+    for row in rows:
+        p = row.predicted
+        table.add_row(
+            safe(row.model.file),
+            row.backend,
+            _cell(p.decode_tok_s),
+            _cell(p.prefill_tok_s),
+            _cell(p.ttft_s),
+            _cell(p.peak_memory_bytes, 1e-9),
+            str(row.memory),
+            row.basis,
+        )
+    stdout().print(table)
+    if soc.name is None and (names := possible_socs(gpu.model or "")):
+        note = f"the CPU is not known: name the SoC with --soc ({', '.join(names[:6])})"
+        stderr().print(f"[dim]{safe(note)}[/dim]")
+    stderr().print("[dim]value (interval that should hold the truth 9 times in 10); nothing was run[/dim]")
+
+
+def _cell(value: Range | None, scale: float = 1.0) -> str:
+    if value is None:
+        return "?"
+    return f"{value.value * scale:.3g} ({value.low * scale:.2g}-{value.high * scale:.2g})"
+
+
+def _dump(snapshot: Snapshot, rows: list[Estimate], format: EstimateFormat) -> None:
+    import msgspec
+
+    data: dict[str, Any] = {
+        "schema": SCHEMA,
+        "evidence": "predicted",
+        "gpu": {
+            "vendor": snapshot.gpu.vendor,
+            "model": snapshot.gpu.model,
+            "architecture": snapshot.gpu.architecture,
+        },
+        "soc": snapshot.soc.name,
+        "ram_bytes": snapshot.memory.total_bytes,
+        "variants": [
+            {
+                "id": row.model.id,
+                "file": row.model.file,
+                "backend": row.backend,
+                "basis": row.basis,
+                "memory": str(row.memory),
+                "predicted": msgspec.to_builtins(row.predicted),
+            }
+            for row in rows
+        ],
+    }
+    if format is EstimateFormat.JSON:
+        emit(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
+    else:
+        import yaml
+
+        emit(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100))
