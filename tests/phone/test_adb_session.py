@@ -26,7 +26,7 @@ from gemmafit.tests.phone.vphone.handle import PROFILES, Phone, eventually
 
 Connect = Callable[..., AdbTarget]
 Boot = Callable[[Path], Phone]
-Script = Callable[[str], Callable[[str], Path]]
+Script = Callable[..., Callable[[str], Path]]
 
 VERSION = f'[ "$1" = version ] && {{ echo "gemmafit-agent {__version__} linux-x86_64"; exit; }}\n'
 

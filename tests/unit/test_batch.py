@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gemmafit.probes import batch
+from gemmafit.probes.capture import Answer
 from gemmafit.probes.target import Command
 
 COMMANDS = [Command("a", "true"), Command("b", "true"), Command("c", "true")]
@@ -23,7 +24,7 @@ def stream(one: batch.Batch, answers: list[bytes], *, terminal: bool, noise: byt
     return noise + (text.replace(b"\n", b"\r\n") if terminal else text)
 
 
-def body(answer: batch.Answer) -> bytes:
+def body(answer: Answer) -> bytes:
     return answer.out.encode() if answer.raw is None else answer.raw
 
 

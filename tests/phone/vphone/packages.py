@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 MIRROR = "http://deb.debian.org/debian"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -77,10 +78,10 @@ def _options(state: Path, architecture: str) -> list[str]:
     return [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
 
 
-def _run(command: Sequence[str], *, stdin: object = subprocess.DEVNULL) -> None:
+def _run(command: Sequence[str], *, stdin: IO[bytes] | int | None = subprocess.DEVNULL) -> None:
     done = subprocess.run(
         command,
-        stdin=stdin,  # type: ignore[arg-type]
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
