@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from gemmafit.probes.capture import Answer, Capture
 from gemmafit.probes.read import read
 from gemmafit.probes.readers.soc import find_soc
-from gemmafit.probes.snapshot import Snapshot
+from gemmafit.probes.snapshot import Snapshot, Vulkan
+from gemmafit.probes.vulkan_profile import check, read_profiles
 from gemmafit.profiles.tables import load_tables
 
 WRONG_LABELS = {
@@ -350,3 +352,13 @@ def test_emulators_among_the_reports(gles_reports: list[dict[str, str]]) -> None
     signs = r"Chromebook|PixelFlinger|MuMu|Translator|Mali_G76|Adreno \(TM\) 540, OpenGL ES 3\.0\Z"
     assert [line for line in accused if not re.search(signs, line)] == []
     assert len(accused) < 30
+
+
+def test_khronos_profiles_are_read_as_published(captures_folder: Path) -> None:
+    for year, count in ((2021, 100), (2022, 110)):
+        (profile,) = read_profiles(
+            captures_folder / "databases" / f"vulkan-VP_ANDROID_vulkan_profile_{year}.json"
+        )
+        rows = check(profile, Vulkan(extensions=frozenset(), api_version="1.0.65"))
+        assert len(rows) > count
+        assert {row.name for row in rows if row.outcome == "missed"} >= {"apiVersion", "VK_KHR_swapchain"}
