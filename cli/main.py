@@ -20,6 +20,7 @@ COMMANDS = (
     "probe",
     "record",
     "report",
+    "estimate",
     "explain",
     "profiles",
     "model",
