@@ -52,7 +52,8 @@ def _opencl(report: Report) -> OpenCl:
     if row.scope.startswith("app"):
         return OpenCl(app=AppVisibility(visible, "the report's line about OpenCL"))
     # Seen by a shell process: what it lacks an application lacks too, the reverse does not hold.
-    return OpenCl(present=visible)
+    app = AppVisibility(False, "not even a shell process finds OpenCL") if visible is False else None
+    return OpenCl(present=visible, app=app)
 
 
 def _mapping(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:

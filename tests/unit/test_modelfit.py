@@ -195,3 +195,27 @@ def test_explain_against_a_report(run: Any, report: Report, tmp_path: Path) -> N
     result = run("explain", "INVALID_ARGUMENT: Unknown backend", "--report", path, "-f", "yaml")
     (row,) = yaml.safe_load(result.stdout)["explanations"]
     assert row["applies"] == {"answer": "yes", "because": "gpu.architecture is Midgard"}
+
+
+def test_explain_logcat_of_a_recording(run: Any, tmp_path: Path) -> None:
+    log = "04-24 22:55:08.056  6421 16455 E native  : \x1b[31mINVALID_ARGUMENT: Unknown backend\n"
+    answers = {
+        "logcat": {"exit": 0, "out": log},
+        "getprop": {
+            "exit": 0,
+            "out": "[ro.build.version.sdk]: [27]\n[ro.product.cpu.abilist]: [armeabi-v7a]\n",
+        },
+        "surfaceflinger": {"exit": 0, "out": "GLES: ARM, Mali-T820, OpenGL ES 3.2 v1.r22p0\n"},
+    }
+    capture = {
+        "schema": "gemmafit.capture/1",
+        "recorded": {"at": "2026-11-23T10:00:00Z", "tool": "gemmafit 0.1.0", "kind": "assembled"},
+        "commands": answers,
+    }
+    path = tmp_path / "phone.yaml"
+    path.write_text(yaml.safe_dump(capture))
+    result = run("explain", "--logcat", "--target", f"replay:{path}", "-f", "json")
+    assert result.exit_code == 0, result.output
+    (row,) = json.loads(result.stdout)["explanations"]
+    assert (row["id"], row["applies"]["answer"]) == ("unknown-backend", "yes")
+    assert row["lines"] == [{"line": 1, "text": "INVALID_ARGUMENT: Unknown backend"}]
