@@ -85,7 +85,7 @@ class _Shared:
             if (repeats := correct.deterministic(case, backend)) is not None:
                 columns["deterministic"] = repeats
             self.backends[backend] = columns
-        self.remarks = [*correct.trusted_list(case), *fits.webgpu_binding(case)]
+        self.remarks = [*loads.manifest(case), *correct.trusted_list(case), *fits.webgpu_binding(case)]
         for runtime in case.knowledge.runtimes.values():
             self.remarks += loads.deprecated(case, runtime)
         for backend in map(str, Backend):

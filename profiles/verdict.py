@@ -127,8 +127,10 @@ def _summary(
             unknown = primary if primary and primary.status is CheckStatus.UNKNOWN else None
             unknown = unknown or next(j for j in family if j.status is CheckStatus.UNKNOWN)
             missing = [c for c in unknown.checks if c.status is CheckStatus.UNKNOWN]
-            also = f" Expected to work in any case: {_use(chosen)}." if chosen is not None else ""
-            return f"Not decided for {name}: {_sentence(missing[0])}{also}"
+            others = ", ".join(c.id.removeprefix(f"{unknown.variant.key}.") for c in missing[1:])
+            also = f" Also unknown: {others}." if others else ""
+            also += f" Expected to work in any case: {_use(chosen)}." if chosen is not None else ""
+            return f"Not decided for {name}: {missing[0].because}{also}"
         case Verdict.FAIL:
             return f"{name} does not run here. {_obstacles(case, primary, family)}"
 

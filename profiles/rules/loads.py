@@ -169,7 +169,7 @@ def _opencl(case: Case) -> Check:
             "opencl.not-public",
             found=where,
             required=required,
-            because=cl.app.because + _manifest(cl.app.needs_manifest),
+            because=cl.app.because,
             scope=Scope.APP_INFERRED,
             evidence=evidence,
         )
@@ -186,12 +186,23 @@ def _opencl(case: Case) -> Check:
     return case.check(id, UNKNOWN, "opencl.unknown", found="not known", required=required)
 
 
-def _manifest(libraries: tuple[str, ...]) -> str:
-    return (
-        f" The app's manifest has to name {', '.join(libraries)} in <uses-native-library>."
-        if libraries
-        else ""
-    )
+def manifest(case: Case) -> list[Check]:
+    """A remark: what the app's manifest has to declare, the commonest reason for a GPU that is not found."""
+    app = case.snapshot.opencl.app
+    if not case.android or app is None or not app.needs_manifest:
+        return []
+    return [
+        case.check(
+            "opencl.manifest",
+            WARN,
+            "opencl.manifest",
+            found="the manifest was not seen"
+            if app.package is None
+            else f"{app.package} does not name all of them",
+            required=", ".join(app.needs_manifest),
+            scope=Scope.APP_INFERRED,
+        )
+    ]
 
 
 def _opencl_found(case: Case) -> str:
@@ -199,7 +210,11 @@ def _opencl_found(case: Case) -> str:
     rows = case.rows("opencl")
     name = cl.device or next((row.device for row in rows if row.device), None)
     software = cl.device_type == "cpu" or case.snapshot.gpu.software
-    what = name or "a device" if case.ran("opencl") or cl.present else "a library file"
+    if not (case.ran("opencl") or cl.present):
+        return (
+            "a library file, which nothing opened" if cl.app is not None and cl.app.visible else "not known"
+        )
+    what = name or "a device"
     kind = ", a driver that computes on the CPU" if software else ""
     route = f" through {cl.library}" if cl.library else ""
     return f"{what}{kind}{route}"

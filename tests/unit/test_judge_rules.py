@@ -157,7 +157,13 @@ CASES: dict[str, Situation] = {
 }
 """Reason code -> the good phone, made so that the code has to appear."""
 
-ALWAYS = {"vulkan.fallback-only", "npu.other-soc", "file.not-for-android", "runtime.deprecated"}
+ALWAYS = {
+    "opencl.manifest",
+    "vulkan.fallback-only",
+    "npu.other-soc",
+    "file.not-for-android",
+    "runtime.deprecated",
+}
 """Codes that hold for the good phone too: about other files, the runtime, or what a backend is not."""
 
 FAULTS: dict[str, Situation] = {
@@ -406,3 +412,12 @@ def test_only_additions_to_the_snapshot_change_the_input() -> None:
     situations: list[Callable[[], Report]] = [GOOD.judged, CASES["numbers.wrong"].judged]
     for judged in situations:
         assert judged() == judged()
+
+
+def test_manifest_is_a_remark_that_names_what_to_declare() -> None:
+    report = GOOD.judged()
+    remark = check(report, "opencl.manifest")
+    assert (remark.status, remark.required) == (CheckStatus.WARN, "libOpenCL.so")
+    assert report.verdict is Verdict.PASS
+    older = opencl(app=AppVisibility(True, "listed; API 30 needs no declaration")).judged()
+    assert "opencl.manifest" not in codes(older)
