@@ -35,7 +35,15 @@ from . import ggml, xnnpack
 SHAPES = ((16384, 2048), (2048, 16384), (2048, 2048), (256, 2048))
 LAYER = ((2560, 2048), (2048, 2048), (32768, 2048), (2048, 16384))
 """Rows x columns of q+k+v, o, gate+up and down."""
-LAYER_SPLIT = ((2048, 2048), (256, 2048), (256, 2048), (2048, 2048), (16384, 2048), (16384, 2048), (2048, 16384))
+LAYER_SPLIT = (
+    (2048, 2048),
+    (256, 2048),
+    (256, 2048),
+    (2048, 2048),
+    (16384, 2048),
+    (16384, 2048),
+    (2048, 16384),
+)
 """The same matrices as the model files hold them: what the peers are given."""
 ROTATE = 128 << 20  # bytes of weights to cycle through
 REST = 0.1  # seconds
@@ -109,7 +117,15 @@ class Ours:
 
     def turn(self, work: Work, repeats: int) -> list[float]:
         (self.folder / "plan.txt").write_text(plan_of(work, self.threads, repeats, self.isa).to_text())
-        command = ["run", "--plan", self.folder / "plan.txt", "--out", self.folder / "out", "--deadline", "100"]
+        command = [
+            "run",
+            "--plan",
+            self.folder / "plan.txt",
+            "--out",
+            self.folder / "out",
+            "--deadline",
+            "100",
+        ]
         subprocess.run([self.agent, *command], check=True, stdout=subprocess.DEVNULL)
         (row,) = json.loads((self.folder / "out.json").read_text())["steps"]
         if row["status"] != "ok":
@@ -179,7 +195,9 @@ def find_peers(llama: Path | None, threads: int) -> list[Peer]:
 
 def main() -> None:
     assert __doc__
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--llama", type=Path, help="a build folder of llama.cpp with shared libraries")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=6)
