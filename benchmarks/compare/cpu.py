@@ -3,13 +3,14 @@
     python -m gemmafit.benchmarks.compare.cpu [--llama BUILD] [--threads 2] [--rounds 6]
 
 For each Gemma-2B weight matrix and for all matrices of a layer, decode (n=1) and prefill (n=128), int8 and
-4-bit: ours, XNNPACK (`pip install ai-edge-litert flatbuffers`) and llama.cpp (a build given with --llama). A row
-gives GB/s of weights (decode) or GFLOP/s (prefill), best and median, and our speed divided by the peer's.
+4-bit: ours, XNNPACK (`pip install ai-edge-litert flatbuffers`) and llama.cpp (a build given with --llama).
+A row gives GB/s of weights (decode) or GFLOP/s (prefill), best and median, and our speed divided by the
+peer's.
 
-Every engine takes float activations and returns float ones, so quantising them is in every figure. The engines
-take turns, and each rests before the next: idle workers of XNNPACK's thread pool keep their core busy for some 50 ms.
-The machine's noise then hits all alike; only the ratios mean something on a shared one. Weights are
-rotated through 128 MB, which leaves the second-level caches cold.
+Every engine takes float activations and returns float ones, so quantising them is in every figure. The
+engines take turns, and each rests before the next: idle workers of XNNPACK's thread pool keep their core busy
+for some 50 ms. The machine's noise then hits all alike; only the ratios mean something on a shared one.
+Weights are rotated through 128 MB, which leaves the second-level caches cold.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class Work:
 
 
 def plan_of(work: Work, threads: int, repeats: int, isa: str) -> Plan:
-    """Each product preceded by the quantisation of its activations; equal widths share them, as for the peers."""
+    """The products after the quantisation of their activations, which equal widths share, as for the peers."""
     n, low = work.n, "int8" if work.bits == 8 else "int4"
     found: dict[str, Buffer] = {}
     dispatches: list[Dispatch] = []
@@ -163,11 +164,12 @@ def compare(work: Work, ours: Ours, peers: Sequence[Peer], rounds: int, repeats:
                 start = time.perf_counter()
                 run()
                 samples[peer.name].seconds.append(time.perf_counter() - start)
+    unit = "GB/s" if work.n == 1 else "GFLOP/s"
     best, mid = samples["ours"].speed(work.amount)
-    line = f"{work.name:<18} n={work.n:<4} int{work.bits} {'GB/s' if work.n == 1 else 'GFLOP/s':>8}  ours {best:7.1f} {mid:7.1f}"
+    line = f"{work.name:<12} n={work.n:<4} int{work.bits} {unit:>8}  ours {best:7.1f} {mid:7.1f}"
     for peer in peers:
-        other_best, other_mid = samples[peer.name].speed(work.amount)
-        line += f"   {peer.name} {other_best:7.1f} {other_mid:7.1f}  ratio {best / other_best:5.2f} {mid / other_mid:5.2f}"
+        its_best, its_mid = samples[peer.name].speed(work.amount)
+        line += f"   {peer.name} {its_best:7.1f} {its_mid:7.1f}  ratio {best / its_best:5.2f} {mid / its_mid:5.2f}"
     return line
 
 

@@ -1,8 +1,9 @@
 """llama.cpp's CPU engine (ggml) on matrix products, as a peer of the agent's CPU kernels.
 
 Through its C API from the shared libraries of a build (`cmake -S llama.cpp -B build && cmake --build build
---target ggml`; `--llama build`). Weights are q8_0 and q4_0, which llama.cpp runs fastest; each is offered to every
-kind of buffer that the CPU device has (plain, and repacked for the CPU's own instructions), and the fastest counts.
+--target ggml`; `--llama build`). Weights are q8_0 and q4_0, which llama.cpp runs fastest; each is offered to
+every kind of buffer that the CPU device has (plain, and repacked for the CPU's own instructions), and the
+fastest counts.
 """
 
 from __future__ import annotations
@@ -88,8 +89,8 @@ class Ggml:
         return kinds
 
     def survives(self, index: int, n: int, bits: int) -> bool:
-        """Whether a product with the buffer type of this index ends, tried in another process: the AMX kernels
-        of llama.cpp crash at n > 1 on some virtual machines (general protection fault in ldtilecfg)."""
+        """Whether a product with the buffer type of this index ends, tried in another process: llama.cpp's AMX
+        kernels crash at n > 1 on some virtual machines (general protection fault in ldtilecfg)."""
         key = index, n, bits
         if key not in self._survives:
             command = [sys.executable, "-m", __name__, str(self.build), *map(str, key)]
