@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import TargetError, UsageError
+from ..errors import TargetError, TransportError, UsageError
 from .adb import AdbTarget
 from .adb_server import AdbServer, Address
 from .local import LocalTarget
@@ -42,6 +42,8 @@ ADVICE: Mapping[str, str] = {
 }
 """What to do about a device that cannot be used, by its state."""
 
+_NETWORK = re.compile(r":\d{1,5}$|\._adb-tls-connect\._tcp\.?$", re.ASCII)
+"""Serials of devices that are connected over the network: HOST:PORT, or by the name they announce."""
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[\w.-]+):\d{1,5}", re.ASCII)
 
 
@@ -98,7 +100,7 @@ def resolve(text: str | None, adb_server: str | None = None) -> Target:
         raise UsageError(f"{text!r} is no target", hint="a serial, HOST:PORT, local, or replay:FILE")
     server = AdbServer(Address.of(adb_server))
     wanted = text or os.environ.get("ANDROID_SERIAL")
-    serial = _named(server, wanted) if wanted else _only(_list(server))
+    serial = _named(server, wanted) if wanted else _only(server, _list(server))
     return AdbTarget(Transport(server, serial))
 
 
@@ -107,12 +109,14 @@ def _list(server: AdbServer) -> list[Device]:
     return [Device.of(row) for row in parse_adb_devices("List of devices attached\n" + server.devices())]
 
 
-def _only(found: list[Device]) -> str:
+def _only(server: AdbServer, found: list[Device]) -> str:
     """The one that works; an error with the way out otherwise."""
     usable = [d for d in found if d.usable]
     if len(usable) == 1:
         return usable[0].serial
     if usable:
+        if (cabled := _twice_connected(server, usable)) is not None:
+            return cabled.serial
         raise TargetError(
             f"{len(usable)} devices are connected: {_names(usable)}",
             hint=f"name one, e.g. `gemmafit check {usable[0].serial}`, or set ANDROID_SERIAL",
@@ -126,6 +130,25 @@ def _only(found: list[Device]) -> str:
         hint="switch on USB debugging in the phone's Developer options and plug it in, or name HOST:PORT; "
         "`local` examines this computer instead",
     )
+
+
+def _twice_connected(server: AdbServer, usable: list[Device]) -> Device | None:
+    """The entry with the cable, if all the others are the same phone over the network."""
+    cabled = [d for d in usable if not _NETWORK.search(d.serial)]
+    if len(cabled) != 1:
+        return None
+    numbers = {_serial_number(server, d) for d in usable}
+    return cabled[0] if len(numbers) == 1 and "" not in numbers else None
+
+
+def _serial_number(server: AdbServer, device: Device) -> str:
+    """What the phone says is its serial number; nothing if it does not."""
+    what = f"asking {device.serial} for its serial number"
+    try:
+        output = Transport(server, device.serial).shell("getprop ro.serialno", what=what, seconds=5)
+    except TransportError:
+        return ""
+    return output.stdout.decode("utf-8", "replace").strip()
 
 
 def _named(server: AdbServer, serial: str) -> str:

@@ -34,6 +34,7 @@ class FakeServer:
         refusal: the server's words to whoever wants to talk to a device; None lets him.
         daemon: how the one device answers: `pty` (a shell behind a terminal, as before Android 7), `silent`,
             or bytes that it sends whatever it is asked.
+        says: serial -> the bytes that this device sends whatever it is asked.
     """
 
     def __init__(self) -> None:
@@ -41,7 +42,7 @@ class FakeServer:
         self.connects: dict[str, str] = {}
         self.refusal: str | None = None
         self.daemon: str | bytes = "pty"
-        self.requests: list[str] = []
+        self.says: dict[str, bytes] = {}
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self._stop = threading.Event()
@@ -60,10 +61,10 @@ class FakeServer:
             threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
 
     def _answer(self, connection: socket.socket) -> None:
+        serial = ""
         with connection:
             while head := connection.recv(4, socket.MSG_WAITALL):
                 request = connection.recv(int(head, 16), socket.MSG_WAITALL).decode()
-                self.requests.append(request)
                 match request.split(":"):
                     case ["host", "devices-l"]:
                         _okay(connection, self.rows)
@@ -73,12 +74,13 @@ class FakeServer:
                         _okay(connection, "connected to " if row else "failed to connect: Connection refused")
                     case ["host", "disconnect", *_]:
                         _okay(connection, "disconnected")
-                    case ["host", "transport", *_] if self.refusal is None:
+                    case ["host", "transport", *name] if self.refusal is None:
+                        serial = ":".join(name)
                         connection.sendall(b"OKAY")
                         continue
                     case ["shell", *words]:
                         connection.sendall(b"OKAY")
-                        self._shell(connection, ":".join(words))
+                        self._shell(connection, self.says.get(serial, self.daemon), ":".join(words))
                     case [host, *_, "get-state"] if host == "host-serial" and self.refusal is None:
                         _okay(connection, "device")
                     case _:
@@ -86,11 +88,11 @@ class FakeServer:
                         connection.sendall(b"FAIL%04x" % len(text) + text)
                 return
 
-    def _shell(self, connection: socket.socket, script: str) -> None:
-        if self.daemon == "silent":
+    def _shell(self, connection: socket.socket, daemon: str | bytes, script: str) -> None:
+        if daemon == "silent":
             self._stop.wait(30)
-        elif isinstance(self.daemon, bytes):
-            connection.sendall(self.daemon)
+        elif isinstance(daemon, bytes):
+            connection.sendall(daemon)
         else:  # a terminal in its usual mode: LF becomes CR LF, stderr is mixed in, no exit status
             master, slave = pty.openpty()
             shell = subprocess.Popen(["sh", "-c", script], stdin=slave, stdout=slave, stderr=slave)
@@ -139,6 +141,20 @@ def test_several_are_listed_with_the_way_to_choose(server: FakeServer) -> None:
     with pytest.raises(TargetError, match=r"2 devices are connected: A \(One\), B \(Two\)") as caught:
         resolve(None, server.address)
     assert "gemmafit check A" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(("number", "chosen"), [(b"R5CT\r\n", True), (b"OTHER\r\n", False), (b"\r\n", False)])
+def test_a_phone_connected_by_cable_and_network_is_one(
+    server: FakeServer, number: bytes, chosen: bool
+) -> None:
+    names = ("USB1", "192.168.1.20:5555", "adb-R5CT-x._adb-tls-connect._tcp")
+    server.rows = "".join(row(name, "device") for name in names)
+    server.says = {"USB1": b"R5CT\r\n" if number.strip() else b"\r\n", names[1]: number, names[2]: number}
+    if chosen:
+        assert resolve(None, server.address).serial == "USB1"
+    else:
+        with pytest.raises(TargetError, match="3 devices are connected"):
+            resolve(None, server.address)
 
 
 def test_none_mentions_this_computer(server: FakeServer) -> None:
