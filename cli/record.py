@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -43,9 +42,9 @@ def record(
       gemmafit record --measure -o pixel8.yaml   with measurements, for `check replay:pixel8.yaml`
     """
     from ..errors import UsageError
+    from ..pipeline import Request, examine
     from ..probes.collect import collect
     from ..probes.files import dump_capture, sha256
-    from ..probes.read import read
     from ..probes.redact import redact
     from ..probes.targets import resolve
     from .files import write
@@ -53,16 +52,13 @@ def record(
 
     if measure and no_push:
         raise UsageError("--measure needs the agent, which --no-push keeps away")
-    device = resolve(target, adb)
+    device, broken = resolve(target, adb), None
     with progress(quiet) as on_event:
-        capture = collect(device, push=not no_push, package=package, on_event=on_event)
-        if measure and device.kind != "replay":
-            from ..benchmarks.run import MeasureOptions
-            from ..benchmarks.run import measure as run_block
-
-            rows = run_block(device, read(capture), MeasureOptions(), on_event)
-            agent = {**(capture.agent or {}), "measurements": [row.to_dict() for row in rows]}
-            capture = replace(capture, agent=agent)
+        if measure:
+            examined = examine(device, Request(package=package), on_event)
+            capture, broken = examined.capture, examined.broken
+        else:
+            capture = collect(device, push=not no_push, package=package, on_event=on_event)
     if not keep_identifiers:
         capture = redact(capture)
     write(output, dump_capture(capture))
@@ -71,3 +67,5 @@ def record(
             f"{safe(output)}: {len(capture.commands)} answers, sha256 {sha256(capture)[:16]}. "
             f"Read it before you pass it on; judge it with `gemmafit check replay:{safe(output)}`."
         )
+    if broken is not None:
+        raise broken

@@ -13,7 +13,9 @@ from . import limits
 from .capture import Capture
 from .commands import commands
 from .parsers.text import ParseError, json_value
+from .read import read
 from .replay import ReplayTarget
+from .snapshot import Conditions
 from .target import AgentSession, Target
 
 BACKENDS = ("cpu", "opencl", "vulkan")
@@ -61,6 +63,16 @@ def collect(
         except TransportError as error:
             recorded["incomplete"] = str(error)
     return Capture(target.kind, recorded, answers, agent)
+
+
+STATE = ("battery", "thermal", "cpu_topology")
+"""The questions that tell the state a device is in."""
+
+
+def ask_conditions(target: Target, on_event: Listener = ignore) -> Conditions:
+    """The device's state now, in one round trip. Raises TransportError if it is lost."""
+    answers = target.ask([command for command in commands() if command.key in STATE], on_event)
+    return read(Capture(target.kind, {}, answers)).conditions
 
 
 def _probe_all(session: AgentSession, agent: dict[str, Any], kind: str, on_event: Listener) -> None:
