@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from ..profiles.report import Range
 
 SCHEMA = "gemmafit.estimate/1"
+
+_BASIS = {"measured model": "m", "published for this chip": "p", "data sheet": "d"}
+"""What an estimate rests on -> its mark in the table."""
 
 
 class EstimateFormat(StrEnum):
@@ -103,7 +107,6 @@ def _anchor(text: str | None, knowledge: Knowledge) -> Anchor | None:
 
 
 def _show(snapshot: Snapshot, rows: list[Estimate]) -> None:
-    from rich import box
     from rich.table import Table
 
     from ..profiles.estimate import possible_socs
@@ -112,11 +115,10 @@ def _show(snapshot: Snapshot, rows: list[Estimate]) -> None:
     total = snapshot.memory.total_bytes or 0
     parts = [gpu.model, gpu.architecture, soc.name, f"{total / 2**30:.1f} GiB usable"]
     stdout().print("[bold]" + safe(" · ".join(p for p in parts if p)) + "[/bold]")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("model file", overflow="fold", ratio=2)
-    for name in ("on", "decode tok/s", "prefill tok/s", "first token s", "memory GB", "fits"):
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("model file", overflow="fold", ratio=1)
+    for name in ("on", "decode tok/s", "prefill tok/s", "first s", "GB", "fits", ""):
         table.add_column(name, no_wrap=True)
-    table.add_column("from", overflow="fold", ratio=1)  # on what the speeds rest
     for row in rows:
         p = row.predicted
         table.add_row(
@@ -124,22 +126,31 @@ def _show(snapshot: Snapshot, rows: list[Estimate]) -> None:
             row.backend,
             _cell(p.decode_tok_s),
             _cell(p.prefill_tok_s),
-            _cell(p.ttft_s),
-            _cell(p.peak_memory_bytes, 1e-9),
+            "?" if p.ttft_s is None else _number(p.ttft_s.value),
+            "?" if p.peak_memory_bytes is None else f"{p.peak_memory_bytes.value / 1e9:.1f}",
             str(row.memory),
-            row.basis,
+            _BASIS[row.basis],
         )
     stdout().print(table)
     if soc.name is None and (names := possible_socs(gpu.model or "")):
         note = f"the CPU is not known: name the SoC with --soc ({', '.join(names[:6])})"
         stderr().print(f"[dim]{safe(note)}[/dim]")
-    stderr().print("[dim]value (interval that should hold the truth 9 times in 10); nothing was run[/dim]")
+    legend = ", ".join(f"{_BASIS[b]} {b}" for b in dict.fromkeys(row.basis for row in rows))
+    stderr().print(f"[dim]value (holds the truth 9 times in 10); from: {legend}; nothing was run[/dim]")
 
 
-def _cell(value: Range | None, scale: float = 1.0) -> str:
+def _cell(value: Range | None) -> str:
     if value is None:
         return "?"
-    return f"{value.value * scale:.3g} ({value.low * scale:.2g}-{value.high * scale:.2g})"
+    return f"{_number(value.value, 3)} ({_number(value.low)}-{_number(value.high)})"
+
+
+def _number(value: float, digits: int = 2) -> str:
+    """Rounded to significant digits, never in powers of ten."""
+    if value <= 0:
+        return "0"
+    places = digits - 1 - math.floor(math.log10(value))
+    return f"{round(value, places):.{max(places, 0)}f}"
 
 
 def _dump(snapshot: Snapshot, rows: list[Estimate], format: EstimateFormat) -> None:
