@@ -6,9 +6,9 @@
 #include "common.glsl"
 #include "reduce.glsl"
 
-layout(constant_id = 2) const uint HEADS = 8;
-layout(constant_id = 3) const uint DIM = 256;
-layout(constant_id = 4) const float SCALE = 0.0625;
+layout(constant_id = 1) const uint HEADS = 8;
+layout(constant_id = 2) const uint DIM = 256;
+layout(constant_id = 3) const float SCALE = 0.0625;
 
 INPUT(0, REAL4, q);
 INPUT(1, REAL4, k);

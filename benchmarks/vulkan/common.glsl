@@ -22,8 +22,9 @@
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #endif
 
-// Specialisation constants 0 and 1 are the work-group's shape in every module.
-layout(local_size_x_id = 0, local_size_y_id = 1, local_size_z = 1) in;
+// Specialisation constant 0 is the size of the work-group in every module. Work-groups have one dimension: only
+// then are the lanes of a subgroup neighbours on every driver.
+layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
 
 #define INPUT(number, type, name) \
     layout(std430, set = 0, binding = number) readonly restrict buffer name##_buffer { type name[]; }

@@ -2,8 +2,8 @@
 #extension GL_GOOGLE_include_directive : require
 // Linear layer in the layout of Google's engine (ML Drift), from which its speed is predicted: blocks of 4
 // outputs x 4 inputs, the blocks of all outputs next to each other. An invocation owns one slice of 4 outputs and
-// walks over the inputs, 16 weights at a time; the work-group's y splits K and its parts are added through
-// shared memory. Decode dequantises to float.
+// walks over the inputs, 16 weights at a time; the work-group shares out K and adds the parts through shared
+// memory. Decode dequantises to float.
 // Source: google-ai-edge/ml-drift, the fully connected task (Apache-2.0).
 #include "common.glsl"
 #ifdef I8
@@ -28,7 +28,7 @@
     }
 
 void main() {
-    uint slice = gl_GlobalInvocationID.x;
+    uint slice = gl_WorkGroupID.x * LANES + lane();
     uint slices = TILE / 4;  // of the stored part of the matrix: a tile is all its rows x 4 columns
     uint stored = min(slice, slices - 1);
     uint token0 = token + gl_WorkGroupID.y * TOKENS;
@@ -38,7 +38,7 @@ void main() {
         x0[t] = min(token0 + t, n - 1) * (K / 4);
         sum0[t] = sum1[t] = vec4(0.0);
     }
-    for (uint k = gl_LocalInvocationID.y; k < K / 4; k += gl_WorkGroupSize.y) {
+    for (uint k = part_of_k(); k < K / 4; k += PARTS) {
         uint i = k * slices + stored;
         MAC(w0, sum0)
 #ifdef GATED

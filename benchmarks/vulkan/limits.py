@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..limits import Limit
+from ..limits import READ_BYTES, Limit
 from ..measurements import Backend
 from ..plan import Arg, Buffer, Dispatch, Kernel, Plan, Step
 from . import modules
 from .variants import Facts
 
-_READ_BYTES = 64 << 20  # several times the last-level cache of a phone (8 to 16 MB)
 _WORDS_PER_INVOCATION = 16  # of 16 bytes
 ROUNDS, _PER_ROUND = 128, 16  # of peak.comp and peak_dot8.comp: chains x values
 _PEAK_GROUPS = 1024
@@ -34,7 +33,7 @@ def plan(facts: Facts, budget_ms: int = 400) -> tuple[Plan, tuple[Limit, ...]]:
     submit          us from submitting one dispatch to knowing that it is done
     """
     group = min(64, facts.invocations, facts.group_width)
-    words = min(_READ_BYTES, facts.storage_range) // 16
+    words = min(READ_BYTES, facts.storage_range) // 16
     block = group * _WORDS_PER_INVOCATION
     groups = min(words // block, facts.groups)
     size = groups * block * 16
@@ -62,7 +61,7 @@ def plan(facts: Facts, budget_ms: int = 400) -> tuple[Plan, tuple[Limit, ...]]:
         times: int = 1,
         result: bool = True,
     ) -> None:
-        spec = tuple(enumerate((group, 1, *constant)))
+        spec = tuple(enumerate((group, *constant)))
         kernels.append(
             Kernel(limit.name, file=module.name, spec=spec, bindings=len(names), push=4 * len(push))
         )

@@ -6,7 +6,7 @@
 // weight is unpacked once for TOKENS products. All lanes of a subgroup need the same activations: each fetches
 // a part and hands it to the others, by broadcast (SUB) or by shuffle (SHUFFLE: on lavapipe a broadcast takes 13
 // cycles, a shuffle by a constant one), or each reads them all from the cache (neither).
-// The work-group's y splits K. S8: weights as 8-bit storage instead of 32-bit words.
+// Few rows share out K over the work-group. S8: weights as 8-bit storage instead of 32-bit words.
 #include "common.glsl"
 #ifdef S8
 #extension GL_EXT_shader_8bit_storage : require
@@ -95,7 +95,7 @@ const uint STEP = TILE * (32 / COLUMNS);  // 16-byte words from one group of 32 
 #endif
 
 void main() {
-    uint row = gl_GlobalInvocationID.x;
+    uint row = gl_WorkGroupID.x * LANES + lane();
     // Lanes beyond the matrix work on its last row and store nothing: shuffles and barriers need every lane.
     uint stored = min(row, rows - 1);
     uint tile_word = stored / TILE * (TILE * (K / COLUMNS)) + stored % TILE;
@@ -107,7 +107,7 @@ void main() {
         sum0[t] = sum1[t] = 0.0;
     }
     OFFSET_INIT
-    for (uint g = gl_LocalInvocationID.y; g < GROUPS; g += gl_WorkGroupSize.y) {
+    for (uint g = part_of_k(); g < GROUPS; g += PARTS) {
         uint i = tile_word + g * STEP;
         uint at[TOKENS];
         EACH_TOKEN at[t] = x0[t] + g * 8;

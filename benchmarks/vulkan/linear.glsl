@@ -6,6 +6,7 @@
 //   GATED     y = gelu(linear(x; w0)) * linear(x; w1)
 // PACK, the type of a weight word, is defined by the kernel.
 
+layout(constant_id = 1) const uint PARTS = 1;      // of K, that the work-group shares out
 layout(constant_id = 2) const uint K = 2048;       // columns, a multiple of 32
 layout(constant_id = 3) const uint TILE = 32;      // rows of a storage tile
 layout(constant_id = 4) const uint STRIDE = 2048;  // elements of a row of y
@@ -41,18 +42,27 @@ vec4 nibbles(uint p) {
     return vec4((uvec4(p) >> uvec4(0, 4, 8, 12)) & 15u);
 }
 
-shared float partial[gl_WorkGroupSize.x * gl_WorkGroupSize.y];
+// The work-group as lanes x parts, the lanes of a part next to each other.
+const uint LANES = gl_WorkGroupSize.x / PARTS;
+uint lane() {
+    return gl_LocalInvocationIndex % LANES;
+}
+uint part_of_k() {
+    return gl_LocalInvocationIndex / LANES;
+}
 
-// Adds the parts of K that the work-group's y computed.
+shared float partial[gl_WorkGroupSize.x];
+
+// Adds the parts of K.
 float across(float value) {
-    if (gl_WorkGroupSize.y == 1) {
+    if (PARTS == 1) {
         return value;
     }
     partial[gl_LocalInvocationIndex] = value;
     barrier();
     float sum = 0.0;
-    for (uint i = 0; i < gl_WorkGroupSize.y; ++i) {
-        sum += partial[i * gl_WorkGroupSize.x + gl_LocalInvocationID.x];
+    for (uint i = 0; i < PARTS; ++i) {
+        sum += partial[i * LANES + lane()];
     }
     barrier();
     return sum;
@@ -60,7 +70,7 @@ float across(float value) {
 
 // Scales and stores one sum; `row` is within this part of the matrix. `up` is the second sum of GATED.
 void finish(uint row, uint token_index, float value, float up) {
-    if (gl_LocalInvocationID.y != 0 || row >= rows || token_index >= n) {
+    if (part_of_k() != 0 || row >= rows || token_index >= n) {
         return;
     }
     uint channel = first + row;

@@ -7,7 +7,7 @@
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 #endif
 
-layout(constant_id = 2) const uint ROUNDS = 256;  // of 16 multiply-adds of four values
+layout(constant_id = 1) const uint ROUNDS = 256;  // of 16 multiply-adds of four values
 
 OUTPUT(0, vec4, y);
 

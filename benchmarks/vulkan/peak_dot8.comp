@@ -5,7 +5,7 @@
 // number, since the GLSL extension for it is younger than the compilers that pip has.
 #include "common.glsl"
 
-layout(constant_id = 2) const uint ROUNDS = 256;  // of 16 dot products of four values
+layout(constant_id = 1) const uint ROUNDS = 256;  // of 16 dot products of four values
 
 OUTPUT(0, ivec4, y);
 

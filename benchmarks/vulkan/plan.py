@@ -138,7 +138,7 @@ class _Lowering:
     def _norm(self, form: tuple[str, ...], names: tuple[str, ...], tokens: int) -> None:
         module = Module("rmsnorm.comp", (*form, self.activation, self.lanes))
         d = self.block.dims
-        self.run(module, (self.group, 1, d.d_model, float(d.eps)), names, (), tokens)
+        self.run(module, (self.group, d.d_model, float(d.eps)), names, (), tokens)
 
     def linear(self, x: str, w: Weight, y: str, tokens: int, residual: str = "") -> str:
         """y = x . w^T, or y = residual + x . w^T."""
@@ -174,7 +174,7 @@ class _Lowering:
             rows = slices[0].rows
             bound = [name for s, w in zip(slices, weights, strict=True) for name in (s.name, w.scale_name)]
             names = (*bound[:2], x, y, *bound[2:], *more)
-            constants = (width, parts, w.cols, rows if engine else width, w.rows)
+            constants = (width * parts, parts, w.cols, rows if engine else width, w.rows)
             for token in range(0, tokens, at_once):
                 end = min(tokens, token + at_once)
                 push = (end, rows, first, token)
@@ -208,18 +208,18 @@ class _Lowering:
         dim = self.block.dims.head_dim
         module = Module("rope.comp", (*form, self.activation))
         groups = -(-self.n * stack * dim // 8 // self.group)
-        self.run(module, (self.group, 1, heads, dim), names, (self.n, at), groups)
+        self.run(module, (self.group, heads, dim), names, (self.n, at), groups)
 
     def append(self, rows: str, cache: str) -> None:
         d = self.block.dims
         module = Module("rows.comp", (self.activation,))
         groups = -(-self.n * d.head_dim // 4 // self.group)
-        self.run(module, (self.group, 1, d.head_dim), (rows, cache), (self.n, self.block.phase.past), groups)
+        self.run(module, (self.group, d.head_dim), (rows, cache), (self.n, self.block.phase.past), groups)
 
     def attention(self, q: str, k: str, v: str, y: str) -> str:
         d = self.block.dims
         module = Module("attention.comp", (self.activation, self.lanes))
-        constants = (self.group, 1, d.heads, d.head_dim, float(self.block.score_scale))
+        constants = (self.group, d.heads, d.head_dim, float(self.block.score_scale))
         names = (q, k, v, self.activations(y, self.n * d.q_dim))
         self.run(module, constants, names, (self.block.phase.past,), d.heads, self.n)
         return y
@@ -228,7 +228,7 @@ class _Lowering:
         """add.comp or geglu.comp."""
         module = Module(f"{source}.comp", (self.activation,))
         names = (a, b, self.activations(y, elements))
-        self.run(module, (self.group, 1), names, (elements // 4,), -(-elements // 4 // self.group))
+        self.run(module, (self.group,), names, (elements // 4,), -(-elements // 4 // self.group))
         return y
 
     # The block

@@ -4,7 +4,7 @@
 // 16 bytes, as the weights are read. With COPY it writes what it reads instead.
 #include "common.glsl"
 
-layout(constant_id = 2) const uint PER_INVOCATION = 16;  // 16-byte words
+layout(constant_id = 1) const uint PER_INVOCATION = 16;  // 16-byte words
 
 INPUT(0, uvec4, x);
 #ifdef COPY

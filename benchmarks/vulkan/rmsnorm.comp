@@ -5,8 +5,8 @@
 #include "common.glsl"
 #include "reduce.glsl"
 
-layout(constant_id = 2) const uint WIDTH = 2048;  // elements of a token, a multiple of 4
-layout(constant_id = 3) const float EPS = 1e-6;
+layout(constant_id = 1) const uint WIDTH = 2048;  // elements of a token, a multiple of 4
+layout(constant_id = 2) const float EPS = 1e-6;
 
 INPUT(0, REAL4, x);
 INPUT(1, vec4, w);

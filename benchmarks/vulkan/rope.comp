@@ -7,8 +7,8 @@
 //           value, which is not turned, to the rows of the caches from `at` on
 #include "common.glsl"
 
-layout(constant_id = 2) const uint HEADS = 8;
-layout(constant_id = 3) const uint DIM = 256;
+layout(constant_id = 1) const uint HEADS = 8;
+layout(constant_id = 2) const uint DIM = 256;
 
 INPUT(0, REAL4, x);
 INPUT(1, vec4, cosine);

@@ -3,7 +3,7 @@
 // Copies rows into another buffer from row `at` on: what a step appends to the KV cache.
 #include "common.glsl"
 
-layout(constant_id = 2) const uint WIDTH = 256;  // elements of a row, a multiple of 4
+layout(constant_id = 1) const uint WIDTH = 256;  // elements of a row, a multiple of 4
 
 INPUT(0, REAL4, x);
 OUTPUT(1, REAL4, y);

@@ -36,7 +36,7 @@ class Facts:
         shuffle: subgroup shuffles too.
         subgroup_size: the driver's default.
         subgroup_sizes: smallest and largest that can be required, or None without size control.
-        invocations: most of a work-group; `group_width` its most in x.
+        invocations, group_width: most of a work-group, and most of it in x.
         storage_range: bytes of the largest storage buffer binding.
         groups: work-groups of a dispatch in one dimension.
     """
@@ -135,8 +135,8 @@ class Variant:
         shuffle: hand activations around by shuffles rather than broadcasts, where the device has them.
         storage8: weights as 8-bit storage rather than 32-bit words.
         subgroup: required subgroup size, 0 for the driver's choice.
-        lanes: layout LANES: of a linear work-group in x, each one row.
-        split: layout LANES: (rows at most, parts of K): the work-group's y for a matrix with so many rows;
+        lanes: layout LANES: of a linear work-group, each one row.
+        split: layout LANES: (rows at most, parts of K) that a work-group has for a matrix with so many rows;
             the first line that fits counts. With few rows and no split, most of a GPU idles.
         group: layout ENGINE: work-group size, of which `engine_parts` go to the sum.
         cpu: for CPU drivers (True), for others (False), for both (None).
@@ -157,8 +157,8 @@ class Variant:
     cpu: bool | None = False
 
     def geometry(self, rows: int, bits: int, tokens: int) -> tuple[int, int]:
-        """The shape (x, y) of the work-group for a product with `rows` outputs; y shares out K. Several
-        tokens are work enough without that."""
+        """Lanes (layout ENGINE: slices of 4 rows) and parts of K of a work-group, for a product with `rows`
+        outputs. Several tokens are work enough without sharing out K."""
         if self.layout is Layout.ENGINE:
             parts = min(engine_parts(rows, bits), self.group) if tokens == 1 else 1
             return self.group // parts, parts

@@ -44,14 +44,14 @@ def lanes(request: pytest.FixtureRequest) -> str:
 def test_rmsnorm(run_kernel: Run, activation: str, lanes: str, group: int) -> None:
     x, w = random(activation, 3, 260), random("fp32", 260, seed=1)
     module = Module("rmsnorm.comp", (activation, lanes))
-    (y,) = run_kernel(module, (group, 1, 260, EPS), [x, w, np.zeros_like(x)], (), (3,), returns=[2])
+    (y,) = run_kernel(module, (group, 260, EPS), [x, w, np.zeros_like(x)], (), (3,), returns=[2])
     near(y, reference.rmsnorm(x.astype(np.float32), w, EPS), activation)
 
 
 def test_rmsnorm_of_zeros_is_zero(run_kernel: Run, lanes: str) -> None:
     x, w = np.zeros((1, 64), np.float32), np.ones(64, np.float32)
     module = Module("rmsnorm.comp", ("fp32", lanes))
-    (y,) = run_kernel(module, (64, 1, 64, EPS), [x, w, x + 1], (), (1,), returns=[2])
+    (y,) = run_kernel(module, (64, 64, EPS), [x, w, x + 1], (), (1,), returns=[2])
     assert not y.any()
 
 
@@ -59,7 +59,7 @@ def test_residual_norm(run_kernel: Run, activation: str, lanes: str) -> None:
     x, r, w = random(activation, 3, 260), random(activation, 3, 260, seed=2), random("fp32", 260, seed=1)
     module = Module("rmsnorm.comp", ("residual", activation, lanes))
     inputs = [x, w, np.zeros_like(x), r, np.zeros_like(x)]
-    y, total = run_kernel(module, (64, 1, 260, EPS), inputs, (), (3,), returns=[2, 4])
+    y, total = run_kernel(module, (64, 260, EPS), inputs, (), (3,), returns=[2, 4])
     expected = x.astype(np.float32) + r.astype(np.float32)
     near(total, expected, activation)
     near(y, reference.rmsnorm(expected, w, EPS), activation)
@@ -75,7 +75,7 @@ def test_rope(run_kernel: Run, activation: str) -> None:
     x = random(activation, n, heads * dim)
     module = Module("rope.comp", (activation,))
     inputs = [x, *tables(n, past, dim), np.zeros_like(x)]
-    (y,) = run_kernel(module, (64, 1, heads, dim), inputs, (n, 0), (1,), returns=[3])
+    (y,) = run_kernel(module, (64, heads, dim), inputs, (n, 0), (1,), returns=[3])
     near(y, reference.rope(x.astype(np.float32), dim, past, 10000.0), activation)
 
 
@@ -86,7 +86,7 @@ def test_rope_of_a_stack_appends_to_the_caches(run_kernel: Run, activation: str)
     k, v = random(activation, past + n, dim, seed=3), random(activation, past + n, dim, seed=4)
     inputs = [x, *tables(n, past, dim), q, k, v]
     module = Module("rope.comp", ("stacked", activation))
-    q2, k2, v2 = run_kernel(module, (64, 1, heads, dim), inputs, (n, past), (2,), returns=[3, 4, 5])
+    q2, k2, v2 = run_kernel(module, (64, heads, dim), inputs, (n, past), (2,), returns=[3, 4, 5])
     full = x.astype(np.float32)
     near(q2, reference.rope(full[:, : heads * dim], dim, past, 10000.0), activation)
     near(k2[past:], reference.rope(full[:, heads * dim : -dim], dim, past, 10000.0), activation)
@@ -98,21 +98,21 @@ def test_rope_of_a_stack_appends_to_the_caches(run_kernel: Run, activation: str)
 def test_rows_are_appended(run_kernel: Run, activation: str) -> None:
     x, cache = random(activation, 3, 20), random(activation, 9, 20, seed=1)
     module = Module("rows.comp", (activation,))
-    (y,) = run_kernel(module, (8, 1, 20), [x, cache], (3, 5), (2,), returns=[1])
+    (y,) = run_kernel(module, (8, 20), [x, cache], (3, 5), (2,), returns=[1])
     assert np.array_equal(y, np.concatenate([cache[:5], x, cache[8:]]))
 
 
 def test_add(run_kernel: Run, activation: str) -> None:
     a, b = random(activation, 52), random(activation, 52, seed=1)
     module = Module("add.comp", (activation,))
-    (y,) = run_kernel(module, (8, 1), [a, b, np.zeros_like(a)], (13,), (2,), returns=[2])
+    (y,) = run_kernel(module, (8,), [a, b, np.zeros_like(a)], (13,), (2,), returns=[2])
     near(y, a.astype(np.float32) + b.astype(np.float32), activation)
 
 
 def test_geglu(run_kernel: Run, activation: str) -> None:
     gate, up = random(activation, 52) * 4, random(activation, 52, seed=1)
     module = Module("geglu.comp", (activation,))
-    (y,) = run_kernel(module, (8, 1), [gate, up, np.zeros_like(up)], (13,), (2,), returns=[2])
+    (y,) = run_kernel(module, (8,), [gate, up, np.zeros_like(up)], (13,), (2,), returns=[2])
     near(y, reference.gelu_tanh(gate.astype(np.float32)) * up.astype(np.float32), activation)
 
 
@@ -120,7 +120,7 @@ def test_gelu_of_large_numbers_is_finite(run_kernel: Run) -> None:
     gate = np.array([-3e4, -50, -1e-30, 0, 1e-30, 50, 3e4, 3e30], np.float32)
     up = np.ones_like(gate)
     module = Module("geglu.comp", ("fp32",))
-    (y,) = run_kernel(module, (8, 1), [gate, up, np.zeros_like(up)], (2,), (1,), returns=[2])
+    (y,) = run_kernel(module, (8,), [gate, up, np.zeros_like(up)], (2,), (1,), returns=[2])
     assert np.allclose(y, np.where(gate > 1, gate, np.where(gate < -1, 0, gate / 2)), rtol=1e-6, atol=0)
 
 
@@ -130,7 +130,7 @@ def test_attention(run_kernel: Run, activation: str, lanes: str, past: int) -> N
     q = random(activation, n, heads * dim)
     k, v = random(activation, past + n, dim, seed=1), random(activation, past + n, dim, seed=2)
     module = Module("attention.comp", (activation, lanes))
-    constants = (64, 1, heads, dim, dim**-0.5)
+    constants = (64, heads, dim, dim**-0.5)
     (y,) = run_kernel(module, constants, [q, k, v, np.zeros_like(q)], (past,), (heads, n), returns=[3])
     full = [a.astype(np.float32) for a in (q, k, v)]
     near(y, reference.attention(*full, heads, past), activation)
@@ -142,7 +142,7 @@ def test_attention_with_large_scores(run_kernel: Run, lanes: str) -> None:
     k = np.linspace(-1, 1, 100, dtype=np.float32)[:, None].repeat(16, 1)
     v = random("fp32", 100, 16)
     module = Module("attention.comp", ("fp32", lanes))
-    (y,) = run_kernel(module, (16, 1, 1, 16, 0.25), [q, k, v, q], (99,), (1, 1), returns=[3])
+    (y,) = run_kernel(module, (16, 1, 16, 0.25), [q, k, v, q], (99,), (1, 1), returns=[3])
     near(y, reference.attention(q, k, v, 1, 99), "fp32")
 
 
@@ -189,7 +189,7 @@ def test_linear(
     at_once = 1 if tokens == 1 else 8
     module = product(layout, form, bits, at_once, activation, lanes, storage8=storage8)
     groups = (-(-rows // (width * (1 if layout == "linear" else 4))), -(-tokens // at_once))
-    constants = (width, parts, columns, tile, stride)
+    constants = (width * parts, parts, columns, tile, stride)
     (found,) = run_kernel(module, constants, inputs, (tokens, rows, first, 0), groups, returns=[3])
 
     def linear(i: int) -> NDArray[np.float32]:

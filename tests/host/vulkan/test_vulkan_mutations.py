@@ -107,8 +107,8 @@ MUTANTS = (
     Mutant(
         "engine: one part of K lost",
         "linear.glsl",
-        "uint i = 0; i < gl_WorkGroupSize.y",
-        "uint i = 1; i < gl_WorkGroupSize.y",
+        "uint i = 0; i < PARTS",
+        "uint i = 1; i < PARTS",
         "engine",
         decode(9),
     ),
