@@ -43,8 +43,8 @@ from ..profiles.predict import find_chip
 from ..profiles.tables import load_tables
 
 PHASES: tuple[Phase, ...] = ("decode", "prefill")
-REFERENCE = ("Gemma 2B", "q8")
-"""The model that is measured first where a phone has it: the one the reference block is a layer of."""
+REFERENCES = (("Gemma 2B", "q8"), ("Gemma 2B", "8/4/4"))
+"""What is measured first where a phone has it: the model that the reference block is a layer of."""
 
 MIN_PROMPT = 512
 """Prompts shorter than this pay fixed costs that no rate explains (a twentieth of the speed at 20 tokens)."""
@@ -145,17 +145,15 @@ def given_one_model(
     engine: Engine,
     calibration: Calibration,
     *,
-    reference: tuple[str, str] | None = REFERENCE,
+    each: bool = False,
 ) -> list[Score]:
-    """Each device's other models from one of them; from each of them in turn where `reference` is None."""
+    """Each device's other models from the first of REFERENCES that it has; from each in turn with `each`."""
     scores = []
     for key, group in by_device(rows).items():
         fitted = fit_engine([r for r in rows if device(r) != key], phase, engine)
         spread = model_spread(group[0], phase, engine, calibration)
         usable = [r for r in group if value(r, phase)]
-        for known in usable:
-            if reference is not None and (known.model, known.quantisation) != reference:
-                continue
+        for known in usable if each else _reference(usable):
             known_rate = rate(known, phase, fitted)
             for row in usable:
                 truth = value(row, phase)
@@ -164,6 +162,13 @@ def given_one_model(
                 error = math.log(predicted(row, phase, fitted, known_rate) / truth)
                 scores.append(Score(row, error, abs(error) <= math.log(spread)))
     return scores
+
+
+def _reference(rows: Sequence[Speed]) -> list[Speed]:
+    for wanted in REFERENCES:
+        if found := [r for r in rows if (r.model, r.quantisation) == wanted]:
+            return found[:1]
+    return []
 
 
 def model_spread(row: Speed, phase: Phase, engine: Engine, calibration: Calibration) -> float:
@@ -270,11 +275,11 @@ def main(arguments: Sequence[str] | None = None, write: Callable[[str], object] 
             engine = calibration.engines[subset[0].engine] if subset else None
             if engine is None:
                 continue
-            for label, reference in (("Gemma 2B q8", REFERENCE), ("any one model", None)):
-                scores = given_one_model(subset, phase, engine, calibration, reference=reference)
+            for label, each in (("Gemma 2B", False), ("any one model", True)):
+                scores = given_one_model(subset, phase, engine, calibration, each=each)
                 if scores:
                     write(f"{phase:8s}{name:15s}{'given ' + label:19s} {summary(scores)}")
-                    _rows(scores, phase, options.rows and reference is not None, write)
+                    _rows(scores, phase, options.rows and not each, write)
         scores = from_specifications(phones, phase, calibration, knowledge, calibration.engines["ml-drift"])
         write(f"{phase:8s}{'ML Drift phones':15s}{'data sheet only':19s} {summary(scores)}")
         _rows(scores, phase, options.rows, write)
