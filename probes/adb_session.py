@@ -238,7 +238,7 @@ def _end(transport: Transport, stream: ShellStream, token: bytes, on_event: List
     what = f"cleaning up on {transport.serial}"
     said = b""
     with suppress(TransportError):  # the device is gone: the guard sees that, too
-        stream.write(b"bye\n")
+        stream.write(b"bye\n", END_SECONDS, what)
         said = stream.until(token + b" gone", END_SECONDS, what)
     if token + b" gone" not in said:
         on_event(

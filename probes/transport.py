@@ -193,8 +193,9 @@ class ShellStream:
         self._modern = modern
         self._buffer = bytearray()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, seconds: float, what: str) -> None:
         """To the script's standard input."""
+        self._channel.extend(seconds, what)
         self._channel.send(_packet(Packet.STDIN, data) if self._modern else data)
 
     def until(self, marker: bytes, seconds: float, what: str, max_bytes: int = 1 << 20) -> bytes:

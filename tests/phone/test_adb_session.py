@@ -82,6 +82,17 @@ def test_a_session_pushes_runs_and_fetches(
     assert plain_phone.left() == []
 
 
+def test_a_long_session_ends_as_well_as_a_short_one(
+    connect: Connect, plain_phone: Phone, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gemmafit.probes.adb_session.START_SECONDS", 1.0)
+    events: list[Event] = []
+    with connect(plain_phone, agent=script("sleep 1.2")).session(events.append) as session:
+        assert session.run("cpu", ["run"], deadline=20).exit == 0
+    assert plain_phone.left() == []
+    assert [event.stage for event in events] == ["push"]  # nothing to say about the clean-up
+
+
 def test_the_real_agent_runs(connect: Connect, plain_phone: Phone) -> None:
     try:
         agent.binary("linux-x86_64")

@@ -56,7 +56,7 @@ def test_a_phone_is_checked_on_all_backends(
     phone = boot(PROFILES / f"{profile}.yaml")
     report = check(phone, adb_server, tmp_path)
     assert phone.left() == []
-    assert phone.processes() == {}
+    eventually(lambda: not phone.processes())
     assert report["device"]["model"] == model
     assert report["target"]["kind"] == "adb"
     assert failures(report) == []
