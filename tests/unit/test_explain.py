@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gemmafit.errors import InputError
 from gemmafit.probes.snapshot import Android, AppVisibility, Gpu, Memory, OpenCl, Snapshot
@@ -226,3 +228,59 @@ def test_an_overlay_replaces_and_adds_rows_and_names_its_mistakes(tmp_path: Path
     file.write_text(f"- {row % ('mine', 'my own message')}\n- {row % ('bad', '{word}')}\n")
     with pytest.raises(InputError, match=r"signatures\.yaml:2: .*pattern"):
         load_signatures(tmp_path)
+
+
+PHONES = {
+    "mali-g78": Snapshot("adb", gpu=Gpu(vendor="Arm", model="Mali-G78", architecture="Valhall")),
+    "mali-g715": Snapshot("adb", gpu=Gpu(vendor="Arm", model="Mali-G715", architecture="Valhall")),
+    "adreno-610": Snapshot("adb", gpu=Gpu(vendor="Qualcomm", model="Adreno 610", architecture="Adreno 6xx")),
+    "adreno-750": S22,
+    "xclipse-960": Snapshot("adb", gpu=Gpu(vendor="Samsung", model="Xclipse 960", architecture="RDNA4")),
+    "powervr": Snapshot("adb", gpu=Gpu(vendor="Imagination", model="PowerVR DXT-48-1536")),
+    "32-bit": T820,
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "signature", "applies", "not_there"),
+    [
+        ("undefined symbol: clSetPerfHintQCOM", "perf-hint-symbol", "mali-g78", "adreno-750"),
+        ("[llm_litert_compiled_model_executor.cc:1928]", "angle-cl-compile", "xclipse-960", "mali-g78"),
+        (
+            "Status Code: 13: Failed to invoke the compiled model",
+            "invoke-fails-after-compile",
+            "adreno-610",
+            "mali-g78",
+        ),
+        ("CL_INVALID_COMMAND_QUEUE (-36)", "invalid-command-queue", "mali-g715", "adreno-750"),
+        ("Weights preparation on Gpu is disabled for PowerVR", "powervr-freeze", "powervr", "adreno-750"),
+        ("UnsatisfiedLinkError: libllm_inference_engine_jni.so", "no-native-library-for-abi", "32-bit", None),
+        ("SOCL: Valid mapped region entry not found", "angle-garbage", "xclipse-960", "mali-g78"),
+        (
+            "map file to memory buffer: Unable to map file to memory buffer, errno=12",
+            "map-errno-12",
+            "32-bit",
+            "adreno-750",
+        ),
+    ],
+)
+def test_the_reported_phone_fits_the_cause_and_another_does_not(
+    text: str, signature: str, applies: str, not_there: str | None
+) -> None:
+    found = {e.signature.id: e for e in explain(text, SIGNATURES, PHONES[applies])}
+    assert found[signature].applies.answer is Answer.YES, found[signature].applies
+    if not_there is not None:
+        found = {e.signature.id: e for e in explain(text, SIGNATURES, PHONES[not_there])}
+        assert found[signature].applies.answer is not Answer.YES, found[signature].applies
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.one_of(st.text(max_size=300), st.sampled_from([ORIGIN, "\x1b[", "\\u12", "\r", "{word} ... "]))
+    )
+)
+def test_any_text_in_any_pieces_is_survived(pieces: list[str]) -> None:
+    found = explain(iter(pieces), SIGNATURES, T820)
+    assert all(len(e.excerpts) <= 3 and e.count >= 1 for e in found)
+    assert (ORIGIN not in " ".join(pieces)) or any(e.signature.id == "unknown-backend" for e in found)
