@@ -25,7 +25,7 @@ typedef struct job {
     float *y;
     int n, out_rows, cols, blocks, geglu, bits, bias, group, depth;
     size_t block_bytes;
-    int8_t *packed;
+    int8_t *packed;      /* may be q */
     int32_t *sums;       /* bias * the sum of each token's activations */
     int32_t *acc;        /* of each worker */
     size_t acc_count;
@@ -49,11 +49,13 @@ static const linear_ops *ops_of(const cpu_isa *isa, int n) {
     }
 }
 
-/* Task: one token. Its place follows from the tiling (linear.h). */
+/* Task: one token. Its place follows from the tiling (linear.h); a single one of int8 already lies as it should. */
 static void pack_task(void *context, int token, int worker) {
     (void)worker;
     const job *j = context;
     const int8_t *q = j->q + (size_t)token * j->cols;
+    j->sums[token] = j->bias ? j->bias * j->rows->sum(q, j->cols) : 0;
+    if (j->packed == j->q) return;
     int first = 0, tile;
     while (first + (tile = token_tile(j->n - first, j->ops->tokens)) <= token) first += tile;
     for (int k = 0, depth; k < j->cols; k += depth) {
@@ -61,7 +63,6 @@ static void pack_task(void *context, int token, int worker) {
         int8_t *const out = j->packed + (size_t)j->n * k + (size_t)first * depth + (token - first) * j->ops->unit;
         j->rows->pack(q + k, out, depth, j->ops->unit, (size_t)tile * j->ops->unit, j->bits == 4);
     }
-    j->sums[token] = j->bias ? j->bias * j->rows->sum(q, j->cols) : 0;
 }
 
 /* Task: a group of row blocks for all tokens. */
@@ -133,7 +134,7 @@ const char *cpu_linear(cpu_pool *pool, const cpu_isa *isa, const cpu_arg *args, 
         const size_t acc = sizeof(int32_t) * j.acc_count;
         uint8_t *const scratch = cpu_scratch(pool, packed + sums + acc * threads);
         if (!scratch) return "no memory for the packed activations";
-        j.packed = (int8_t *)scratch;
+        j.packed = count == 1 && bits == 8 ? (int8_t *)args[0].data + (size_t)from * cols : (int8_t *)scratch;
         j.sums = (int32_t *)(scratch + packed);
         j.acc = (int32_t *)(scratch + packed + sums);
         cpu_parallel(pool, pack_task, &j, count, 1 + PACK_BYTES / cols);
