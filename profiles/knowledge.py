@@ -113,8 +113,16 @@ class ObservedMemory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     source: Text
 
 
+class Revision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The same file name with other bytes."""
+
+    bytes: Count
+    source: Text
+    revision: str | None = None
+
+
 class Model(Entry, frozen=True, kw_only=True):
-    """One model file at one revision."""
+    """One model file at one revision; `earlier` are other bytes that were published under its name."""
 
     file: Text
     family: Text
@@ -135,6 +143,7 @@ class Model(Entry, frozen=True, kw_only=True):
     min_ram_gb: Positive | None = None
     rank: int = 0
     memory: tuple[ObservedMemory, ...] = ()
+    earlier: tuple[Revision, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.bytes is None) == (self.about_bytes is None):

@@ -72,15 +72,23 @@ def best_of_all(case: Case, all_judged: Iterable[Judged]) -> Judged | None:
 
 
 def _rank(case: Case, by_capability: bool = False) -> Callable[[Judged], tuple[float, ...]]:
+    """Sorts the better first: without reservations, on a maintained runtime, the more capable model.
+
+    Within one family the file that the family stands for comes first, and the precision of the weights
+    decides before the backend: 8 bits on the CPU answer better than 4 bits on the GPU, as long as both are
+    fast enough.
+    """
+    family = case.knowledge.families.get(case.options.family)
+
     def key(judged: Judged) -> tuple[float, ...]:
         model = judged.variant.model
-        across = by_capability or case.options.family == "any"
-        # Within one family the weights' precision decides before the backend: 8 bits on the CPU answer better
-        # than 4 bits on the GPU, as long as both are fast enough.
+        stands_for = family is not None and model.id == family.primary and judged.variant.backend == "opencl"
         return (
             judged.status is not CheckStatus.PASS,
             gravity(case, judged),
-            *((case.runtime(model).deprecated, -case.architecture(model).capability) if across else ()),
+            by_capability or not stands_for or judged.has("gpu.slower-than-cpu"),
+            case.runtime(model).deprecated,
+            -case.architecture(model).capability,
             -model.bits.ffn,
             model.rank,
             _backend_rank(judged),

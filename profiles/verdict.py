@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .case import ANY_FAMILY, Case
 from .recommend import Judged, best_of_family, recommendation, status_order
+from .recommend import best_of_all as best_of_all_judged
 from .report import Check, CheckStatus, Predicted, Range, Recommendation, Verdict
 
 _BACKENDS = {"cpu": "the CPU", "opencl": "the GPU", "npu": "the NPU"}
@@ -40,7 +41,7 @@ def decide(case: Case, judged: Sequence[Judged]) -> Decision:
         verdict = Verdict.INCONCLUSIVE
     else:
         verdict = Verdict.FAIL
-    because = _because(chosen, primary) if chosen is not None else ""
+    because = _because(chosen, primary) + _successor(case, chosen, judged) if chosen is not None else ""
     summary = _summary(case, verdict, chosen, primary, family)
     advice = recommendation(case, chosen, because) if chosen is not None else None
     return Decision(verdict, summary, chosen, advice)
@@ -71,6 +72,15 @@ def _because(chosen: Judged, primary: Judged | None) -> str:
     why = _first_problem(primary)
     lost = _given_up(chosen, primary)
     return f"Instead of {primary.variant.model.file}: {why} Given up: {lost}.{_reservations(chosen)}"
+
+
+def _successor(case: Case, chosen: Judged, judged: Sequence[Judged]) -> str:
+    """What to take instead where the runtime of the chosen file is no longer maintained."""
+    runtime, best = case.runtime(chosen.variant.model), best_of_all_judged(case, judged)
+    if not runtime.deprecated or best is None or best.variant.model.runtime == runtime.id:
+        return ""
+    model, where = best.variant.model, _BACKENDS[best.variant.backend]
+    return f" {runtime.title} is deprecated; with {model.runtime} take {model.file} on {where}."
 
 
 def _reservations(judged: Judged) -> str:

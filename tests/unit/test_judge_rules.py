@@ -421,3 +421,21 @@ def test_manifest_is_a_remark_that_names_what_to_declare() -> None:
     assert report.verdict is Verdict.PASS
     older = opencl(app=AppVisibility(True, "listed; API 30 needs no declaration")).judged()
     assert "opencl.manifest" not in codes(older)
+
+
+@pytest.mark.parametrize("family", [f for f in load().families if f != "gemma3-270m"])
+def test_the_file_a_family_stands_for_is_recommended_where_nothing_is_wrong(family: str) -> None:
+    report = replace(gpu("Adreno 740", "Adreno 7xx", "Qualcomm"), options=Options(family=family)).judged()
+    assert report.verdict is Verdict.PASS
+    assert report.recommendation is not None
+    assert report.recommendation.variant == load().families[family].primary
+    assert report.recommendation.backend == "opencl"
+
+
+def test_a_file_for_a_deprecated_runtime_is_recommended_with_its_successor() -> None:
+    report = GOOD.judged()
+    assert report.recommendation is not None
+    assert "is deprecated; with litert-lm take gemma-4-E4B-it.litertlm" in report.recommendation.because
+    newer = replace(GOOD, options=Options(family="gemma-4")).judged()
+    assert newer.recommendation is not None
+    assert "deprecated" not in newer.recommendation.because
