@@ -196,6 +196,7 @@ def _show(found: list[Explanation]) -> None:
     console = stdout()
     if not found:
         console.print("No known failure is recognised in this text.")
+        console.print("[dim]`gemmafit check` shows what the phone itself lacks.[/dim]")
         return
     for e in found:
         signature = e.signature
