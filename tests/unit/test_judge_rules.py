@@ -184,7 +184,8 @@ FAULTS: dict[str, Situation] = {
     "adreno-735-int4-second-query": gpu("Adreno 735", "Adreno 7xx", "Qualcomm"),
     "pixel-4-segv": phone(identity=Identity(manufacturer="Google", model="Pixel 4", emulator=False)),
     "galaxy-s10-5g-missing-needed": phone(identity=Identity(model="SM-G977B", emulator=False)),
-    "software-opencl": opencl(device_type="cpu", present=True),
+    "software-gpu": opencl(device_type="cpu", present=True),
+    "other-gpu-unproven": gpu("Maleoon 910", "Maleoon", "HiSilicon"),
 }
 FAULTS_OF_THE_GOOD_PHONE = {
     "adreno-750-e4b-long-prompt": gpu("Adreno 740", "Adreno 7xx", "Qualcomm"),
