@@ -127,7 +127,7 @@ class Vulkan:
         return tuple(
             Candidate(
                 v.name,
-                "fp16" if v.half and self._facts.fp16 else "fp32",
+                v.precision(self._facts),
                 engine=v.layout is vulkan_variants.Layout.ENGINE,
                 fused=v.fused,
             )

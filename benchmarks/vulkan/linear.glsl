@@ -4,7 +4,8 @@
 //   (none)    y = linear(x)
 //   RESIDUAL  y = r + linear(x)
 //   GATED     y = gelu(linear(x; w0)) * linear(x; w1)
-// PACK, the type of a weight word, is defined by the kernel.
+// PACK, the type of a weight word, is defined by the kernel. DOT8: x holds int8 activations, four a word, and sx one
+// scale a token (quantize.comp); sums are exact integers.
 
 layout(constant_id = 1) const uint PARTS = 1;      // of K, that the work-group shares out
 layout(constant_id = 2) const uint K = 2048;       // columns, a multiple of 32
@@ -13,7 +14,11 @@ layout(constant_id = 4) const uint STRIDE = 2048;  // elements of a row of y
 
 INPUT(0, PACK, w0);
 INPUT(1, float, s0);
+#ifdef DOT8
+INPUT(2, int, x);
+#else
 INPUT(2, REAL4, x);
+#endif
 OUTPUT(3, REAL, y);
 #ifdef GATED
 INPUT(4, PACK, w1);
@@ -21,6 +26,15 @@ INPUT(5, float, s1);
 #endif
 #ifdef RESIDUAL
 INPUT(4, REAL, r);
+#endif
+#ifdef DOT8
+#if defined(GATED)
+INPUT(6, float, sx);
+#elif defined(RESIDUAL)
+INPUT(5, float, sx);
+#else
+INPUT(4, float, sx);
+#endif
 #endif
 
 layout(push_constant) uniform Push {
@@ -76,6 +90,10 @@ void finish(uint row, uint token_index, float value, float up) {
     uint channel = first + row;
     uint at = token_index * STRIDE + channel;
     value *= s0[channel];
+#ifdef DOT8
+    value *= sx[token_index];
+    up *= sx[token_index];
+#endif
 #ifdef GATED
     value = gelu(value) * (up * s1[channel]);
 #endif

@@ -4,7 +4,8 @@ One source per operator; a variant is a set of macros. The axes:
 
 activations  `fp32`, or `fp16` where the device has VK_KHR_16bit_storage (arithmetic stays in fp32)
 weights      `i8` or `i4`, a float scale per output channel
-load         packed in 32-bit words (every device), or `s8`: VK_KHR_8bit_storage
+load         packed in 32-bit words (every device), or `s8`: VK_KHR_8bit_storage; `dot8`: packed, with int8
+             activations and VK_KHR_shader_integer_dot_product
 lanes        `sub`: subgroup operations (Vulkan 1.1); `shuffle`: the same with shuffles for broadcasts;
              `plain`: none, for Vulkan 1.0 devices
 """
@@ -79,10 +80,12 @@ def product(
     lanes: str = "",
     *,
     storage8: bool = False,
+    dot8: bool = False,
 ) -> Module:
     """A linear layer: the kernel of a layout (linear, engine) in one of FORMS (linear.glsl)."""
-    packing = (f"i{bits}", "s8") if storage8 and bits == 8 else (f"i{bits}",)
-    return Module(f"{layout}.comp", tuple(filter(None, (form, *packing, f"t{tokens}", activation, lanes))))
+    load = "dot8" if dot8 else "s8" if storage8 and bits == 8 else ""
+    axes = (form, f"i{bits}", load, f"t{tokens}", activation, lanes)
+    return Module(f"{layout}.comp", tuple(filter(None, axes)))
 
 
 def modules() -> Iterator[Module]:
@@ -99,9 +102,11 @@ def modules() -> Iterator[Module]:
             yield Module("rmsnorm.comp", (activation, lanes))
             yield Module("rmsnorm.comp", ("residual", activation, lanes))
             yield Module("attention.comp", (activation, lanes))
+            yield Module("quantize.comp", (activation, lanes))
         for form, tokens, bits in itertools.product(FORMS, TOKENS, (8, 4)):
             yield product("engine", form, bits, tokens, activation)
             for lanes in LINEAR_LANES:
                 yield product("linear", form, bits, tokens, activation, lanes)
+                yield product("linear", form, bits, tokens, activation, lanes, dot8=True)
                 if bits == 8:
                     yield product("linear", form, bits, tokens, activation, lanes, storage8=True)

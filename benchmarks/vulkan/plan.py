@@ -165,8 +165,12 @@ class _Lowering:
             self.activation,
             "" if engine else self.sharing(width, parts),
             storage8=v.storage8 and self.facts.storage8,
+            dot8=v.dot8,
         )
         self.activations(y, tokens * w.rows)
+        if v.dot8:
+            x, scales = self.quantized(x, w, tokens)
+            more = (*more, scales)
         rows_per_group = width * (4 if engine else 1)
         at_once = max(tile, MACS_PER_DISPATCH // (w.rows * w.cols * len(weights)) // tile * tile)
         first = 0
@@ -182,6 +186,16 @@ class _Lowering:
                     module, constants, names, push, -(-rows // rows_per_group), -(-(end - token) // tile)
                 )
             first += rows
+
+    def quantized(self, x: str, w: Weight, tokens: int) -> tuple[str, str]:
+        """x as int8 in the order in which the weights' words hold their columns, and its scales."""
+        q, scales = f"{x}.q{w.bits}", f"{x}.s{w.bits}"
+        if q not in self.buffers:
+            self.buffers[q] = Buffer(q, tokens * w.cols)
+            self.buffers[scales] = Buffer(scales, 4 * tokens)
+            module = Module("quantize.comp", (self.activation, self.lanes))
+            self.run(module, (self.group, w.cols, int(w.bits == 4)), (x, q, scales), (), tokens)
+        return q, scales
 
     def sharing(self, width: int, parts: int) -> str:
         """How the lanes of a linear work-group share activations: all lanes of a subgroup must need the same,

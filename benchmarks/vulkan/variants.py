@@ -31,7 +31,8 @@ class Facts:
         cpu: a CPU driver (VkPhysicalDeviceType).
         fp16: 16-bit storage and arithmetic.
         storage8: 8-bit storage.
-        integer_dot: VK_KHR_shader_integer_dot_product.
+        integer_dot, fast_dot8: VK_KHR_shader_integer_dot_product, and that it is said to be faster than
+            multiplying one by one, for four signed bytes in a word.
         subgroups: basic, arithmetic and ballot operations in compute shaders.
         shuffle: subgroup shuffles too.
         subgroup_size: the driver's default.
@@ -45,6 +46,7 @@ class Facts:
     fp16: bool = False
     storage8: bool = False
     integer_dot: bool = False
+    fast_dot8: bool = False
     subgroups: bool = False
     shuffle: bool = False
     subgroup_size: int = 1
@@ -89,6 +91,10 @@ class Facts:
             and feature("VkPhysicalDeviceShaderFloat16Int8Features", "shaderFloat16"),
             storage8=feature("VkPhysicalDevice8BitStorageFeatures", "storageBuffer8BitAccess"),
             integer_dot=feature("VkPhysicalDeviceShaderIntegerDotProductFeatures", "shaderIntegerDotProduct"),
+            fast_dot8=feature(
+                "VkPhysicalDeviceShaderIntegerDotProductProperties",
+                "integerDotProduct4x8BitPackedSignedAccelerated",
+            ),
             subgroups=operations & _SUBGROUP_OPERATIONS == _SUBGROUP_OPERATIONS,
             shuffle=bool(operations & _SHUFFLE),
             subgroup_size=_number(subgroup, "subgroupSize", 1),
@@ -134,6 +140,7 @@ class Variant:
         subgroups: subgroup operations, where the device has them.
         shuffle: hand activations around by shuffles rather than broadcasts, where the device has them.
         storage8: weights as 8-bit storage rather than 32-bit words.
+        dot8: layout LANES: activations of the products quantised to int8, integer dot products.
         subgroup: required subgroup size, 0 for the driver's choice.
         lanes: layout LANES: of a linear work-group, each one row.
         split: layout LANES: (rows at most, parts of K) that a work-group has for a matrix with so many rows;
@@ -150,6 +157,7 @@ class Variant:
     subgroups: bool = True
     shuffle: bool = True
     storage8: bool = False
+    dot8: bool = False
     subgroup: int = 0
     lanes: int = 32
     split: tuple[tuple[int, int], ...] = ((512, 4), (2048, 4), (4096, 2))
@@ -165,6 +173,10 @@ class Variant:
         parts = next((parts for most, parts in self.split if rows <= most), 1)
         return self.lanes, parts if tokens == 1 else 1
 
+    def precision(self, facts: Facts) -> str:
+        """Of the activations: fp32, fp16 or qd8."""
+        return "qd8" if self.dot8 else "fp16" if self.half and facts.fp16 else "fp32"
+
     @property
     def work_group(self) -> int:
         """Invocations of the largest work-group."""
@@ -177,6 +189,7 @@ VARIANTS: tuple[Variant, ...] = (
     Variant("lanes", "a CPU driver runs a work-group on one thread: splits only cost", split=(), cpu=True),
     Variant("lanes-unfused", "what fusing gains", split=(), fused=False, cpu=True),
     Variant("lanes-split", "128 invocations, the least any device takes; few rows share out their columns"),
+    Variant("lanes-dot8", "int8 arithmetic, as Google's engine does at prefill", dot8=True),
     Variant("lanes-broadcast", "drivers with slow shuffles", shuffle=False),
     Variant("lanes-64", "subgroups of 64 share their activations", lanes=64, split=((2048, 2),)),
     Variant(
@@ -200,10 +213,10 @@ def candidates(facts: Facts) -> tuple[Variant, ...]:
         for v in VARIANTS
         if v.cpu in (facts.cpu, None)
         and (facts.storage8 or not v.storage8)
+        and (facts.fast_dot8 or not v.dot8)
         and (facts.shuffle or v.shuffle)  # without shuffles `lanes-broadcast` is the same as the first
         and (not v.subgroup or facts.runs_subgroups_of(v.subgroup))
-        and v.work_group <= facts.invocations
-        and v.lanes <= facts.group_width
+        and v.work_group <= min(facts.invocations, facts.group_width)
     )
 
 

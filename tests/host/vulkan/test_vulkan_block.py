@@ -31,7 +31,7 @@ def expected(block: Block) -> dict[str, NDArray[np.float32]]:
 def check(
     block: Block, variant: Variant, facts: Facts, outputs: dict[str, dict[str, NDArray[np.uint8]]]
 ) -> None:
-    precision = "fp16" if variant.half and facts.fp16 else "fp32"
+    precision = variant.precision(facts)
     for step, found in outputs.items():
         rows = deviation.deviations(block, found, expected(block), precision)
         assert {d.stage for d in rows} >= ({"logits"} if step == "logits" else {"q", "k", "v", "attn", "out"})
@@ -46,13 +46,15 @@ def test_decode(driver: Any, run_plan: RunPlan, scheme: Scheme, variant: Variant
     block = Block(SMALL, scheme, decode(37))
     if variant.work_group > driver.facts.invocations:
         pytest.skip("larger than a work-group here")
+    if variant.dot8 and not driver.facts.integer_dot:
+        pytest.skip("no integer dot product on this driver")
     outputs = run_plan(lowering.lower(block, variant, driver.facts, ONCE), driver.environment)
     assert set(outputs) == {"decode", "logits"}
     check(block, variant, driver.facts, outputs)
 
 
 @pytest.mark.parametrize("half", [True, False], ids=["fp16", "fp32"])
-@pytest.mark.parametrize("name", ["lanes", "lanes-unfused", "engine"])
+@pytest.mark.parametrize("name", ["lanes", "lanes-unfused", "lanes-dot8", "engine"])
 @pytest.mark.parametrize("scheme", Scheme)
 def test_prefill(driver: Any, run_plan: RunPlan, scheme: Scheme, name: str, half: bool) -> None:
     if half and not driver.facts.fp16:

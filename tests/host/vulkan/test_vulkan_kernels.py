@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gemmafit.benchmarks import reference
 from gemmafit.benchmarks.block import Weight
 from gemmafit.benchmarks.vulkan.modules import Module, product
+from gemmafit.benchmarks.vulkan.variants import Facts
 
 Run = Callable[..., list[NDArray[Any]]]
 
@@ -205,3 +206,59 @@ def test_linear(
     near(found[:, first : first + rows], expected, activation)
     untouched = np.delete(found, np.s_[first : first + rows], axis=1)
     assert (untouched == 99).all()
+
+
+@pytest.mark.parametrize("interleaved", [0, 1])
+def test_quantize(run_kernel: Run, activation: str, lanes: str, interleaved: int) -> None:
+    x = random(activation, 3, 72)
+    x[1] = 0
+    q, s = np.zeros((3, 72), np.int8), np.full(3, 9, np.float32)
+    module = Module("quantize.comp", (activation, lanes))
+    q, s = run_kernel(module, (24, 72, interleaved), [x, q, s], (), (3,), returns=[1, 2])
+    expected, scales = reference.quantize(x.astype(np.float32))
+    if interleaved:
+        q = q.reshape(3, 9, 2, 4).transpose(0, 1, 3, 2).reshape(3, 72)
+    assert np.abs(q - expected).max() <= 1  # a value at the edge of a step may round the other way
+    assert np.mean(q != expected) < 0.02
+    assert np.allclose(s, scales[:, 0], rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("form", ["", "residual", "gated"])
+@pytest.mark.parametrize("tokens", [1, 11])
+@pytest.mark.parametrize("lanes", ["plain", "sub", "shuffle"])
+@pytest.mark.parametrize("bits", [8, 4])
+def test_linear_with_integer_dot_products(
+    run_kernel: Run, vulkan_facts: Facts, lanes: str, bits: int, tokens: int, form: str
+) -> None:
+    if not vulkan_facts.integer_dot:
+        pytest.skip("no integer dot product on this driver")
+    rows, columns, parts = 40, 96, 3 if tokens == 1 else 1
+    weights = [Weight(f"w{i}", rows, columns, bits, 5 + i, 0.01, 0.03) for i in (0, 1)]
+    scales = [random("fp32", rows, seed=8 + i) / 100 for i in (0, 1)]
+    x = np.random.default_rng(1).integers(-127, 128, (tokens, columns)).astype(np.int8)
+    x_scales, r = random("fp32", tokens, seed=3) / 50, random("fp32", tokens, rows, seed=7)
+    stored = x
+    if bits == 4:  # of every 8 columns the even ones, then the odd ones
+        stored = np.ascontiguousarray(x.reshape(tokens, -1, 4, 2).transpose(0, 1, 3, 2)).reshape(tokens, -1)
+    tile = (8, 16 if bits == 8 else 32)
+    inputs: list[Any] = [weights[0].buffer(tile), scales[0], stored, np.zeros((tokens, rows), np.float32)]
+    if form == "gated":
+        inputs += [weights[1].buffer(tile), scales[1]]
+    elif form == "residual":
+        inputs += [r]
+    at_once = 1 if tokens == 1 else 8
+    module = product("linear", form, bits, at_once, "fp32", lanes, dot8=True)
+    constants = (8 * parts, parts, columns, 8, rows)
+    groups = (rows // 8, -(-tokens // at_once))
+    (found,) = run_kernel(module, constants, [*inputs, x_scales], (tokens, rows, 0, 0), groups, returns=[3])
+
+    def linear(i: int) -> NDArray[np.float32]:
+        exact = x.astype(np.float64) @ reference.values(weights[i], 0, rows).T
+        return (exact * scales[i] * x_scales[:, None]).astype(np.float32)
+
+    expected = linear(0)
+    if form == "gated":
+        expected = reference.gelu_tanh(expected) * linear(1)
+    elif form == "residual":
+        expected += r
+    near(found, expected, "fp32")

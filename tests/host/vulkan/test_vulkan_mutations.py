@@ -96,6 +96,14 @@ MUTANTS = (
         "running maximum forgotten", "attention.comp", "total * keep", "total", phase=prefill(5, past=100)
     ),
     Mutant("last value forgotten", "attention.comp", "c < count", "c < count - 1"),
+    Mutant("int8: scale of the first token", "linear.glsl", "*= sx[token_index]", "*= sx[0]", "lanes-dot8"),
+    Mutant("int8: columns in order", "quantize.comp", "INTERLEAVED != 0", "INTERLEAVED > 1", "lanes-dot8"),
+    Mutant(
+        "int8: halves exchanged", "linear.comp", "(p) >> 4 & 0x0f0f0f0fu", "(p) & 0x0f0f0f0fu", "lanes-dot8"
+    ),
+    Mutant(
+        "int8: clipped", "quantize.comp", "inverse, -127.0, 127.0", "inverse, -100.0, 100.0", "lanes-dot8"
+    ),
     Mutant("engine: inputs of the neighbour", "engine.comp", "x[x0[t] + k]", "x[x0[t] + (k ^ 1)]", "engine"),
     Mutant(
         "engine: rows transposed",
@@ -127,7 +135,7 @@ def wrong_stages(
     for name in plan.files:
         build.compile_module(compiler, known[name], out / name, sources)
     outputs = run_plan(plan, files={name: out / name for name in plan.files})
-    precision = "fp16" if facts.fp16 else "fp32"
+    precision = by_name(mutant.variant).precision(facts)
     rows = deviation.deviations(block, outputs[mutant.phase.name], reference.layer(block), precision)
     return {d.stage: d.rel_l2 for d in rows if not d.ok}
 
@@ -142,7 +150,7 @@ def patched(tmp_path: Path) -> Path:
     return sources
 
 
-@pytest.mark.parametrize("variant", ["lanes", "lanes-unfused", "engine"])
+@pytest.mark.parametrize("variant", ["lanes", "lanes-unfused", "lanes-dot8", "engine"])
 def test_the_kernels_themselves_pass(
     run_plan: RunPlan, vulkan_facts: Facts, patched: Path, tmp_path: Path, variant: str
 ) -> None:
@@ -155,6 +163,8 @@ def test_a_mutant_fails(
     run_plan: RunPlan, vulkan_facts: Facts, patched: Path, tmp_path: Path, mutant: Mutant
 ) -> None:
     source = (patched / mutant.file).read_text()
-    assert source.count(mutant.old) >= 1
+    assert mutant.old in source
+    if mutant.variant == "lanes-dot8" and not vulkan_facts.integer_dot:
+        pytest.skip("no integer dot product on this driver")
     (patched / mutant.file).write_text(source.replace(mutant.old, mutant.new))
     assert wrong_stages(run_plan, vulkan_facts, mutant, Scheme.INT4, patched, tmp_path / "out")
