@@ -69,6 +69,8 @@ ABIS = (
         "aarch64linux",
         "/system/bin/linker64",
     ),
+    # `androideabi` would be the name of this ABI, but with it zig does not compile NEON code: hence the name for
+    # hard float, and clang told to pass floats in core registers.
     Abi(
         "armeabi-v7a",
         f"arm-linux-android.{ANDROID_API}",
@@ -170,11 +172,14 @@ def _stub(tool: Toolchain, abi: Abi, symbols: Path) -> Path:
 
 
 def _runtime(tool: Toolchain, abi: Abi) -> list[Path]:
-    """What the compiler calls and no 32-bit ARM instruction does: 64-bit division, conversions."""
+    """What the compiler calls and no 32-bit ARM instruction does: 64-bit division, conversions.
+
+    Built as `androideabi`: floats in core registers, as Android's 32-bit ABI passes them everywhere.
+    """
     if abi.name != "armeabi-v7a":
         return []
     source = tool.lib / "compiler_rt.zig"
-    command = ["build-lib", "-static", "-target", "arm-linux-android", "-mcpu", "generic+v7a+neon+vfp3"]
+    command = ["build-lib", "-static", "-target", "arm-linux-androideabi", "-mcpu", "generic+v7a+neon+vfp3"]
     command += ["-O", "ReleaseSmall", "-fPIC", str(source)]
     return [tool.make(f"{abi.name}.compiler_rt", ".a", command, [source])]
 
