@@ -107,8 +107,8 @@ class Measurement:
 
     def to_dict(self) -> dict[str, Any]:
         """A plain mapping for YAML and JSON; `None` and empty fields are left out."""
-        row = asdict(self)
-        row["backend"], row["status"] = str(self.backend), str(self.status)
+        # Members of StrEnum, of this module's or the block's, as the plain text that YAML takes.
+        row = {k: str(v) if isinstance(v, StrEnum) else v for k, v in asdict(self).items()}
         row["samples_s"], row["device_s"] = list(self.samples_s), list(self.device_s)
         return {k: v for k, v in row.items() if v is not None and v != [] and v != {}}
 
