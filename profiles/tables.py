@@ -51,6 +51,7 @@ class SocRow:
 
     Attributes:
         models: part numbers as devices state them, upper case (SM8450, MT6789, EXYNOS8890).
+        names: other names that the same part is sold under.
         platforms: code names of ro.board.platform and the like that mean exactly this chip, lower case.
         gpu, gpu_cores, gpu_mhz: None where unknown.
         dram_gbs: theoretical bandwidth in GB/s of the fastest memory the chip supports.
@@ -60,6 +61,7 @@ class SocRow:
     manufacturer: str
     models: tuple[str, ...]
     platforms: tuple[str, ...]
+    names: tuple[str, ...]
     cpu: tuple[SocCluster, ...]
     gpu: str | None
     gpu_cores: int | None
@@ -170,6 +172,7 @@ class Tables:
     emulators: tuple[EmulatorRule, ...]
     by_model: Mapping[str, SocRow] = field(repr=False)
     by_platform: Mapping[str, SocRow] = field(repr=False)
+    by_name: Mapping[str, SocRow] = field(repr=False)
 
     def core(self, implementer: int, part: int, variant: int | None) -> Core | None:
         """The design behind a MIDR; a row with a variant wins over the one without."""
@@ -239,6 +242,7 @@ def load_tables() -> Tables:
         ),
         by_model=_index(socs, "models"),
         by_platform=_index(socs, "platforms"),
+        by_name={name.casefold(): soc for soc in socs for name in (soc.name, *soc.names)},
     )
 
 
@@ -259,6 +263,7 @@ def _soc(row: dict[str, Any], origin: Because) -> SocRow:
         str(row["manufacturer"]),
         tuple(str(model).upper() for model in row.get("models", ())),
         tuple(str(platform).lower() for platform in row.get("platforms", ())),
+        tuple(str(name) for name in row.get("names", ())),
         tuple(
             SocCluster(int(count), str(core), int(rest[0]) if rest else None)
             for count, core, *rest in row.get("cpu", ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .. import limits
 from .text import ParseError, integer, lines
@@ -117,7 +117,8 @@ class Package:
         target_sdk: targetSdkVersion.
         abi: primaryCpuAbi; None where the app has no native code.
         required, optional: libraries of <uses-native-library>, by required="true" and "false".
-        native_stated: the dump has those lists at all (Android 12 and later).
+        native_stated: the dump has one of those lists (Android 12 and later print those that are not empty).
+        complete: the block goes on behind the lists, so that a missing list means an empty one.
     """
 
     name: str
@@ -127,13 +128,14 @@ class Package:
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     native_stated: bool = False
-    extras: dict[str, str] = field(default_factory=dict[str, str])
+    complete: bool = False
 
 
 _SECTION = re.compile(r"\s*(uses\w*Libraries|usesLibraryFiles):\s*\Z", re.IGNORECASE)
 _TARGET = re.compile(r"\btargetSdk(?:Version)?=(\d{1,6})\b")
 _VERSION = re.compile(r"\bversionName=(\S{1,80})")
 _ABI = re.compile(r"\bprimaryCpuAbi=(\S{1,40})")
+_AFTER_LISTS = re.compile(r"\s*(?:timeStamp=|firstInstallTime=|lastUpdateTime=|User \d+:)")
 _PACKAGE = re.compile(r"\s*Package \[([A-Za-z0-9_.]{1,255})\]")
 
 
@@ -143,6 +145,7 @@ def parse_package(text: str) -> Package:
     sdk = version = abi = None
     section: str | None = None
     indent = 0
+    complete = False
     libraries: dict[str, list[str]] = {}
     for line in lines(text):
         found = _PACKAGE.match(line)
@@ -163,6 +166,7 @@ def parse_package(text: str) -> Package:
                 libraries[section].append(line.split()[0][: limits.NAME_CHARS])
             continue
         section = None
+        complete = complete or _AFTER_LISTS.match(line) is not None
         sdk = sdk or _TARGET.search(line)
         version = version or _VERSION.search(line)
         abi = abi or _ABI.search(line)
@@ -178,4 +182,5 @@ def parse_package(text: str) -> Package:
         tuple(required or ()),
         tuple(optional or ()),
         required is not None or optional is not None,
+        complete,
     )

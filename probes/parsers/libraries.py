@@ -83,12 +83,17 @@ _DATE = re.compile(r"\s(\d+)\s+\d{4}-\d\d-\d\d \d\d:\d\d(?:\s|\Z)")
 def parse_ls(text: str) -> tuple[FileEntry, ...]:
     """`ls -lZ`, `ls -Z`, `ls -l` or plain `ls` lines; complaints about missing paths are skipped.
 
-    Toybox and toolbox differ in the columns and their order; the label is found by its form, and the path
-    is what follows the last column (names of libraries hold no blanks).
+    Below a line `/folder:` names are of that folder. Toybox and toolbox differ in the columns and their
+    order; the label is found by its form, and the path is what follows the last column (names of libraries
+    hold no blanks).
     """
     found: list[FileEntry] = []
+    folder = ""
     for line in lines(text):
         line = line.strip()
+        if line.startswith("/") and line.endswith(":") and len(line) <= limits.NAME_CHARS:
+            folder = line[:-1].rstrip("/") + "/"
+            continue
         if not line or line.startswith(("total ", "#")) or ": " in line or len(found) >= limits.ITEMS:
             continue
         label = _LABEL.search(line)
@@ -102,7 +107,7 @@ def parse_ls(text: str) -> tuple[FileEntry, ...]:
         date = _DATE.search(head)
         found.append(
             FileEntry(
-                words[-1],
+                words[-1] if words[-1].startswith("/") else folder + words[-1],
                 label[0] if label else None,
                 target.strip()[: limits.NAME_CHARS] if arrow else None,
                 int(date[1]) if date and len(date[1]) < 16 else None,

@@ -61,6 +61,35 @@ def number(value: object) -> int | None:
     return integer(value) if isinstance(value, str) else None
 
 
+_CLOSERS = {"{": "}", "[": "]"}
+
+
+def json_prefix(text: str) -> Any:
+    """The value of a JSON text whose end is missing (cut at a limit, or lost on the way): everything up to
+    the last complete member or element. Raises ParseError where not even that is JSON."""
+    stack: list[str] = []
+    cut, open_at_cut = 0, ""
+    quoted = escaped = False
+    for index, char in enumerate(text):
+        if quoted:
+            quoted = escaped or char != '"'
+            escaped = char == "\\" and not escaped
+        elif char == '"':
+            quoted = True
+        elif char in _CLOSERS:
+            stack.append(_CLOSERS[char])
+            cut, open_at_cut = index + 1, "".join(reversed(stack))
+        elif char in "}]":
+            if not stack or stack.pop() != char:
+                raise ParseError("not JSON: brackets do not match")
+            cut, open_at_cut = index + 1, "".join(reversed(stack))
+        elif char == ",":
+            cut, open_at_cut = index, "".join(reversed(stack))
+        if len(stack) > limits.CAPTURE_DEPTH * 4:
+            raise ParseError("not JSON: nested too deeply")
+    return json_value(text[:cut] + open_at_cut)
+
+
 def json_value(text: str) -> Any:
     """JSON, of any depth a machine produces; no text makes this raise anything but ParseError."""
     try:

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from .. import limits
-from .text import ParseError, json_value, number
+from .text import ParseError, json_prefix, json_value, number
 
 Device = dict[str, Any]
 """Structure name -> {field: value}, and `extensions` {name: version}, `queueFamilies` [...]."""
@@ -27,15 +27,19 @@ _PLAIN = {
 def parse_vkjson(text: str) -> list[Device]:
     """The physical devices of the dump, in the driver's order (an empty list: Vulkan, but no device).
 
-    Accepts `{"devices": [...]}` and a single bare device (VkJson's older form).
+    Accepts `{"devices": [...]}`, a single bare device (VkJson's older form), and a text without its end.
     """
     start = text.find("{")
     if start < 0:
         raise ParseError("no JSON object in vkjson's output")
-    dump = json_value(text[start:])
-    devices = (
-        dump.get("devices", [dump] if "properties" in dump else None) if isinstance(dump, dict) else None
-    )
+    try:
+        dump = json_value(text[start:])
+    except ParseError:
+        dump = json_prefix(text[start:])
+    devices = None
+    if isinstance(dump, dict):
+        bare = "properties" in dump or any(key.startswith("VkPhysicalDevice") for key in dump)
+        devices = dump.get("devices", [dump] if bare else None)
     if not isinstance(devices, list):
         raise ParseError("vkjson's output holds no list of devices")
     return [_device(row) for row in devices[: limits.VULKAN_DEVICES] if isinstance(row, dict)]
@@ -45,7 +49,9 @@ def _device(row: dict[str, Any]) -> Device:
     device: Device = {}
     for key, value in row.items():
         core = _CORE.match(key)
-        if key in _PLAIN:
+        if key.startswith("VkPhysicalDevice"):
+            device[key] = value
+        elif key in _PLAIN:
             device[_PLAIN[key]] = value
         elif core and isinstance(value, dict):
             for part in ("Properties", "Features"):
@@ -57,10 +63,9 @@ def _device(row: dict[str, Any]) -> Device:
             )
         elif isinstance(value, dict) and _STRUCTURE.match(key):
             device[structure_name(key)] = value
+    queues = row.get("queues")
     device["queueFamilies"] = (
-        [q for q in row.get("queues", ()) if isinstance(q, dict)][: limits.ITEMS]
-        if isinstance(row.get("queues"), list)
-        else []
+        [queue for queue in queues if isinstance(queue, dict)] if isinstance(queues, list) else []
     )
     device["extensions"] = parse_extensions(row.get("extensions"))
     return device

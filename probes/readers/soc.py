@@ -19,6 +19,7 @@ _STATED = (
     "ro.soc.model",
     "/proc/cpuinfo Hardware",
     "/proc/cpuinfo model name",
+    "ro.vendor.qti.soc_model",
     "ro.vendor.soc.model.external_name",
     "ro.vendor.soc.model.part_name",
     "ro.hardware.chipname",
@@ -114,7 +115,7 @@ def find_soc(tables: Tables, text: str) -> tuple[SocRow | None, bool]:
             if part[length - 1].isdigit():
                 break
     plain = text.strip().lower()
-    row = tables.by_platform.get(plain)
+    row = tables.by_platform.get(plain) or tables.by_name.get(text.strip().casefold())
     if row is None:
         # "Qualcomm Technologies, Inc BENGAL": the last word is the code name.
         row = tables.by_platform.get(plain.split()[-1]) if plain.split() else None

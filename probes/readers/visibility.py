@@ -94,7 +94,7 @@ def _with_manifest(
     if package.target_sdk is not None and package.target_sdk < MANIFEST_SINCE:
         reasons.append(f"{package.name} targets API {package.target_sdk} and need not declare it")
         return AppVisibility(True, "; ".join(reasons), package=package.name)
-    if not package.native_stated:
+    if not package.native_stated and not package.complete:
         reasons.append(f"dumpsys does not say which libraries {package.name} declares")
         return AppVisibility(None, "; ".join(reasons), needed, package=package.name)
     declared = {*package.required, *package.optional}

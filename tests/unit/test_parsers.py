@@ -207,6 +207,11 @@ class TestLibraries:
         )
         assert parse_ls(text)[0].type == "same_process_hal_file"
 
+    def test_ls_of_folders(self) -> None:
+        text = "/vendor/lib64:\nlibOpenCL.so\negl\n\n/vendor/lib:\nlibOpenCL.so\n"
+        paths = [entry.path for entry in parse_ls(text)]
+        assert paths == ["/vendor/lib64/libOpenCL.so", "/vendor/lib64/egl", "/vendor/lib/libOpenCL.so"]
+
 
 @pytest.mark.parametrize(
     ("text", "model"),
@@ -295,6 +300,13 @@ class TestVulkan:
         with pytest.raises(ParseError):
             parse_vkjson(text)
 
+    @pytest.mark.parametrize("cut", range(60, 130, 7))
+    def test_a_dump_without_its_end(self, cut: int) -> None:
+        text = '{"devices": [{"properties": {"apiVersion": 4206592, "deviceName": "Mali, G57]", "limits": {"a": 1, "b": [1, 2]}}, "queues": [{}]}]}'
+        (device,) = parse_vkjson(text[:cut])
+        assert device["VkPhysicalDeviceProperties"]["apiVersion"] == 4206592
+        assert device["VkPhysicalDeviceProperties"].get("limits", {}).get("a", 1) == 1
+
     def test_names(self) -> None:
         assert structure_name("shaderFloat16Int8FeaturesKHR") == "VkPhysicalDeviceShaderFloat16Int8Features"
         assert structure_name("VkPhysicalDeviceFeatures") == "VkPhysicalDeviceFeatures"
@@ -369,6 +381,10 @@ class TestDumpsys:
         assert (package.name, package.target_sdk, package.abi) == ("com.example.app", 34, "arm64-v8a")
         assert package.optional == ("libOpenCL.so", "libvndksupport.so")
         assert package.native_stated
+
+    def test_a_package_that_declares_nothing(self) -> None:
+        assert parse_package("Package [a.b] (1):\n  targetSdk=34\n  timeStamp=1\n").complete
+        assert not parse_package("Package [a.b] (1):\n  targetSdk=34\n").complete
 
     def test_no_package(self) -> None:
         with pytest.raises(ParseError):
