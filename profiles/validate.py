@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from ..errors import UsageError
+from .calibration import load_calibration
 from .knowledge import MAPPINGS, ROWS, Knowledge, load
 from .signatures import load_signatures
 from .tables import Tables, load_tables
@@ -31,6 +32,7 @@ def _tables(overlay: Path | None) -> dict[str, dict[str, Any]]:
     knowledge = load(overlay)
     found = {name: _plain(getattr(knowledge, name)) for name in ROWS}
     found |= {name: _settings(knowledge, name) for name in MAPPINGS}
+    found["calibration"] = _plain(load_calibration())
     found["signatures"] = {row.id: _plain(row) for row in load_signatures(overlay)}
     return found | _identity(load_tables())
 

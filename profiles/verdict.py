@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -71,7 +72,7 @@ def _because(chosen: Judged, primary: Judged | None) -> str:
         return lead + _reservations(chosen)
     why = _first_problem(primary)
     lost = _given_up(chosen, primary)
-    return f"Instead of {primary.variant.model.file}: {why} Given up: {lost}.{_reservations(chosen)}"
+    return f"Instead of {primary.variant.model.file}: {why}. Given up: {lost}.{_reservations(chosen)}"
 
 
 def _successor(case: Case, chosen: Judged, judged: Sequence[Judged]) -> str:
@@ -100,15 +101,22 @@ def _given_up(chosen: Judged, primary: Judged) -> str:
 
 
 def _first_problem(judged: Judged) -> str:
+    """The gravest thing that is wrong, in a clause without its full stop."""
     for status in (CheckStatus.FAIL, CheckStatus.ERROR, CheckStatus.UNKNOWN, CheckStatus.WARN):
         for check in judged.checks:
             if check.status is status:
-                return _sentence(check)
-    return "it is slower than the alternative for this use."
+                return f"{_clause(check)} ({check.found})"
+    return "it is slower than the alternative for this use"
 
 
-def _sentence(check: Check) -> str:
-    return f"{check.because.rstrip('.')} ({check.found})."
+_SENTENCE_END = re.compile(r"\. (?=[A-Z])")
+
+
+def _clause(check: Check) -> str:
+    """The first sentence of a reason, to stand inside another one."""
+    text = _SENTENCE_END.split(check.because)[0].rstrip(".")
+    word = text.split(" ", 1)[0]
+    return text if word[1:] != word[1:].lower() else text[:1].lower() + text[1:]
 
 
 def _summary(
@@ -118,31 +126,31 @@ def _summary(
     primary: Judged | None,
     family: Sequence[Judged],
 ) -> str:
-    name = (
-        "Gemma" if case.options.family == ANY_FAMILY else case.knowledge.families[case.options.family].title
-    )
+    """One sentence for the person who reads nothing else."""
+    name = "Gemma"
+    if case.options.family != ANY_FAMILY:
+        name = case.knowledge.families[case.options.family].title
     match verdict:
         case Verdict.PASS:
             assert chosen is not None  # the primary works, so something does
-            return f"{name} runs here on the GPU; use {_use(chosen)}."
+            sooner = "" if chosen.variant.backend == "opencl" else ", and sooner without it"
+            return f"{name} runs here on the GPU{sooner}; use {_use(chosen)}."
         case Verdict.DEGRADED:
             assert chosen is not None
             if primary is None or chosen is primary:
-                problems = [c for c in chosen.checks if c.status is CheckStatus.WARN]
-                return f"{name} runs here with reservations: {_use(chosen)}. {problems[0].because}"
-            lost = _given_up(chosen, primary)
-            why = _first_problem(primary)
-            return f"{name} runs here by falling back: {_use(chosen)}; given up: {lost}. {why}"
+                return f"{name} runs here with reservations: {_use(chosen)}, but {_first_problem(chosen)}."
+            lost, why = _given_up(chosen, primary), _first_problem(primary)
+            return f"{name} runs here by falling back: {_use(chosen)}; given up: {lost}, because {why}."
         case Verdict.INCONCLUSIVE:
             unknown = primary if primary and primary.status is CheckStatus.UNKNOWN else None
             unknown = unknown or next(j for j in family if j.status is CheckStatus.UNKNOWN)
             missing = [c for c in unknown.checks if c.status is CheckStatus.UNKNOWN]
             others = ", ".join(c.id.removeprefix(f"{unknown.variant.key}.") for c in missing[1:])
-            also = f" Also unknown: {others}." if others else ""
-            also += f" Expected to work in any case: {_use(chosen)}." if chosen is not None else ""
-            return f"Not decided for {name}: {missing[0].because}{also}"
+            also = f"; also unknown: {others}" if others else ""
+            also += f"; expected to work in any case: {_use(chosen)}" if chosen is not None else ""
+            return f"Not decided for {name}: {_clause(missing[0])}{also}."
         case Verdict.FAIL:
-            return f"{name} does not run here. {_obstacles(case, primary, family)}"
+            return f"{name} does not run here: {_obstacles(case, primary, family)}."
 
 
 def _obstacles(case: Case, primary: Judged | None, family: Sequence[Judged]) -> str:
@@ -153,14 +161,13 @@ def _obstacles(case: Case, primary: Judged | None, family: Sequence[Judged]) -> 
     problems = {_first_problem(j): _BACKENDS[j.variant.backend] for j in reversed(shown)}
     if len(problems) == 1:
         return next(iter(problems))
-    return " ".join(f"On {where}: {problem}" for problem, where in reversed(problems.items()))
+    return "; ".join(f"on {where}, {problem}" for problem, where in reversed(problems.items()))
 
 
 def _use(judged: Judged) -> str:
     model = judged.variant.model
-    return (
-        f"{model.file} on {_BACKENDS[judged.variant.backend]} with {model.runtime}{_pace(judged.predicted)}"
-    )
+    where = _BACKENDS[judged.variant.backend]
+    return f"{model.file} on {where} with {model.runtime}{_pace(judged.predicted)}"
 
 
 def _pace(predicted: Predicted) -> str:

@@ -440,3 +440,12 @@ def test_a_file_for_a_deprecated_runtime_is_recommended_with_its_successor() -> 
     newer = replace(GOOD, options=Options(family="gemma-4")).judged()
     assert newer.recommendation is not None
     assert "deprecated" not in newer.recommendation.because
+
+
+def test_summary_is_one_sentence_about_what_was_decided() -> None:
+    for situation in (GOOD, *CASES.values(), *FAULTS.values()):
+        report = situation.judged()
+        assert report.summary.endswith(".") and ". " not in report.summary, report.summary
+        assert report.recommendation is None or report.recommendation.file in report.summary
+    slower = CASES["gpu.slower-than-cpu"].judged().summary
+    assert "sooner without it; use gemma-2b-it-cpu-int8.bin on the CPU" in slower
