@@ -34,7 +34,7 @@ def check(phone: Phone, server: AdbServer, folder: Path, *options: str) -> dict[
         "check", phone.serial, "--adb", str(server.address), "--quick",
         "-o", report, "--record", folder / "capture.yaml", *options,
     )  # fmt: skip
-    assert done.returncode in JUDGED and report.exists(), done.stderr
+    assert done.returncode in JUDGED and "Traceback" not in done.stderr, done.stderr
     return dict(yaml.safe_load(report.read_text("utf-8")))
 
 
