@@ -6,6 +6,7 @@ backend the fastest *correct* one at decode also does the prefill; a wrong one i
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -67,8 +68,10 @@ class Options:
 
 
 MOST_VARIANTS = 4
-"""How many variants are tried on a device, at most: a search has to end within half a minute."""
+"""How many variants are tried on a device, at most (unless `thorough`)."""
 _QUICK_VARIANTS = 2
+SEARCH_S = 20.0
+"""Seconds after which no further variant is begun (unless `thorough`)."""
 MEMORY_SHARE = 0.8
 """Of the free memory: a plan that needs more is not run, or the system kills somebody."""
 LONGEST_PREFILL_S = 1.5
@@ -128,11 +131,17 @@ class _Bench:
     def rows(self) -> Iterator[Measurement]:
         """All rows of the backend. The first scheme tries the variants, the others follow its choice."""
         best: Candidate | None = None
+        start = time.monotonic()
         for scheme in self.options.schemes:
             candidates = self._candidates(best)
             decoded: dict[Candidate, Measurement] = {}
             if "decode" in self.options.phases:
                 for candidate in candidates:
+                    if decoded and not self.options.thorough and time.monotonic() - start > SEARCH_S:
+                        block = Block(self.options.dims, scheme, decode(self.options.context))
+                        late = empty_row(self.lower.backend, block, candidate)
+                        yield replace(late, reason=f"the search for a variant ended after {SEARCH_S:g} s")
+                        continue
                     for row in self._run(scheme, decode(self.options.context), candidate):
                         yield row
                         if row.phase == "decode":

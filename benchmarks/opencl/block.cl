@@ -117,23 +117,22 @@ kernel void rope_append(global const T* qkv, global const float* cosine, global 
     }
 }
 
-// One key-value head, causal: token t sees rows 0 .. past+t. One work-group of DIM/4 items a (head, token); keys in
-// blocks of DIM/4 with a running maximum, so that local memory does not grow with the context.
+// Attention with one key-value head. A work-group of DIM/4 items handles one (head, token); keys go in blocks of
+// DIM/4 with a running maximum, so that local memory does not grow with the context.
 #define KEYS (DIM / 4)
-kernel __attribute__((reqd_work_group_size(KEYS, 1, 1)))
-void attention(global const T* q, global const T* k, global const T* v, global T* out, int heads, int past,
-               float scale) {
-    local float4 query[DIM / 4];
-    local float weight[KEYS], scratch[KEYS];
-    const int lane = get_local_id(0), head = get_group_id(0), token = get_group_id(1);
-    const int keys = past + token + 1, row = (token * heads + head) * (DIM / 4);
+
+// Over keys first .. last-1: four columns of sum(weight * value) for each item, sum(weight) and the maximum score.
+static float4 attend(global const T* q, global const T* k, global const T* v, int row, float scale, int first, int last,
+                     local float4* query, local float* weight, local float* scratch, float* total, float* top) {
+    const int lane = get_local_id(0);
     query[lane] = LOAD4(q, row + lane) * scale;
     float4 sum = 0.0f;
-    float total = 0.0f, top = -INFINITY;
-    for (int base = 0; base < keys; base += KEYS) {
+    *total = 0.0f;
+    *top = -INFINITY;
+    for (int base = first; base < last; base += KEYS) {
         barrier(CLK_LOCAL_MEM_FENCE);
         float score = -INFINITY;
-        if (base + lane < keys) {
+        if (base + lane < last) {
             float4 products = 0.0f;
             for (int i = 0; i < DIM / 4; i++) products += query[i] * LOAD4(k, (base + lane) * (DIM / 4) + i);
             score = products.x + products.y + products.z + products.w;
@@ -144,18 +143,62 @@ void attention(global const T* q, global const T* k, global const T* v, global T
             if (lane < step) scratch[lane] = max(scratch[lane], scratch[lane + step]);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
-        const float higher = max(top, scratch[0]);
+        const float higher = max(*top, scratch[0]);
         weight[lane] = exp(score - higher);
-        const float shrink = exp(top - higher);
+        const float shrink = exp(*top - higher);
         sum *= shrink;
-        total *= shrink;
-        top = higher;
+        *total *= shrink;
+        *top = higher;
         barrier(CLK_LOCAL_MEM_FENCE);
-        const int count = min(KEYS, keys - base);
+        const int count = min(KEYS, last - base);
         for (int j = 0; j < count; j++) {
             sum += weight[j] * LOAD4(v, (base + j) * (DIM / 4) + lane);
-            total += weight[j];
+            *total += weight[j];
         }
     }
-    STORE4(sum / total, out, row + lane);
+    return sum;
+}
+
+// Causal: token t sees rows 0 .. past+t.
+kernel __attribute__((reqd_work_group_size(KEYS, 1, 1)))
+void attention(global const T* q, global const T* k, global const T* v, global T* out, int heads, int past,
+               float scale) {
+    local float4 query[KEYS];
+    local float weight[KEYS], scratch[KEYS];
+    const int token = get_group_id(1), row = (token * heads + (int)get_group_id(0)) * (DIM / 4);
+    float total, top;
+    const float4 sum = attend(q, k, v, row, scale, 0, past + token + 1, query, weight, scratch, &total, &top);
+    STORE4(sum / total, out, row + get_local_id(0));
+}
+
+// One token against a long cache: the keys in pieces, or eight heads would be all that a GPU has to do.
+// Work-groups: (head, piece). sums [heads, pieces, DIM], totals [heads, pieces, 2] = (total, maximum).
+kernel __attribute__((reqd_work_group_size(KEYS, 1, 1)))
+void attention_pieces(global const T* q, global const T* k, global const T* v, global float* sums, global float* totals,
+                      int keys, int piece, float scale) {
+    local float4 query[KEYS];
+    local float weight[KEYS], scratch[KEYS];
+    const int head = get_group_id(0), number = get_group_id(1), first = number * piece;
+    const int at = head * (int)get_num_groups(1) + number;
+    float total, top;
+    const float4 sum = attend(q, k, v, head * (DIM / 4), scale, first, min(first + piece, keys), query, weight, scratch,
+                              &total, &top);
+    vstore4(sum, at * (DIM / 4) + get_local_id(0), sums);
+    if (get_local_id(0) == 0) vstore2((float2)(total, top), at, totals);
+}
+
+// Puts the pieces of each head together.
+kernel __attribute__((reqd_work_group_size(KEYS, 1, 1)))
+void attention_merge(global const float* sums, global const float* totals, global T* out, int pieces) {
+    const int head = get_group_id(0), lane = get_local_id(0);
+    float top = -INFINITY, total = 0.0f;
+    for (int i = 0; i < pieces; i++) top = max(top, vload2(head * pieces + i, totals).y);
+    float4 sum = 0.0f;
+    for (int i = 0; i < pieces; i++) {
+        const float2 t = vload2(head * pieces + i, totals);
+        const float share = exp(t.y - top);
+        total += share * t.x;
+        sum += share * vload4((head * pieces + i) * (DIM / 4) + lane, sums);
+    }
+    STORE4(sum / total, out, head * (DIM / 4) + lane);
 }

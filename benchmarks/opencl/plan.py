@@ -18,6 +18,8 @@ from .variants import Facts, Layout, Variant
 SOURCES = Path(__file__).parent
 LONGEST_DISPATCH = 2.0e9
 """Floating-point operations of one dispatch: 0.2 s on a GPU of 10 GFLOP/s; drivers kill after 1 to 2 s."""
+KEYS_AT_ONCE = 512
+"""Keys that one work-group attends to at decode: with 4096, 8 heads become 64 work-groups."""
 _GEMM_ROWS = 64  # of a work-group in gemm.cl's local-memory kernel
 _GEMM_TOKENS = 32
 
@@ -51,6 +53,10 @@ class _Lowering:
 
     def activations(self, name: str, count: int) -> str:
         self.buffers.setdefault(name, Buffer(name, count * (2 if self.half else 4)))
+        return name
+
+    def floats(self, name: str, count: int) -> str:
+        self.buffers.setdefault(name, Buffer(name, 4 * count))
         return name
 
     def tensor(self, name: str) -> str:
@@ -168,11 +174,26 @@ class _Lowering:
             self.run(rope, buffers(q, *tables, q) + ints(d.heads, 0), (d.heads * half, n))
             self.run(rope, buffers(k, *tables, kcache) + ints(1, past), (half, n))
             self.quads("copy_rows", (v,), vcache, n * d.head_dim, d.head_dim, past)
+        return self._attention(q, kcache, vcache)
+
+    def _attention(self, q: str, kcache: str, vcache: str) -> str:
+        d, n, keys = self.block.dims, self.n, self.block.phase.context
         out = self.activations("attn", n * d.q_dim)
         scale = Arg("F", self.block.score_scale)
         lanes = d.head_dim // 4
-        args = (*buffers(q, kcache, vcache, out), *ints(d.heads, past), scale)
-        self.run(self.part("attention"), args, (d.heads * lanes, n), (lanes, 1))
+        pieces = -(-keys // KEYS_AT_ONCE) if n == 1 else 1
+        if pieces == 1:
+            args = (*buffers(q, kcache, vcache, out), *ints(d.heads, self.block.phase.past), scale)
+            self.run(self.part("attention"), args, (d.heads * lanes, n), (lanes, 1))
+            return out
+        sums, totals = (
+            self.floats("attn.sums", pieces * d.q_dim),
+            self.floats("attn.totals", 2 * pieces * d.heads),
+        )
+        args = (*buffers(q, kcache, vcache, sums, totals), *ints(keys, KEYS_AT_ONCE), scale)
+        self.run(self.part("attention_pieces"), args, (d.heads * lanes, pieces), (lanes, 1))
+        args = buffers(sums, totals, out) + ints(pieces)
+        self.run(self.part("attention_merge"), args, (d.heads * lanes,), (lanes,))
         return out
 
     def layer(self) -> None:

@@ -15,11 +15,11 @@ from gemmafit.benchmarks.measurements import Status
 from gemmafit.benchmarks.timing import Timing
 
 ONCE = Timing(warmup=0, repeat_min=2, repeat_max=2)
-PHASES = [decode(37), prefill(32), prefill(19, 6)]
+PHASES = [decode(37), decode(1100), prefill(32), prefill(19, 6)]
 
 
 @pytest.mark.parametrize("scheme", Scheme)
-@pytest.mark.parametrize("phase", PHASES, ids=["decode", "prefill", "odd-chunk"])
+@pytest.mark.parametrize("phase", PHASES, ids=["decode", "long-cache", "prefill", "odd-chunk"])
 def test_every_variant_is_right_and_repeats_its_bits(
     runner: Any, scheme: Scheme, phase: Any, compare: Any, reference_of: Any
 ) -> None:
