@@ -6,12 +6,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gemmafit.errors import InputError
 from gemmafit.probes.snapshot import Android, AppVisibility, Gpu, Memory, OpenCl, Snapshot
+from gemmafit.profiles.conditions import Condition, Facts, evaluate
 from gemmafit.profiles.explain import Answer, Match, explain
 from gemmafit.profiles.logtext import MAX_LINE, clean, lines, message
 from gemmafit.profiles.signatures import Pattern, load_signatures
@@ -179,6 +181,44 @@ def test_lines_of_every_ending_and_any_cut() -> None:
         assert list(lines(text[i : i + size] for i in range(0, len(text), size))) == expected
     pieces = list(lines(["y" * 50_000]))
     assert all(len(piece) <= MAX_LINE and number == 1 for number, piece in pieces)
+
+
+def test_a_message_across_the_cut_of_a_very_long_line_is_found() -> None:
+    for before in range(MAX_LINE - len(ORIGIN), MAX_LINE + 1, 7):
+        text = "y" * before + ORIGIN + "z" * 20_000
+        assert only(text).signature.id == "unknown-backend"
+        assert only([text[:before], text[before:]]).signature.id == "unknown-backend"
+
+
+def test_pieces_of_a_pattern_have_an_order() -> None:
+    pattern = Pattern.parse("first part ... second part")
+    assert pattern.search("x first part y second part z")
+    assert not pattern.search("x second part y first part z")
+    assert not Pattern.parse("same text ... same text").search("same text once")
+
+
+def test_conditions_have_three_values() -> None:
+    def truth(**condition: Any) -> bool | None:
+        return evaluate(msgspec.convert(condition, Condition), Facts(T820, {"given": ()})).value
+
+    unknown, yes, no = (
+        {"fact": "gpu.driver", "is": "x"},
+        {"fact": "android.sdk", "is": 27},
+        {"fact": "android.sdk", "below": 27},
+    )
+    assert [truth(**c) for c in (unknown, yes, no)] == [None, True, False]
+    assert [truth(**{"not": c}) for c in (unknown, yes, no)] == [None, False, True]
+    assert truth(any=[unknown, yes]) is True
+    assert truth(any=[unknown, no]) is None
+    assert truth(all=[unknown, no]) is False
+    assert truth(all=[unknown, yes]) is None
+    assert truth(fact="given", any_of=[1]) is None
+    assert truth(fact="android.abis", any_of=["ARMEABI-V7A"]) is True
+    assert truth(fact="gpu.model", contains="t82") is True
+    assert truth(fact="gpu.model", at_least=5) is None  # text where a number was expected
+    for wrong in ({}, {"fact": "a"}, {"fact": "a", "is": 1, "below": 2}, {"is": 1}, {"any": [], "all": []}):
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert(wrong, Condition)
 
 
 def test_every_signature_is_found_by_its_own_patterns() -> None:

@@ -427,6 +427,11 @@ def test_sections_that_overlap_or_lie_outside(litertlm_file: Any) -> None:
     found = inspect(write(litertlm_file, repacked(data, far)))
     assert (found.complete, codes(found)) == (False, {"section"})
 
+    def long_tokenizer(objects: Any) -> Any:
+        objects[1].endOffset = 1 << 63  # nothing of this section is read, only its range can tell
+
+    assert "section" in codes(inspect(write(litertlm_file, repacked(data, long_tokenizer))))
+
     def backwards(objects: Any) -> Any:
         objects[0].endOffset = objects[0].beginOffset - 1
 
@@ -461,6 +466,17 @@ def test_a_task_without_its_members_and_with_a_broken_model(tmp_path: Path) -> N
     assert codes(found) == {"member-missing"}
     found = inspect(make_task(tmp_path / "b.task", TF_LITE_PREFILL_DECODE=flat_tflite(inline=True)[:300]))
     assert (found.complete, codes(found)) == (False, {"member"})
+
+
+def test_a_zip_member_that_claims_more_than_there_is(tmp_path: Path) -> None:
+    path = make_task(tmp_path / "a.task")
+    data = bytearray(path.read_bytes())
+    last = data.rindex(b"PK\x01\x02")
+    for offset in (20, 24):
+        data[last + offset : last + offset + 4] = (5000).to_bytes(4, "little")
+    found = inspect(write(path, bytes(data)))
+    assert (found.complete, codes(found)) == (False, {"archive"})
+    assert "METADATA" in found.findings[0].text
 
 
 def test_overlapping_zip_members(tmp_path: Path) -> None:
