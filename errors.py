@@ -38,6 +38,10 @@ class TargetError(GemmafitError):
     exit_code = 3
 
 
+class DeviceBusy(TargetError):
+    """Another gemmafit, on this or another host, works on the device. It will be free again."""
+
+
 class TransportError(GemmafitError):
     """Talking to a device failed: the cable, the adb server, a deadline.
 

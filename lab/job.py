@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ..errors import DeadlineExceeded, GemmafitError, TargetError, TransportError
+from ..errors import DeadlineExceeded, DeviceBusy, GemmafitError, TargetError, TransportError
 from ..events import Event, Listener, ignore
 from .inventory import Gate, Group, Phone
 
@@ -76,35 +76,90 @@ class Control:
 
 def run_phone(job: Job, control: Control | None = None, on_event: Listener = ignore) -> Finished:
     """Examine one phone. Transport faults are tried again; a wrong state or a verdict is not."""
-    started = time.monotonic()
+    clock = _Clock(job, control or Control(), on_event)
     row = Row(job.id, job.phone.serial, job.phone.server, job.group.name, "failed")
-    waited = 0.0
-    finished = Finished(row)
-    for attempt in range(1, job.group.retries + 2):
-        row = replace(row, attempts=attempt)
-        listener = _bounded(job, control, started + waited, on_event)
-        try:
-            target = _target(job)
-            waited += wait_for_gate(target, job.group.gate, listener)
-            finished = _examine(job, target, replace(row, waited_s=waited), listener)
-        except Stopped:
-            finished = Finished(replace(row, status="stopped", error="stopped before it was examined"))
-            break
-        except TransportError as error:
-            finished = Finished(_failed(row, "failed", error))
-        except TargetError as error:
-            finished = Finished(_failed(row, "unreachable", error))
-            break
-        except GemmafitError as error:
-            finished = Finished(_failed(row, "failed", error))
-            break
-        transport_fault = finished.row.status in ("failed", "partial")
-        out_of_time = time.monotonic() - started - waited > job.group.deadline_s
-        if not transport_fault or out_of_time or (control and control.stop.is_set()):
-            break
+    while True:
+        row = replace(row, attempts=row.attempts + 1)
+        finished, again = _attempt(job, row, clock)
+        if not again or row.attempts > job.group.retries or clock.over():
+            seconds, waited = round(clock.elapsed(), 3), round(clock.waited, 3)
+            return replace(finished, row=replace(finished.row, seconds=seconds, waited_s=waited))
         time.sleep(RETRY_PAUSE_S)
-    seconds = round(time.monotonic() - started, 3)
-    return replace(finished, row=replace(finished.row, waited_s=round(waited, 3), seconds=seconds))
+
+
+def _attempt(job: Job, row: Row, clock: _Clock) -> tuple[Finished, bool]:
+    """One try: how it ended, and whether another one makes sense."""
+    try:
+        target = _target(job)
+        while True:
+            clock.wait(lambda: gate_closed(job.group.gate, conditions(target)))
+            try:
+                finished = _examine(job, target, row, clock.listen)
+            except DeviceBusy as error:
+                clock.wait_once(str(error))
+            else:
+                return finished, finished.row.status == "partial"
+    except Stopped:
+        return Finished(replace(row, status="stopped", error="stopped before it was examined")), False
+    except TransportError as error:
+        return Finished(_failed(row, "failed", error)), True
+    except TargetError as error:
+        return Finished(_failed(row, "unreachable", error)), False
+    except GemmafitError as error:
+        return Finished(_failed(row, "failed", error)), False
+
+
+class _Clock:
+    """The time of one job: what it may work, what it may wait, and whether it is to stop.
+
+    Attributes:
+        waited: seconds spent waiting for the phone to be cool, charged and free.
+    """
+
+    def __init__(self, job: Job, control: Control, on_event: Listener) -> None:
+        self._job = job
+        self._control = control
+        self._on_event = on_event
+        self._started = time.monotonic()
+        self.waited = 0.0
+
+    def elapsed(self) -> float:
+        return time.monotonic() - self._started
+
+    def over(self) -> bool:
+        """Stopped, or out of the time for working."""
+        return self._control.stop.is_set() or self.elapsed() - self.waited > self._job.group.deadline_s
+
+    def listen(self, event: Event) -> None:
+        """Passes events on; ends the job between two steps when it is to stop or its time is over.
+
+        Every single step has a deadline of its own, so that the job ends soon after.
+        """
+        if self._control.stop.is_set():
+            raise Stopped
+        if self.over():
+            limit = self._job.group.deadline_s
+            raise DeadlineExceeded(
+                f"not finished within {limit} s", serial=self._job.phone.serial, command=event.stage
+            )
+        self._on_event(event)
+
+    def wait(self, closed: Callable[[], str | None]) -> None:
+        """Wait until `closed` gives no reason any more."""
+        while (reason := closed()) is not None:
+            self.wait_once(reason)
+
+    def wait_once(self, reason: str) -> None:
+        """Wait a little. Raises TargetError with the reason when the group's patience is used up."""
+        if self.waited + GATE_POLL_S > self._job.group.gate.wait_s:
+            raise TargetError(
+                f"{self._job.phone.serial}: not started: {reason}, after waiting {self.waited:.0f} s",
+                hint="charge, cool or free the phone, or change the group's gate",
+            )
+        self.listen(Event("gate", f"waiting: {reason}"))
+        if self._control.stop.wait(GATE_POLL_S):
+            raise Stopped
+        self.waited += GATE_POLL_S
 
 
 def _failed(row: Row, status: str, error: GemmafitError) -> Row:
@@ -128,44 +183,6 @@ def _examine(job: Job, target: Target, row: Row, listener: Listener) -> Finished
     if broken is not None:
         row = replace(row, error=str(broken), hint=broken.hint)
     return Finished(row, report)
-
-
-def _bounded(job: Job, control: Control | None, started: float, on_event: Listener) -> Listener:
-    """A listener that ends the job between two steps when its time is over or the user stops it.
-
-    Every single step has a deadline of its own, so that the job ends soon after.
-    """
-
-    def listen(event: Event) -> None:
-        if control is not None and control.stop.is_set():
-            raise Stopped
-        if time.monotonic() - started > job.group.deadline_s:
-            raise DeadlineExceeded(
-                f"not finished within {job.group.deadline_s} s", serial=job.phone.serial, command=event.stage
-            )
-        on_event(event)
-
-    return listen
-
-
-def wait_for_gate(target: Target, gate: Gate, listener: Listener) -> float:
-    """Wait until the phone is cool and charged enough; returns the seconds waited.
-
-    Raises TransportError when it does not get there within `gate.wait_s`.
-    """
-    started = time.monotonic()
-    while True:
-        reason = gate_closed(gate, conditions(target))
-        waited = time.monotonic() - started
-        if reason is None:
-            return waited
-        if waited + GATE_POLL_S > gate.wait_s:
-            raise TargetError(
-                f"{target.serial}: not started: {reason} after waiting {waited:.0f} s",
-                hint="Charge or cool the phone, or change the group's gate.",
-            )
-        listener(Event("gate", f"waiting: {reason}"))
-        time.sleep(GATE_POLL_S)
 
 
 def gate_closed(gate: Gate, now: Conditions) -> str | None:

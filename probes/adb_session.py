@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .. import __version__
-from ..errors import AgentError, DeadlineExceeded, ToolchainError, TransportError
+from ..errors import AgentError, DeadlineExceeded, DeviceBusy, ToolchainError, TransportError
 from ..events import Event, Listener, ignore
 from . import phone_scripts as scripts
 from .local import plain_name
@@ -190,7 +190,8 @@ def open_session(
 ) -> Iterator[AdbSession]:
     """Start the guard, push the agent that this device executes, check its version; undo all at the end.
 
-    Raises AgentError where the agent cannot run, ToolchainError where it was not built.
+    Raises AgentError where the agent cannot run, DeviceBusy while another session has the device,
+    ToolchainError where the agent was not built.
     """
     name = f"gemmafit-{secrets.token_hex(8)}"
     token = secrets.token_hex(16)
@@ -219,6 +220,11 @@ def _start(transport: Transport, stream: ShellStream, token: bytes, what: str) -
             serial=transport.serial,
             command=f"mkdir {scripts.BASE}/gemmafit-...",
             hint=f"see `adb shell df {scripts.BASE}` and `adb shell ls -ld {scripts.BASE}`",
+        )
+    if token + b" busy" in said:
+        raise DeviceBusy(
+            f"{transport.serial} is in use: another gemmafit works on it",
+            hint="wait until it is done; one that died lets go within seconds",
         )
     head, found, facts = said.partition(token + b" ready")
     if not found:

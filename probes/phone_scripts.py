@@ -25,6 +25,9 @@ STATUS, LATE, STDERR = ".status", ".late", ".stderr"
 # clean DIR: the directory, its companions below the sections' places, and a place that was made for it.
 # finish: clean up after this session; twice with a pause where it ends badly, as a file may be on its way.
 # The sweep: directories of our name and our user whose guard is dead, that is of runs that nobody waits for.
+#   A guard that lives holds the phone: two that measure at a time measure nothing. The phone itself is the
+#   lock, as it is the only thing that every host and every way to it (cable, Wi-Fi) has in common. The own
+#   directory is made first: of two that start at the same moment none goes on, rather than both.
 _GUARD = """\
 d={directory}
 t={half}
@@ -50,16 +53,22 @@ finish() {{
 trap '' HUP INT TERM PIPE
 clean "$d"
 }}
-for o in {base}/gemmafit-*; do
-[ ${{#o}} = ${{#d}} ] && [ -d "$o" ] && [ ! -L "$o" ] && [ -O "$o" ] || continue
-p=
-read -r p < "$o/.guard" || continue
-case "$p" in ''|*[!0-9]*) continue ;; esac
-grep -q "${{o##*/}}" "/proc/$p/cmdline" || clean "$o"
-done 2>/dev/null
 if ! e=$(mkdir "$d" 2>&1 && echo $$ 2>&1 > "$d/.guard"); then
 rm -rf "$d" 2>/dev/null
 echo "$t failed $e"
+exit
+fi
+b=
+for o in {base}/gemmafit-*; do
+[ ${{#o}} = ${{#d}} ] && [ "$o" != "$d" ] && [ -d "$o" ] && [ ! -L "$o" ] && [ -O "$o" ] || continue
+p=
+read -r p < "$o/.guard" || continue
+case "$p" in ''|*[!0-9]*) continue ;; esac
+if grep -q "${{o##*/}}" "/proc/$p/cmdline"; then b=1; else clean "$o"; fi
+done 2>/dev/null
+if [ "$b" ]; then
+rm -rf "$d"
+echo "$t busy"
 exit
 fi
 trap 'finish; sleep 1; finish; exit' HUP INT TERM

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from gemmafit import __version__, agent
-from gemmafit.errors import AgentError, ToolchainError, TransportError
+from gemmafit.errors import AgentError, DeviceBusy, ToolchainError, TransportError
 from gemmafit.events import Event
 from gemmafit.probes.adb import AdbTarget
 from gemmafit.probes.adb_server import AdbServer
@@ -277,8 +277,12 @@ def test_what_dead_guards_left_is_swept_and_nothing_else(
             (base / name / ".guard").write_text(pid + "\n")
             for path in (base / name, base / name / ".guard"):
                 chown_to_shell(path)
-        with connect(plain_phone, agent=script("exit 0")).session():
-            left = {p.name for p in base.iterdir()}
+        with (
+            pytest.raises(DeviceBusy, match="in use"),
+            connect(plain_phone, agent=script("exit 0")).session(),
+        ):
+            pass
+        left = {p.name for p in base.iterdir()}
         assert {"gemmafit-notes", "other-0123456789abcdef12"} <= left
         assert not {"gemmafit-0123456789abcdef", "gemmafit-fedcba9876543210"} & left
         assert running.run("cpu", ["run"], deadline=20).exit == 0  # the live session was spared
