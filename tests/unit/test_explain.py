@@ -216,7 +216,14 @@ def test_conditions_have_three_values() -> None:
     assert truth(fact="android.abis", any_of=["ARMEABI-V7A"]) is True
     assert truth(fact="gpu.model", contains="t82") is True
     assert truth(fact="gpu.model", at_least=5) is None  # text where a number was expected
-    for wrong in ({}, {"fact": "a"}, {"fact": "a", "is": 1, "below": 2}, {"is": 1}, {"any": [], "all": []}):
+    malformed: tuple[dict[str, Any], ...] = (
+        {},
+        {"fact": "a"},
+        {"fact": "a", "is": 1, "below": 2},
+        {"is": 1},
+        {"any": [], "all": []},
+    )
+    for wrong in malformed:
         with pytest.raises(msgspec.ValidationError):
             msgspec.convert(wrong, Condition)
 
