@@ -7,6 +7,8 @@ from enum import StrEnum
 from statistics import median
 from typing import Any
 
+import msgspec
+
 
 class Backend(StrEnum):
     CPU = "cpu"
@@ -114,14 +116,15 @@ class Measurement:
 
     @classmethod
     def from_dict(cls, row: dict[str, Any]) -> Measurement:
-        """The inverse of `to_dict`. Raises ValueError or TypeError on rows it cannot read."""
-        row = dict(row)
-        deviation = row.pop("deviation", None)
-        return cls(
-            backend=Backend(row.pop("backend")),
-            status=Status(row.pop("status")),
-            samples_s=tuple(row.pop("samples_s", ())),
-            device_s=tuple(row.pop("device_s", ())),
-            deviation=None if deviation is None else Deviation(**deviation),
-            **row,
-        )
+        """The inverse of `to_dict`; unknown keys are left out. Raises ValueError on rows it cannot read.
+
+        Rows come from captures, which are untrusted: types are checked and nothing is negative.
+        """
+        try:
+            found = msgspec.convert(row, cls, strict=True)
+        except msgspec.ValidationError as error:
+            raise ValueError(str(error)) from error
+        counts = (found.bytes, found.flops, found.tokens, found.context)
+        if any(value < 0 for value in (*found.samples_s, *found.device_s, *filter(None, counts))):
+            raise ValueError(f"{found.key}: a time or a count is negative")
+        return found

@@ -76,6 +76,7 @@ class _Shared:
         self.runtimes = {r.id: loads.runtime_loads(case, r) for r in case.knowledge.runtimes.values()}
         self.emulator = loads.emulator(case)
         self.backends: dict[str, dict[str, Check]] = {}
+        self.schemes: dict[tuple[str, str], dict[str, Check]] = {}
         for backend in map(str, Backend):
             columns = {
                 "visible": loads.backend_visible(case, backend),
@@ -85,19 +86,27 @@ class _Shared:
             if (repeats := correct.deterministic(case, backend)) is not None:
                 columns["deterministic"] = repeats
             self.backends[backend] = columns
+            for scheme in sorted({row.scheme for row in case.rows(backend)}):
+                self.schemes[backend, scheme] = {
+                    "capable": loads.backend_capable(case, backend, scheme),
+                    "correct": correct.numbers(case, backend, scheme),
+                }
         self.remarks = [*loads.manifest(case), *correct.trusted_list(case), *fits.webgpu_binding(case)]
         for runtime in case.knowledge.runtimes.values():
             self.remarks += loads.deprecated(case, runtime)
         for backend in map(str, Backend):
             self.remarks += speed.disturbed(case, backend)
 
-    def of_backend(self, backend: str) -> list[Check]:
-        return list(self.backends.get(backend, {}).values())
+    def of(self, variant: Variant) -> list[Check]:
+        """What a variant rests on: of its weight scheme where that ran, else of its backend."""
+        scheme = self.schemes.get((variant.backend, variant.model.scheme), {})
+        return list((self.backends.get(variant.backend, {}) | scheme).values())
 
     def all(self) -> list[Check]:
         runtimes = [check for checks in self.runtimes.values() for check in checks]
         backends = [check for columns in self.backends.values() for check in columns.values()]
-        return [*self.emulator, *runtimes, *backends, *self.remarks]
+        schemes = [check for columns in self.schemes.values() for check in columns.values()]
+        return [*self.emulator, *runtimes, *backends, *schemes, *self.remarks]
 
 
 def _predict(case: Case, variant: Variant) -> Predicted:
@@ -126,7 +135,7 @@ def _judge_variant(
         *shared.runtimes[variant.model.runtime],
         *shared.emulator,
         *platform,
-        *shared.of_backend(variant.backend),
+        *shared.of(variant),
         *correct.known_faults(case, variant),
         *fits.memory(case, variant, predicted),
         *fits.buffers(case, variant),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isnan
+
 from ...benchmarks.measurements import Measurement, Status
 from ..case import Case, Variant
 from ..conditions import evaluate
@@ -10,10 +12,16 @@ from ..report import Check, CheckStatus
 PASS, WARN, FAIL, UNKNOWN = CheckStatus.PASS, CheckStatus.WARN, CheckStatus.FAIL, CheckStatus.UNKNOWN
 
 
-def numbers(case: Case, backend: str) -> Check:
-    """The deviations of all rows of a backend. Without rows: what is known of such a GPU."""
-    id, required = f"{backend}.correct", "results within the tolerance of their precision"
-    rows = [row for row in case.rows(backend) if row.status is Status.OK and row.deviation is not None]
+def numbers(case: Case, backend: str, scheme: str | None = None) -> Check:
+    """The deviations of a backend's rows, or of those of one weight scheme. Without rows: what is known of
+    such a processor."""
+    id = f"{backend}.correct" + (f".{scheme}" if scheme else "")
+    required = "results within the tolerance of their precision"
+    rows = [
+        row
+        for row in case.rows(backend, scheme=scheme)
+        if row.status is Status.OK and row.deviation is not None
+    ]
     evidence = case.evidence(backend)
     if not rows:
         return _expected(case, backend, id, required)
@@ -28,14 +36,15 @@ def numbers(case: Case, backend: str) -> Check:
             because="The results agree with the reference.",
             evidence=evidence,
         )
-    # A phase that is right in one variant of the kernels says that the arithmetic can be done on this driver.
-    right = {(row.scheme, row.phase) for row in rows} - {(row.scheme, row.phase) for row in wrong}
-    right |= {(r.scheme, r.phase) for r in rows if r.deviation is not None and r.deviation.ok}
-    hopeless = any((row.scheme, row.phase) not in right for row in wrong)
+    # What one variant of the kernels gets right can be computed on this driver; a scheme is usable if that
+    # holds for each of its phases.
+    right = {(row.scheme, row.phase) for row in rows if row not in wrong}
+    hopeless = {row.scheme for row in wrong if (row.scheme, row.phase) not in right}
+    nothing_left = hopeless >= {row.scheme for row in rows}
     return case.check(
         id,
-        FAIL if hopeless else WARN,
-        "numbers.wrong" if hopeless else "numbers.some-kernels-wrong",
+        FAIL if nothing_left else WARN,
+        "numbers.wrong" if nothing_left else "numbers.some-kernels-wrong",
         found=f"{len(wrong)} of {len(rows)} rows wrong: {_worst(wrong)}",
         required=required,
         evidence=evidence,
@@ -59,12 +68,10 @@ def _expected(case: Case, backend: str, id: str, required: str) -> Check:
 
 
 def _worst(rows: list[Measurement]) -> str:
-    row = max(rows, key=lambda r: r.deviation.rel_l2 / r.deviation.tolerance if r.deviation else 0)
-    assert row.deviation is not None  # the callers pass rows that have one
-    return (
-        f"relative error {row.deviation.rel_l2:.2g} in {row.key} ({row.deviation.stage}), "
-        f"allowed {row.deviation.tolerance:.2g}"
-    )
+    """The row that is furthest beyond its tolerance; NaN is further than anything."""
+    deviations = [(row, row.deviation) for row in rows if row.deviation is not None]
+    row, worst = max(deviations, key=lambda pair: (isnan(pair[1].rel_l2), pair[1].rel_l2 - pair[1].tolerance))
+    return f"relative error {worst.rel_l2:.2g} in {row.key} ({worst.stage}), allowed {worst.tolerance:.2g}"
 
 
 def deterministic(case: Case, backend: str) -> Check | None:

@@ -238,14 +238,14 @@ def _vulkan(case: Case) -> Check:
     return case.check(id, UNKNOWN, "vulkan.unknown", found="not known", required=required)
 
 
-def backend_capable(case: Case, backend: str) -> Check:
-    """Whether the reference kernels built and ran, or would by what the device states."""
-    id, required = f"{backend}.capable", "the reference kernels build and run"
-    failing = f"{backend}.kernels-failed"
-    rows = case.rows(backend)
+def backend_capable(case: Case, backend: str, scheme: str | None = None) -> Check:
+    """Whether the reference kernels (of one weight scheme) built and ran, or would by what is stated."""
+    id = f"{backend}.capable" + (f".{scheme}" if scheme else "")
+    required, failing = "the reference kernels build and run", f"{backend}.kernels-failed"
+    rows = case.rows(backend, scheme=scheme)
     evidence = case.evidence(backend)
     failed = [row for row in rows if row.status in (Status.ERROR, Status.UNSUPPORTED)]
-    if case.ran(backend):
+    if case.ran(backend, scheme):
         found = f"{sum(row.status is Status.OK for row in rows)} of {len(rows)} measurements ran"
         found += f"; {failed[0].key}: {failed[0].reason}" if failed else ""
         because = "The kernels built and ran."

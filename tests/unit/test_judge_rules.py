@@ -352,6 +352,24 @@ def test_evidence_is_probed_only_for_the_backend_that_ran() -> None:
     assert report.backends["cpu"].deterministic is CheckStatus.SKIP
 
 
+@pytest.mark.parametrize(
+    ("broken", "reason"), [({"deviation": WRONG}, "numbers.wrong"), (FAILED, "opencl.kernels-failed")]
+)
+def test_kernels_of_one_scheme_decide_about_its_files_only(broken: dict[str, Any], reason: str) -> None:
+    int4 = tuple(row("opencl", phase, "int4", **broken) for phase in ("decode", "prefill"))
+    int8 = tuple(row("opencl", phase, "int8") for phase in ("decode", "prefill"))
+    report = replace(GOOD, rows=(*int8, *int4)).judged()
+    assert report.verdict is Verdict.PASS
+    assert variant(report, PRIMARY, "opencl").reasons == ()
+    four_bits = variant(report, "gemma-2b-it-gpu-int4", "opencl")
+    assert four_bits.status is CheckStatus.FAIL
+    assert reason in four_bits.reasons
+    other_way = replace(
+        GOOD, rows=tuple(replace(r, scheme="int4" if r.scheme == "int8" else "int8") for r in (*int8, *int4))
+    )
+    assert other_way.judged().verdict is Verdict.DEGRADED
+
+
 def test_measured_rows_that_are_wrong_or_disturbed_predict_nothing() -> None:
     disturbed = replace(GOOD, rows=rows("opencl", valid=False, samples_s=(100.0,))).judged()
     speed = variant(disturbed, PRIMARY, "opencl").predicted
