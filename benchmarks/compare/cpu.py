@@ -79,7 +79,7 @@ class Work:
 
 
 def plan_of(work: Work, threads: int, repeats: int, isa: str) -> Plan:
-    """The products after the quantisation of their activations, which equal widths share, as for the peers."""
+    """Products after the quantisation of their activations, which equal widths share, as for the peers."""
     n, low = work.n, "int8" if work.bits == 8 else "int4"
     found: dict[str, Buffer] = {}
     dispatches: list[Dispatch] = []
@@ -169,7 +169,8 @@ def compare(work: Work, ours: Ours, peers: Sequence[Peer], rounds: int, repeats:
     line = f"{work.name:<12} n={work.n:<4} int{work.bits} {unit:>8}  ours {best:7.1f} {mid:7.1f}"
     for peer in peers:
         its_best, its_mid = samples[peer.name].speed(work.amount)
-        line += f"   {peer.name} {its_best:7.1f} {its_mid:7.1f}  ratio {best / its_best:5.2f} {mid / its_mid:5.2f}"
+        line += f"   {peer.name} {its_best:7.1f} {its_mid:7.1f}"
+        line += f"  ratio {best / its_best:5.2f} {mid / its_mid:5.2f}"
     return line
 
 

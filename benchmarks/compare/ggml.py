@@ -89,8 +89,8 @@ class Ggml:
         return kinds
 
     def survives(self, index: int, n: int, bits: int) -> bool:
-        """Whether a product with the buffer type of this index ends, tried in another process: llama.cpp's AMX
-        kernels crash at n > 1 on some virtual machines (general protection fault in ldtilecfg)."""
+        """Whether a product with the buffer type of this index ends, tried in another process: the AMX kernels of
+        llama.cpp crash at n > 1 on some virtual machines (general protection fault in ldtilecfg)."""
         key = index, n, bits
         if key not in self._survives:
             command = [sys.executable, "-m", __name__, str(self.build), *map(str, key)]
