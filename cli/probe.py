@@ -75,6 +75,8 @@ def probe(
             write(output, text)
     if timings:
         _timings(steps)
+    elif not quiet and any(step.seconds is not None for step in steps):
+        stderr().print(f"[dim]{_asked(steps)}[/dim]")
 
 
 def _both(first: Listener, second: Listener) -> Listener:
@@ -97,16 +99,21 @@ def _serialised(snapshot: Snapshot, format: ProbeFormat) -> str:
     return text
 
 
+def _asked(steps: list[Event]) -> str:
+    """How many round trips of questions and how many runs of the agent, and how long they took."""
+    parts = []
+    for stage, what in (("probe", "round trip"), ("agent", "run of the agent")):
+        took = [step.seconds for step in steps if step.stage == stage and step.seconds is not None]
+        if took:
+            plural = what if len(took) == 1 else what.replace("trip", "trips").replace("run ", "runs ")
+            parts.append(f"{len(took)} {plural} in {sum(took):.2f} s")
+    return ", ".join(parts)
+
+
 def _timings(steps: list[Event]) -> None:
-    """Every step that took time, and how many of them were round trips of questions."""
-    done = [step for step in steps if step.seconds is not None]
-    trips = [step for step in done if step.stage == "probe"]
+    """Every step that took time, in order."""
     console = stderr()
-    for step in done:
-        console.print(f"[dim]{step.seconds:8.3f} s  {safe(step.stage)}: {safe(step.message)}[/dim]")
-    total = sum(step.seconds or 0.0 for step in done)
-    asked = sum(step.seconds or 0.0 for step in trips)
-    plural = "" if len(trips) == 1 else "s"
-    console.print(
-        f"{total:8.3f} s  in all, {asked:.3f} s of it in {len(trips)} round trip{plural} of questions"
-    )
+    for step in steps:
+        if step.seconds is not None:
+            console.print(f"[dim]{step.seconds:8.3f} s  {safe(step.stage)}: {safe(step.message)}[/dim]")
+    console.print(f"{sum(step.seconds or 0.0 for step in steps):8.3f} s  in all: {_asked(steps)}")

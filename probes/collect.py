@@ -27,9 +27,6 @@ AGENT_SECONDS = 20
 """Deadline of one probe, which the agent keeps itself; the first load of a driver takes up to 3 s."""
 GRACE_SECONDS = 5
 
-PROBE_BYTES = 4 << 20
-"""Of one probe.json; honest ones are 5 to 60 KB."""
-
 
 def collect(
     target: Target, *, push: bool = True, package: str | None = None, on_event: Listener = ignore
@@ -108,13 +105,13 @@ def _probe(session: AgentSession, backend: str, section: str, on_event: Listener
     file = run.files.get("probe.json")
     problem = "it wrote no probe.json"
     if file is not None:
-        if file.stat().st_size <= PROBE_BYTES:
+        if file.stat().st_size <= limits.PROBE_BYTES:
             try:
                 return checked_probe(file.read_text(encoding="utf-8", errors="replace"))
             except ParseError as error:
                 problem = str(error)
         else:
-            problem = f"its probe.json is larger than {PROBE_BYTES >> 20} MiB"
+            problem = f"its probe.json is larger than {limits.PROBE_BYTES >> 20} MiB"
     if run.timed_out:
         problem = f"it did not end within {AGENT_SECONDS + GRACE_SECONDS} s"
     elif run.signal is not None:

@@ -87,7 +87,8 @@ def commands(package: str | None = None) -> tuple[Command, ...]:
         return COMMANDS
     if len(package) > limits.NAME_CHARS or not _PACKAGE.match(package):
         raise UsageError(
-            f"not an Android package name: {package[:80]!r}", hint="it looks like com.example.app"
+            f"not an Android package name: {package[: limits.QUOTE_CHARS]!r}",
+            hint="it looks like com.example.app",
         )
     # The block of the package, without the resolver tables before it.
     script = f"dumpsys package {package} 2>&1 | {{ sed -n '/Package \\[/,$p' 2>/dev/null || cat; }}"

@@ -44,7 +44,7 @@ def parse_capture(text: str, *, origin: str = "capture") -> Capture:
         raise InputError(f"{origin}: not a capture: a mapping with `schema: {SCHEMA}` was expected")
     if data.get("schema") != SCHEMA:
         raise InputError(
-            f"{origin}: schema is {str(data.get('schema'))[:60]!r}, expected {SCHEMA!r}",
+            f"{origin}: schema is {str(data.get('schema'))[: limits.QUOTE_CHARS]!r}, expected {SCHEMA!r}",
             hint="a recording is made with `gemmafit record TARGET -o FILE`",
         )
     recorded = _mapping(data.get("recorded"), f"{origin}: recorded")
@@ -59,7 +59,7 @@ def parse_capture(text: str, *, origin: str = "capture") -> Capture:
         kind if kind in KINDS else "assembled",
         recorded,
         {
-            key: _answer(row, f"{origin}: commands.{key[:64]}")
+            key: _answer(row, f"{origin}: commands.{key[: limits.KEY_CHARS]}")
             for key, row in commands.items()
             if _KEY.match(key)
         },

@@ -44,6 +44,18 @@ PROPERTY_CHARS = 4_096
 NAME_CHARS = 256
 """A device, driver or library name that is kept in the snapshot."""
 
+TEXT_CHARS = 1_024
+"""An error message or a version string of a driver that is kept in the snapshot."""
+
+FEW = 64
+"""Entries of a list that is short on every device: ABIs, library attempts, linker sections, memory heaps."""
+
+QUOTE_CHARS = 80
+"""Of a device's or file's own words inside an error message."""
+
+CPU_FEATURES = 512
+"""Instruction-set features of one CPU; x86 kernels list some 150."""
+
 ITEMS = 4_096
 """Rows of any other list: libraries, packages' libraries, features, extensions, sysfs files."""
 
@@ -53,6 +65,12 @@ CPUS = 1_024
 VULKAN_DEVICES = 16
 CL_DEVICES = 32
 ADB_DEVICES = 512
+
+PROBE_BYTES = 4 << 20
+"""One probe.json of the agent; honest ones are 5 to 60 KB."""
+
+PROFILE_BYTES = 8 << 20
+"""A Vulkan profile file. Khronos' largest (VP_LUNARG_desktop_baseline) has 300 KB."""
 
 INTEGER_BITS = 64
 """Integers beyond are no quantity of a phone; Python itself would grow them without end."""

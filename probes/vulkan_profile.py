@@ -16,13 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from . import limits
 from .parsers.text import ParseError, json_value, number
 from .parsers.versions import parse_vulkan_version
 from .readers.vulkan import lookup
 from .snapshot import Vulkan
-
-PROFILE_BYTES = 8 << 20
-"""Khronos' largest (VP_LUNARG_desktop_baseline) has 300 KB."""
 
 _MERGED = {
     # Structures of extensions -> where Vulkan 1.1 to 1.3 repeat their fields.
@@ -93,11 +91,11 @@ def read_profiles(path: Path) -> tuple[Profile, ...]:
     """The profiles of a Khronos profile file. Raises InputError naming the file."""
     try:
         with path.open("rb") as file:
-            data = file.read(PROFILE_BYTES + 1)
+            data = file.read(limits.PROFILE_BYTES + 1)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
-    if len(data) > PROFILE_BYTES:
-        raise InputError(f"{path}: larger than {PROFILE_BYTES >> 20} MiB, which no profile is")
+    if len(data) > limits.PROFILE_BYTES:
+        raise InputError(f"{path}: larger than {limits.PROFILE_BYTES >> 20} MiB, which no profile is")
     return parse_profiles(data.decode("utf-8", "replace"), origin=str(path))
 
 
@@ -122,20 +120,21 @@ def parse_profiles(text: str, *, origin: str = "profile") -> tuple[Profile, ...]
 
 
 def _profile(name: str, row: Any, capabilities: dict[str, Any], origin: str) -> Profile:
+    shown = repr(name[: limits.QUOTE_CHARS])
     listed = row.get("capabilities") if isinstance(row, dict) else None
     if not isinstance(listed, list):
-        raise InputError(f"{origin}: profile {name[:80]!r} lists no capabilities")
+        raise InputError(f"{origin}: profile {shown} lists no capabilities")
     blocks = []
     for entry in listed:
         names = entry if isinstance(entry, list) else [entry]
         missing = [key for key in names if not isinstance(capabilities.get(key), dict)]
         if missing:
-            raise InputError(f"{origin}: profile {name[:80]!r} names the unknown capability {missing[0]!r}")
+            raise InputError(f"{origin}: profile {shown} names the unknown capability {missing[0]!r}")
         blocks.append(tuple(capabilities[key] for key in names))
     try:
         api = parse_vulkan_version(str(row.get("api-version", "1.0.0")))
     except ParseError as error:
-        raise InputError(f"{origin}: profile {name[:80]!r}: api-version: {error}") from None
+        raise InputError(f"{origin}: profile {shown}: api-version: {error}") from None
     return Profile(name, str(row.get("label", name)), api, tuple(blocks))
 
 
@@ -249,5 +248,5 @@ def _less(left: Any, right: Any) -> bool | None:
 
 def _shown(value: Any) -> str:
     if isinstance(value, list):
-        return "[" + ", ".join(map(_shown, value[:16])) + "]"
-    return str(value).lower() if isinstance(value, bool) else str(value)[:80]
+        return "[" + ", ".join(map(_shown, value[: limits.FEW])) + "]"
+    return str(value).lower() if isinstance(value, bool) else str(value)[: limits.QUOTE_CHARS]

@@ -59,7 +59,7 @@ def load_yaml(text: str, *, origin: str) -> Any:
         raise InputError(f"{origin}{where}: not readable as YAML: {problem}") from None
     except (ValueError, RecursionError, OverflowError) as error:
         # ValueError: an integer of more than 4300 digits, or a surrogate in the text.
-        raise InputError(f"{origin}: not readable as YAML: {str(error)[:120]}") from None
+        raise InputError(f"{origin}: not readable as YAML: {str(error)[: limits.QUOTE_CHARS]}") from None
 
 
 def _check_events(text: str) -> None:

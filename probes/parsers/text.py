@@ -96,4 +96,4 @@ def json_value(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         # RecursionError: thousands of open brackets. ValueError: no JSON, or an integer of > 4300 digits.
-        raise ParseError(f"not JSON: {str(error)[:120]}") from None
+        raise ParseError(f"not JSON: {str(error)[: limits.QUOTE_CHARS]}") from None

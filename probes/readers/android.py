@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .. import limits
 from ..parsers.text import integer, name
 from ..snapshot import Android, Identity
 from .facts import Facts
@@ -38,7 +39,7 @@ def read_android(facts: Facts) -> Android | None:
         # Before Android 5 there were two properties and no list.
         pair = [facts.prop("ro.product.cpu.abi"), facts.prop("ro.product.cpu.abi2")]
         listed = ",".join(abi for abi in pair if abi) or None
-    abis = tuple(abi for part in listed.split(",")[:16] if (abi := name(part))) if listed else None
+    abis = tuple(abi for part in listed.split(",")[: limits.FEW] if (abi := name(part))) if listed else None
     zygote = name(facts.prop("ro.zygote") or "")
     if release is None and sdk is None and abis is None and zygote is None:
         return None

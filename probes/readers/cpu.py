@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from ...profiles.tables import Core, SocRow, Tables
+from .. import limits
 from ..parsers.proc import CpuInfo, Processor
 from ..parsers.sysfs import CpuTopology, parse_cpu_topology
 from ..parsers.text import name
@@ -214,7 +215,7 @@ def _features(facts: Facts, cpuinfo: CpuInfo | None) -> frozenset[str] | None:
     listed = probe.get("features")
     if isinstance(listed, list) and listed:
         facts.note("cpu.features", "agent (HWCAP)")
-        return frozenset(str(feature)[:64] for feature in listed[:512])
+        return frozenset(str(feature)[: limits.KEY_CHARS] for feature in listed[: limits.CPU_FEATURES])
     sets = [row.features for row in cpuinfo.processors if row.features] if cpuinfo else []
     if not sets:
         return None
@@ -225,7 +226,7 @@ def _features(facts: Facts, cpuinfo: CpuInfo | None) -> frozenset[str] | None:
 def _architecture(facts: Facts, cpuinfo: CpuInfo | None) -> str | None:
     """The kernel's architecture: uname, else what its cpuinfo looks like."""
     uname = facts.capture.commands.get("uname")
-    words = uname.out.split()[:64] if uname else []
+    words = uname.out.split()[: limits.FEW] if uname else []
     stated = next((word for word in reversed(words) if word in _MACHINES), None)
     if stated:
         facts.note("cpu.architecture", "uname")

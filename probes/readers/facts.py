@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ...profiles.tables import Tables
+from .. import limits
 from ..answers import READABLE, status
 from ..capture import Capture
 from ..commands import COMMANDS
@@ -100,7 +101,7 @@ def probes(capture: Capture) -> dict[str, dict[str, Any]]:
     if isinstance(agent.get("probe"), dict):
         found["unrestricted"] = agent["probe"]
     sections = agent.get("sections")
-    for section, probe in list(sections.items())[:16] if isinstance(sections, dict) else ():
+    for section, probe in list(sections.items())[: limits.FEW] if isinstance(sections, dict) else ():
         if isinstance(probe, dict):
-            found[str(section)[:64]] = probe
+            found[str(section)[: limits.KEY_CHARS]] = probe
     return found

@@ -85,7 +85,7 @@ def _attempts(facts: Facts) -> tuple[LibraryAttempt, ...]:
                 _text(row.get("error")),
                 section,
             )
-            for row in (rows[:64] if isinstance(rows, list) else ())
+            for row in (rows[: limits.FEW] if isinstance(rows, list) else ())
             if isinstance(row, dict)
         ]
     return tuple(found)
@@ -158,4 +158,4 @@ def _words(value: object) -> list[str]:
 
 def _text(value: object) -> str | None:
     """Text worth keeping; None for a query that failed (`{"error": ...}`) or is empty."""
-    return value.strip()[:1024] or None if isinstance(value, str) else None
+    return value.strip()[: limits.TEXT_CHARS] or None if isinstance(value, str) else None

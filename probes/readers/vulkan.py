@@ -31,7 +31,8 @@ def read_vulkan(facts: Facts) -> Vulkan:
         if not devices:
             crashed = part.get("crashed") is True
             return Vulkan(
-                present=None if crashed else False, error=error[:1024] if isinstance(error, str) else None
+                present=None if crashed else False,
+                error=error[: limits.TEXT_CHARS] if isinstance(error, str) else None,
             )
         return _read(choose(devices))
     dumped = facts.parse("vkjson", parse_vkjson)
@@ -136,7 +137,7 @@ def _read(device: Device) -> Vulkan:
 def _heaps(rows: object) -> tuple[int, ...] | None:
     if not isinstance(rows, list):
         return None
-    sizes = [number(row.get("size")) for row in rows[:16] if isinstance(row, dict)]
+    sizes = [number(row.get("size")) for row in rows[: limits.FEW] if isinstance(row, dict)]
     return tuple(size for size in sizes if size is not None) or None
 
 
