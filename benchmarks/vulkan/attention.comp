@@ -3,17 +3,26 @@
 // Attention of one query head of one token per work-group, over one KV head (multi-query), softmax in fp32.
 // The cache is walked in tiles of one position per lane with a running maximum (online softmax), so that
 // neither shared memory nor the work-group depends on the context length. Query i sees positions 0 .. past + i.
+//
+// With one token there are as many work-groups as heads, too few for a GPU when the cache is long. PIECES: the
+// work-group's z is a piece of SPAN positions, its sums and their maximum and total go to attention_merge.comp.
 #include "common.glsl"
 #include "reduce.glsl"
 
 layout(constant_id = 1) const uint HEADS = 8;
 layout(constant_id = 2) const uint DIM = 256;
 layout(constant_id = 3) const float SCALE = 0.0625;
+layout(constant_id = 4) const uint SPAN = 0x7fffffff;  // positions of a piece
 
 INPUT(0, REAL4, q);
 INPUT(1, REAL4, k);
 INPUT(2, REAL4, v);
+#ifdef PIECES
+OUTPUT(3, vec4, y);        // [pieces, heads, DIM]
+OUTPUT(4, vec2, maximum);  // [pieces, heads]: the maximum and the total of exp(score - maximum)
+#else
 OUTPUT(3, REAL4, y);
+#endif
 
 layout(push_constant) uniform Push {
     uint past;
@@ -36,7 +45,8 @@ void main() {
     uint lanes = gl_WorkGroupSize.x;
     uint head = gl_WorkGroupID.x, token = gl_WorkGroupID.y;
     uint row = (token * HEADS + head) * DIM4;
-    uint visible = past + token + 1;
+    uint start = gl_WorkGroupID.z * SPAN;
+    uint visible = min(past + token + 1, start + SPAN);
 
     for (uint i = lane; i < DIM4; i += lanes) {
         query[i] = vec4(q[row + i]) * SCALE;
@@ -48,7 +58,7 @@ void main() {
         sum[j] = vec4(0.0);
     }
     float top = -3.402823e38, total = 0.0;
-    for (uint first = 0; first < visible; first += lanes) {
+    for (uint first = start; first < visible; first += lanes) {
         uint position = first + lane;
         float score = -3.402823e38;
         if (position < visible) {
@@ -78,10 +88,21 @@ void main() {
         }
         barrier();  // before `weight` is overwritten
     }
+#ifdef PIECES
+    uint piece = gl_WorkGroupID.z * HEADS + head;
+    row = piece * DIM4;
+    if (lane == 0) {
+        maximum[piece] = vec2(top, total);
+    }
+#endif
     [[unroll]] for (uint j = 0; j < OWNED; ++j) {
         uint i = lane + j * lanes;
         if (i < DIM4) {
+#ifdef PIECES
+            y[row + i] = sum[j];
+#else
             y[row + i] = REAL4(sum[j] / total);
+#endif
         }
     }
 }

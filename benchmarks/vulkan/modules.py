@@ -95,13 +95,14 @@ def modules() -> Iterator[Module]:
     yield Module("peak_dot8.comp", ())
     for activation in ACTIVATIONS:
         yield Module("peak.comp", (activation,))
-        for source in ("rope", "rows", "add", "geglu"):
+        for source in ("rope", "rows", "add", "geglu", "attention_merge"):
             yield Module(f"{source}.comp", (activation,))
         yield Module("rope.comp", ("stacked", activation))
         for lanes in LANES:
             yield Module("rmsnorm.comp", (activation, lanes))
             yield Module("rmsnorm.comp", ("residual", activation, lanes))
             yield Module("attention.comp", (activation, lanes))
+            yield Module("attention.comp", ("pieces", activation, lanes))
             yield Module("quantize.comp", (activation, lanes))
         for form, tokens, bits in itertools.product(FORMS, TOKENS, (8, 4)):
             yield product("engine", form, bits, tokens, activation)

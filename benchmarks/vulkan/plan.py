@@ -22,6 +22,9 @@ MACS_PER_DISPATCH = 1 << 30
 """Drivers end what runs for seconds. A Mali-T830 does about 10 GFLOP/s at best: a dispatch of 2^30
 multiply-accumulates stays below a second there even at a quarter of that peak."""
 
+POSITIONS_AT_ONCE = 512
+"""Of the cache, for one work-group at decode: with a context of 4096, 8 heads become 64 work-groups."""
+
 _TOKEN_TILE = max(TOKENS)
 _SHARING = 8  # lanes of a subgroup that fetch activations for all
 
@@ -231,11 +234,23 @@ class _Lowering:
         self.run(module, (self.group, d.head_dim), (rows, cache), (self.n, self.block.phase.past), groups)
 
     def attention(self, q: str, k: str, v: str, y: str) -> str:
-        d = self.block.dims
-        module = Module("attention.comp", (self.activation, self.lanes))
+        d, past = self.block.dims, self.block.phase.past
+        self.activations(y, self.n * d.q_dim)
         constants = (self.group, d.heads, d.head_dim, float(self.block.score_scale))
-        names = (q, k, v, self.activations(y, self.n * d.q_dim))
-        self.run(module, constants, names, (self.block.phase.past,), d.heads, self.n)
+        axes = (self.activation, self.lanes)
+        pieces = -(-self.block.phase.context // POSITIONS_AT_ONCE) if self.n == 1 else 1
+        if pieces == 1:
+            module = Module("attention.comp", axes)
+            self.run(module, constants, (q, k, v, y), (past,), d.heads, self.n)
+            return y
+        sums, maximum = f"{y}.sums", f"{y}.maximum"
+        self.buffers[sums] = Buffer(sums, 4 * pieces * d.q_dim)
+        self.buffers[maximum] = Buffer(maximum, 8 * pieces * d.heads)
+        module = Module("attention.comp", ("pieces", *axes))
+        names = (q, k, v, sums, maximum)
+        self.run(module, (*constants, POSITIONS_AT_ONCE), names, (past,), d.heads, 1, pieces)
+        merge = Module("attention_merge.comp", (self.activation,))
+        self.run(merge, (self.group, d.heads, d.head_dim), (sums, maximum, y), (pieces,), d.heads)
         return y
 
     def elementwise(self, source: str, a: str, b: str, y: str, elements: int) -> str:

@@ -79,6 +79,15 @@ def test_true_size(driver: Any, run_plan: RunPlan, scheme: Scheme, phase: Phase)
     check(block, variant, driver.facts, run_plan(plan, driver.environment))
 
 
+@pytest.mark.parametrize("past", [511, 512, 1300])
+def test_decode_with_a_long_cache(driver: Any, run_plan: RunPlan, past: int) -> None:
+    """From 512 positions on, attention goes over pieces of the cache."""
+    block = Block(SMALL, Scheme.INT8, decode(past))
+    plan = lowering.lower(block, by_name("lanes"), driver.facts, ONCE)
+    assert any(k.file.startswith("attention.pieces.") for k in plan.kernels) == (past >= 512)
+    check(block, by_name("lanes"), driver.facts, run_plan(plan, driver.environment))
+
+
 def stages_of(
     run_plan: RunPlan, block: Block, facts: Facts, variant: Variant
 ) -> dict[str, NDArray[np.uint8]]:

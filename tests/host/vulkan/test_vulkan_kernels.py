@@ -137,6 +137,25 @@ def test_attention(run_kernel: Run, activation: str, lanes: str, past: int) -> N
     near(y, reference.attention(*full, heads, past), activation)
 
 
+@pytest.mark.parametrize(("past", "span"), [(130, 50), (99, 50), (100, 50), (20, 7)])
+def test_attention_in_pieces(run_kernel: Run, activation: str, lanes: str, past: int, span: int) -> None:
+    """Scores of very different sizes in the pieces: each has a maximum of its own."""
+    heads, dim = 3, 36
+    pieces = -(-(past + 1) // span)
+    q = random(activation, 1, heads * dim)
+    k, v = random(activation, past + 1, dim, seed=1), random(activation, past + 1, dim, seed=2)
+    k *= np.linspace(0, 4, past + 1, dtype=k.dtype)[:, None]
+    sums, maximum = np.zeros((pieces, heads, dim), np.float32), np.zeros((pieces, heads, 2), np.float32)
+    module = Module("attention.comp", ("pieces", activation, lanes))
+    constants, groups = (64, heads, dim, dim**-0.5, span), (heads, 1, pieces)
+    sums, maximum = run_kernel(module, constants, [q, k, v, sums, maximum], (past,), groups, returns=[3, 4])
+    merge = Module("attention_merge.comp", (activation,))
+    inputs = [sums, maximum, np.zeros_like(q)]
+    (y,) = run_kernel(merge, (8, heads, dim), inputs, (pieces,), (heads,), returns=[2])
+    full = [a.astype(np.float32) for a in (q, k, v)]
+    near(y, reference.attention(*full, heads, past), activation)
+
+
 def test_attention_with_large_scores(run_kernel: Run, lanes: str) -> None:
     """Scores of +-2000: exp() overflows unless the maximum is taken off first."""
     q = np.full((1, 16), 500, np.float32)

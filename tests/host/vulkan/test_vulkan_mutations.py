@@ -96,6 +96,30 @@ MUTANTS = (
         "running maximum forgotten", "attention.comp", "total * keep", "total", phase=prefill(5, past=100)
     ),
     Mutant("last value forgotten", "attention.comp", "c < count", "c < count - 1"),
+    Mutant(
+        "piece not scaled",
+        "attention_merge.comp",
+        "float keep = exp(maximum[piece].x - top)",
+        "float keep = 1.0",
+        "lanes",
+        decode(600),
+    ),
+    Mutant(
+        "last piece forgotten",
+        "attention_merge.comp",
+        "uint p = 0; p < pieces",
+        "uint p = 0; p < pieces - 1",
+        "lanes",
+        decode(1030),
+    ),
+    Mutant(
+        "every piece starts at the beginning",
+        "attention.comp",
+        "start = gl_WorkGroupID.z * SPAN",
+        "start = 0",
+        "lanes",
+        decode(1030),
+    ),
     Mutant("int8: scale of the first token", "linear.glsl", "*= sx[token_index]", "*= sx[0]", "lanes-dot8"),
     Mutant("int8: columns in order", "quantize.comp", "INTERLEAVED != 0", "INTERLEAVED > 1", "lanes-dot8"),
     Mutant(
@@ -154,6 +178,8 @@ def patched(tmp_path: Path) -> Path:
 def test_the_kernels_themselves_pass(
     run_plan: RunPlan, vulkan_facts: Facts, patched: Path, tmp_path: Path, variant: str
 ) -> None:
+    if variant == "lanes-dot8" and not vulkan_facts.integer_dot:
+        pytest.skip("no integer dot product on this driver")
     original = Mutant("none", "", "", "", variant)
     assert not wrong_stages(run_plan, vulkan_facts, original, Scheme.INT4, patched, tmp_path / "out")
 
