@@ -69,8 +69,8 @@ ABIS = (
         "aarch64linux",
         "/system/bin/linker64",
     ),
-    # `androideabi` is the name of this ABI, but with it zig does not compile NEON code: hence the name for hard
-    # float, and clang told to pass floats in core registers.
+    # `androideabi` is the name of this ABI, but with it zig does not compile NEON code: hence the name of the
+    # hard-float one, and clang told to pass floats in core registers.
     Abi(
         "armeabi-v7a",
         f"arm-linux-android.{ANDROID_API}",

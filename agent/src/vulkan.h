@@ -24,6 +24,7 @@ typedef uint64_t VkBuffer, VkDeviceMemory, VkShaderModule, VkDescriptorSetLayout
 
 enum {
     VK_SUCCESS = 0,
+    VK_TIMEOUT = 2,
     VK_INCOMPLETE = 5,
     VK_STRUCTURE_TYPE_APPLICATION_INFO = 0,
     VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO = 1,

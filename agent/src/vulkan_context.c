@@ -1,6 +1,8 @@
 #include "vulkan_context.h"
 
-enum { STAGING_BYTES = 4 << 20 };
+#include "system.h"
+
+enum { STAGING_BYTES = 4 << 20, SLICE_NS = 100000000 };
 
 static vulkan_buffer staging;
 
@@ -210,8 +212,9 @@ status vulkan_submit(const vulkan_context *c, VkCommandBuffer commands, fault *f
     };
     VkResult result = vk.vkQueueSubmit(c->queue, 1, &info, c->fence);
     if (result != VK_SUCCESS) return vulkan_refused(f, result, "vkQueueSubmit");
-    /* Without limit: the watchdog ends a wait that never ends. */
-    result = vk.vkWaitForFences(c->device, 1, &c->fence, 1, UINT64_MAX);
+    do result = vk.vkWaitForFences(c->device, 1, &c->fence, 1, SLICE_NS);
+    while (result == VK_TIMEOUT && !deadline_passed());
+    if (result == VK_TIMEOUT) return fault_set(f, STATUS_SKIPPED, "%s while the device was busy", deadline_reason());
     if (result != VK_SUCCESS) return vulkan_refused(f, result, "vkWaitForFences");
     result = vk.vkResetFences(c->device, 1, &c->fence);
     return result == VK_SUCCESS ? STATUS_OK : vulkan_refused(f, result, "vkResetFences");

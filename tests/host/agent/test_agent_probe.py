@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -123,3 +126,33 @@ def test_every_attempt_is_recorded(agent: Any) -> None:
 def test_a_path_that_cannot_be_written(agent: Any) -> None:
     ended = agent.call("probe", "--out", "no/such/probe.json")
     assert ended.exit == 4 and "no/such/probe.json" in ended.stderr
+
+
+@pytest.mark.parametrize("fault", ["crash", "hang"])
+@pytest.mark.parametrize("backend", ["opencl", "vulkan"])
+def test_a_driver_that_fails_costs_its_own_part(
+    opencl_agent: Any, vulkan_agent: Any, tmp_path: Path, backend: str, fault: str
+) -> None:
+    """The real loaders, told to open a driver that crashes or hangs at once."""
+    pytest.importorskip("ziglang")
+    driver = tmp_path / "libfaulty.so"
+    source = Path(__file__).parent / "faulty_driver.c"
+    subprocess.run(
+        [sys.executable, "-m", "ziglang", "cc", "-shared", "-fPIC", str(source), "-o", str(driver)],
+        check=True,
+    )
+    manifest = tmp_path / "faulty.json"
+    icd = {"library_path": str(driver), "api_version": "1.1.0"}
+    manifest.write_text(json.dumps({"file_format_version": "1.0.0", "ICD": icd}))
+    environment = (
+        {"OCL_ICD_VENDORS": str(driver)} if backend == "opencl" else {"VK_ICD_FILENAMES": str(manifest)}
+    )
+    process = opencl_agent.start(
+        *("probe", "--out", "probe.json", "--only", backend, "--deadline", "3"),
+        env={**os.environ, **environment, "FAULT": fault},
+    )
+    process.communicate(timeout=60)
+    assert process.returncode == -(signal.SIGABRT if fault == "crash" else signal.SIGKILL)
+    probe = json.loads((tmp_path / "probe.json").read_text())
+    assert probe["cpu"]["isas"] and probe[backend]["attempts"][0]["opened"]
+    assert probe[backend]["error"].startswith("the driver did not answer")
