@@ -118,16 +118,9 @@ class Ours:
 
     def turn(self, work: Work, repeats: int) -> list[float]:
         (self.folder / "plan.txt").write_text(plan_of(work, self.threads, repeats, self.isa).to_text())
-        command = [
-            "run",
-            "--plan",
-            self.folder / "plan.txt",
-            "--out",
-            self.folder / "out",
-            "--deadline",
-            "100",
-        ]
-        subprocess.run([self.agent, *command], check=True, stdout=subprocess.DEVNULL)
+        paths = ["--plan", str(self.folder / "plan.txt"), "--out", str(self.folder / "out")]
+        command = [str(self.agent), "run", *paths, "--deadline", "100"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         (row,) = json.loads((self.folder / "out.json").read_text())["steps"]
         if row["status"] != "ok":
             raise RuntimeError(row["reason"])

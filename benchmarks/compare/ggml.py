@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -67,9 +68,9 @@ class Ggml:
         self.backend = self.lib.ggml_backend_init_by_type(_CPU, None)
         self.registry = self.lib.ggml_backend_dev_backend_reg(self.device)
 
-    def _procedure(self, name: str, result: object, *arguments: object) -> Callable[..., object] | None:
+    def _procedure(self, name: str, result: Any, *arguments: Any) -> Callable[..., Any] | None:
         address = self.lib.ggml_backend_reg_get_proc_address(self.registry, name.encode())
-        return c.CFUNCTYPE(result, *arguments)(address) if address else None  # type: ignore[call-overload, no-any-return]
+        return c.CFUNCTYPE(result, *arguments)(address) if address else None
 
     def set_threads(self, threads: int) -> None:
         function = self._procedure("ggml_backend_set_n_threads", None, c.c_void_p, c.c_int)
@@ -83,14 +84,14 @@ class Ggml:
         if extra is not None:
             listed = extra(self.device)
             for i in range(16):
-                if not listed or not listed[i]:  # type: ignore[index]
+                if not listed or not listed[i]:
                     break
-                kinds.append(listed[i])  # type: ignore[index]
+                kinds.append(listed[i])
         return kinds
 
     def survives(self, index: int, n: int, bits: int) -> bool:
-        """Whether a product with the buffer type of this index ends, tried in another process: the AMX kernels of
-        llama.cpp crash at n > 1 on some virtual machines (general protection fault in ldtilecfg)."""
+        """Whether a product with the buffer type of this index ends, tried in another process: ggml's AMX
+        kernels crash at n > 1 on some virtual machines (general protection fault in ldtilecfg)."""
         key = index, n, bits
         if key not in self._survives:
             command = [sys.executable, "-m", __name__, str(self.build), *map(str, key)]

@@ -17,8 +17,8 @@ NAME = "XNNPACK"
 
 def _model(shapes: Sequence[tuple[int, int]], n: int, bits: int) -> bytes:
     """A .tflite with one FULLY_CONNECTED a shape (rows, cols); those of equal width share their input."""
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
+    import flatbuffers  # type: ignore[import-untyped, import-not-found, unused-ignore]
+    from ai_edge_litert import schema_py_generated as schema  # type: ignore
 
     rng = np.random.default_rng(0)
     model, graph, code = schema.ModelT(), schema.SubGraphT(), schema.OperatorCodeT()
@@ -67,7 +67,7 @@ def _model(shapes: Sequence[tuple[int, int]], n: int, bits: int) -> bytes:
 
 def prepare(shapes: Sequence[tuple[int, int]], n: int, bits: int, threads: int) -> Callable[[], None]:
     """A call that runs all products once. Raises ImportError without the packages."""
-    from ai_edge_litert.interpreter import Interpreter
+    from ai_edge_litert.interpreter import Interpreter  # type: ignore
 
     engine = Interpreter(model_content=_model(shapes, n, bits), num_threads=threads)
     engine.allocate_tensors()
