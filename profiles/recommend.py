@@ -76,23 +76,25 @@ def _rank(case: Case, by_capability: bool = False) -> Callable[[Judged], tuple[f
 
     Within one family the file that the family stands for comes first, and the precision of the weights
     decides before the backend: 8 bits on the CPU answer better than 4 bits on the GPU, as long as both are
-    fast enough.
+    fast enough. Where nothing is, the fastest comes first.
     """
     family = case.knowledge.families.get(case.options.family)
 
     def key(judged: Judged) -> tuple[float, ...]:
         model = judged.variant.model
+        seconds = speed.job_seconds(case, judged.predicted) or float("inf")
         stands_for = family is not None and model.id == family.primary and judged.variant.backend == "opencl"
         return (
             judged.status is not CheckStatus.PASS,
             gravity(case, judged),
+            seconds if judged.has("speed.slow", "speed.first-token") else 0.0,
             by_capability or not stands_for or judged.has("gpu.slower-than-cpu"),
             case.runtime(model).deprecated,
             -case.architecture(model).capability,
             -model.bits.ffn,
             model.rank,
             _backend_rank(judged),
-            speed.job_seconds(case, judged.predicted) or float("inf"),
+            seconds,
         )
 
     return key

@@ -31,7 +31,11 @@ def decide(case: Case, judged: Sequence[Judged]) -> Decision:
     family = [j for j in judged if case.of_family(j.variant)]
     chosen = best_of_family(case, family)
     primary = _primary(case, family)
-    open_question = primary is not None and primary.status is CheckStatus.UNKNOWN
+    # What is unknown about a file that could not pass anyway does not matter.
+    open_question = primary is not None and {c.status for c in primary.checks} == {
+        CheckStatus.PASS,
+        CheckStatus.UNKNOWN,
+    }
     if primary is not None and primary.status is CheckStatus.PASS:
         verdict = Verdict.PASS
     elif open_question:
@@ -102,7 +106,7 @@ def _given_up(chosen: Judged, primary: Judged) -> str:
 
 def _first_problem(judged: Judged) -> str:
     """The gravest thing that is wrong, in a clause without its full stop."""
-    for status in (CheckStatus.FAIL, CheckStatus.ERROR, CheckStatus.UNKNOWN, CheckStatus.WARN):
+    for status in (CheckStatus.FAIL, CheckStatus.ERROR, CheckStatus.WARN, CheckStatus.UNKNOWN):
         for check in judged.checks:
             if check.status is status:
                 return f"{_clause(check)} ({check.found})"
@@ -142,7 +146,7 @@ def _summary(
             lost, why = _given_up(chosen, primary), _first_problem(primary)
             return f"{name} runs here by falling back: {_use(chosen)}; given up: {lost}, because {why}."
         case Verdict.INCONCLUSIVE:
-            unknown = primary if primary and primary.status is CheckStatus.UNKNOWN else None
+            unknown = primary if primary is not None and primary.status is CheckStatus.UNKNOWN else None
             unknown = unknown or next(j for j in family if j.status is CheckStatus.UNKNOWN)
             missing = [c for c in unknown.checks if c.status is CheckStatus.UNKNOWN]
             others = ", ".join(c.id.removeprefix(f"{unknown.variant.key}.") for c in missing[1:])

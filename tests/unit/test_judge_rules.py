@@ -272,6 +272,8 @@ def test_every_statement_has_a_source_and_what_is_wrong_a_remedy() -> None:
         (phone(memory=Memory(2 * GB), opencl=OpenCl()), Verdict.FAIL),
         (phone(memory=Memory(4 * GB), opencl=OpenCl()), Verdict.DEGRADED),
         (phone(vulkan=Vulkan()), Verdict.PASS),
+        (phone(gpu=Gpu("Arm", "Mali-T880", "Midgard")), Verdict.DEGRADED),
+        (gpu("Mali-T880", "Midgard"), Verdict.INCONCLUSIVE),
     ],
 )
 def test_verdict(situation: Situation, expected: Verdict) -> None:
@@ -306,6 +308,12 @@ def test_a_gpu_that_is_slower_than_the_cpu_is_not_recommended() -> None:
     assert slow_gpu.verdict is Verdict.PASS
     assert slow_gpu.recommendation is not None
     assert slow_gpu.recommendation.backend == "cpu"
+
+
+def test_where_nothing_is_fast_enough_the_fastest_is_recommended() -> None:
+    slow = replace(opencl(present=False), options=Options(decode_tok_s=1000.0)).judged()
+    assert slow.recommendation is not None
+    assert slow.recommendation.variant == "gemma-2b-it-cpu-int4"
 
 
 def test_use_weighs_prefill_against_decode() -> None:
