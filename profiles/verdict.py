@@ -32,10 +32,8 @@ def decide(case: Case, judged: Sequence[Judged]) -> Decision:
     chosen = best_of_family(case, family)
     primary = _primary(case, family)
     # What is unknown about a file that could not pass anyway does not matter.
-    open_question = primary is not None and {c.status for c in primary.checks} == {
-        CheckStatus.PASS,
-        CheckStatus.UNKNOWN,
-    }
+    answers = {c.status for c in primary.checks} if primary is not None else set[CheckStatus]()
+    open_question = CheckStatus.UNKNOWN in answers <= {CheckStatus.PASS, CheckStatus.UNKNOWN}
     if primary is not None and primary.status is CheckStatus.PASS:
         verdict = Verdict.PASS
     elif open_question:
