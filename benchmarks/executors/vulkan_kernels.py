@@ -86,6 +86,8 @@ class Kernels:
         vk, queue = self._vk, self._queue
         if kernel.push > queue.limits["maxPushConstantsSize"]:
             raise ExecutorError(f"{kernel.push} bytes of push constants are more than the device has")
+        if kernel.bindings > queue.limits["maxPerStageDescriptorStorageBuffers"]:
+            raise ExecutorError(f"{kernel.bindings} storage buffers are more than a kernel may have here")
         compute = vk.VK_SHADER_STAGE_COMPUTE_BIT
         bindings = [
             vk.VkDescriptorSetLayoutBinding(

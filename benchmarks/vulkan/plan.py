@@ -239,7 +239,7 @@ class _Lowering:
         constants = (self.group, d.heads, d.head_dim, float(self.block.score_scale))
         axes = (self.activation, self.lanes)
         pieces = -(-self.block.phase.context // POSITIONS_AT_ONCE) if self.n == 1 else 1
-        if pieces == 1:
+        if pieces == 1 or self.facts.storage_buffers < 5:
             module = Module("attention.comp", axes)
             self.run(module, constants, (q, k, v, y), (past,), d.heads, self.n)
             return y

@@ -39,6 +39,7 @@ class Facts:
         subgroup_sizes: smallest and largest that can be required, or None without size control.
         invocations, group_width: most of a work-group, and most of it in x.
         storage_range: bytes of the largest storage buffer binding.
+        storage_buffers: that a kernel may have bound at once.
         groups: work-groups of a dispatch in one dimension.
     """
 
@@ -54,6 +55,7 @@ class Facts:
     invocations: int = 128
     group_width: int = 128
     storage_range: int = 1 << 27
+    storage_buffers: int = 4
     groups: int = 65535
 
     def runs_subgroups_of(self, size: int) -> bool:
@@ -102,6 +104,7 @@ class Facts:
             invocations=_number(limits, "maxComputeWorkGroupInvocations", cls.invocations),
             group_width=_number(limits, "maxComputeWorkGroupSize", cls.group_width),
             storage_range=_number(limits, "maxStorageBufferRange", cls.storage_range),
+            storage_buffers=_number(limits, "maxPerStageDescriptorStorageBuffers", cls.storage_buffers),
             groups=_number(limits, "maxComputeWorkGroupCount", cls.groups),
         )
 
@@ -178,6 +181,11 @@ class Variant:
         return "qd8" if self.dot8 else "fp16" if self.half and facts.fp16 else "fp32"
 
     @property
+    def storage_buffers(self) -> int:
+        """Most that one of its kernels has bound: the gated product, or one with a residual or a scale."""
+        return (6 if self.fused else 4) + self.dot8
+
+    @property
     def work_group(self) -> int:
         """Invocations of the largest work-group."""
         if self.layout is Layout.ENGINE:
@@ -207,7 +215,8 @@ VARIANTS: tuple[Variant, ...] = (
 
 
 def candidates(facts: Facts) -> tuple[Variant, ...]:
-    """The variants to try on a device, best guess first. The engine's layout is always among them."""
+    """The variants to try on a device, best guess first. The engine's layout is among them wherever its
+    kernels can be bound."""
     return tuple(
         v
         for v in VARIANTS
@@ -216,6 +225,7 @@ def candidates(facts: Facts) -> tuple[Variant, ...]:
         and (facts.fast_dot8 or not v.dot8)
         and (facts.shuffle or v.shuffle)  # without shuffles `lanes-broadcast` is the same as the first
         and (not v.subgroup or facts.runs_subgroups_of(v.subgroup))
+        and v.storage_buffers <= facts.storage_buffers
         and v.work_group <= min(facts.invocations, facts.group_width)
     )
 

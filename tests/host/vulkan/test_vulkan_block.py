@@ -15,7 +15,7 @@ from gemmafit.benchmarks import deviation, reference
 from gemmafit.benchmarks.block import GEMMA_2B, SMALL, Block, Dims, Phase, Scheme, decode, prefill
 from gemmafit.benchmarks.timing import Timing
 from gemmafit.benchmarks.vulkan import plan as lowering
-from gemmafit.benchmarks.vulkan.variants import VARIANTS, Facts, Variant, by_name
+from gemmafit.benchmarks.vulkan.variants import VARIANTS, Facts, Variant, by_name, candidates
 
 RunPlan = Callable[..., dict[str, dict[str, NDArray[np.uint8]]]]
 ONCE = Timing(warmup=0, repeat_min=2, repeat_max=2)
@@ -146,3 +146,15 @@ def test_subgroups_share_only_what_all_need(dims: Dims, built: Any) -> None:
             spec = dict(kernel.spec)
             if kernel.file.startswith("linear.") and not kernel.file.endswith(".plain.spv"):
                 assert spec[1] == 1 or spec[0] // spec[1] % 64 == 0, (variant, kernel)
+
+
+def test_the_least_device_that_vulkan_allows_has_a_variant(built: Any) -> None:
+    """128 invocations, four storage buffers, no subgroups, no fp16: also with a long cache."""
+    facts = Facts()
+    found = candidates(facts)
+    assert found
+    for variant in found:
+        for phase in (decode(2000), prefill(9)):
+            plan = lowering.lower(Block(GEMMA_2B, Scheme.INT4, phase), variant, facts, ONCE)
+            assert all(k.bindings <= 4 and dict(k.spec)[0] <= 128 for k in plan.kernels)
+            assert all(b.size <= facts.storage_range for b in plan.buffers)

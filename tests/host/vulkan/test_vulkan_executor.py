@@ -106,6 +106,14 @@ def test_a_bad_dispatch_is_refused(executor: vulkan.VulkanExecutor, dispatch: Di
     executor.submit()
 
 
+def test_too_many_bindings_are_refused(
+    executor: vulkan.VulkanExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(executor.queue.limits, "maxPerStageDescriptorStorageBuffers", 2)
+    with pytest.raises(ExecutorError, match="3 storage buffers"):
+        executor.build(ADD_KERNEL, ADD.path.read_bytes())
+
+
 def test_a_buffer_above_the_storage_range_is_refused(executor: vulkan.VulkanExecutor) -> None:
     with pytest.raises(ExecutorError, match="maxStorageBufferRange"):
         executor.allocate(Buffer("huge", 1 << 40))
