@@ -123,21 +123,8 @@ def _probe(session: AgentSession, backend: str, section: str, on_event: Listener
 
 def checked_probe(text: str) -> dict[str, Any]:
     """probe.json as a mapping that a capture file can hold. Raises ParseError."""
-    probe = json_value(text)
+    # Three backends and two more sections share one file, four levels below its top.
+    probe = json_value(text, limits.CAPTURE_NODES // 8)
     if not isinstance(probe, dict):
         raise ParseError("probe.json is no JSON object")
-    level: list[Any] = [probe]
-    nodes = 0
-    for _ in range(limits.CAPTURE_DEPTH - 4):
-        level = [
-            part
-            for value in level
-            for part in (value.values() if isinstance(value, dict) else value)
-            if isinstance(part, dict | list)
-        ]
-        nodes += len(level)
-        if not level:
-            return probe
-        if nodes > limits.CAPTURE_NODES // 8:
-            break
-    raise ParseError("probe.json is nested too deeply or too large")
+    return probe

@@ -12,7 +12,10 @@ CAPTURE_FILE_BYTES = 48 << 20
 """A capture file. The answers of a phone are some 1 to 6 MB; base64 adds a third."""
 
 CAPTURE_DEPTH = 24
-"""Nesting of YAML or JSON. The agent's probe and vkjson need 8."""
+"""Nesting of JSON. The agent's probe and vkjson need 8."""
+
+FILE_DEPTH = CAPTURE_DEPTH + 8
+"""Nesting of a YAML file that holds such JSON."""
 
 CAPTURE_NODES = 400_000
 """Scalars, lists and mappings in a capture file."""

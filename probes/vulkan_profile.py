@@ -127,9 +127,13 @@ def _profile(name: str, row: Any, capabilities: dict[str, Any], origin: str) -> 
     blocks = []
     for entry in listed:
         names = entry if isinstance(entry, list) else [entry]
-        missing = [key for key in names if not isinstance(capabilities.get(key), dict)]
-        if missing:
-            raise InputError(f"{origin}: profile {shown} names the unknown capability {missing[0]!r}")
+        missing = [
+            key for key in names if not isinstance(key, str) or not isinstance(capabilities.get(key), dict)
+        ]
+        if missing or not names:
+            raise InputError(
+                f"{origin}: profile {shown} names an unknown capability {str(missing)[: limits.QUOTE_CHARS]}"
+            )
         blocks.append(tuple(capabilities[key] for key in names))
     try:
         api = parse_vulkan_version(str(row.get("api-version", "1.0.0")))
@@ -190,7 +194,7 @@ def _fields(
     vulkan: Vulkan, structure: str, kind: str, fields: dict[str, Any], inside: str | None = None
 ) -> Iterator[Requirement]:
     for field, required in fields.items():
-        if isinstance(required, dict):
+        if isinstance(required, dict) and inside is None:
             yield from _fields(vulkan, structure, kind, required, field)
             continue
         if inside is None:

@@ -76,7 +76,7 @@ def _check_events(text: str) -> None:
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
-        if depth > limits.CAPTURE_DEPTH:
-            raise yaml.YAMLError(f"nested deeper than {limits.CAPTURE_DEPTH} levels")
+        if depth > limits.FILE_DEPTH:
+            raise yaml.YAMLError(f"nested deeper than {limits.FILE_DEPTH} levels")
         if nodes > limits.CAPTURE_NODES:
             raise yaml.YAMLError(f"more than {limits.CAPTURE_NODES} nodes")

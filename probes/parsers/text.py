@@ -85,15 +85,34 @@ def json_prefix(text: str) -> Any:
             cut, open_at_cut = index + 1, "".join(reversed(stack))
         elif char == ",":
             cut, open_at_cut = index, "".join(reversed(stack))
-        if len(stack) > limits.CAPTURE_DEPTH * 4:
-            raise ParseError("not JSON: nested too deeply")
+        if len(stack) > limits.CAPTURE_DEPTH:
+            raise ParseError(f"JSON nested deeper than {limits.CAPTURE_DEPTH} levels")
     return json_value(text[:cut] + open_at_cut)
 
 
-def json_value(text: str) -> Any:
-    """JSON, of any depth a machine produces; no text makes this raise anything but ParseError."""
+def json_value(text: str, nodes: int = limits.CAPTURE_NODES) -> Any:
+    """JSON, at most CAPTURE_DEPTH deep and with at most `nodes` lists and objects.
+
+    No text makes this raise anything but ParseError.
+    """
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError) as error:
         # RecursionError: thousands of open brackets. ValueError: no JSON, or an integer of > 4300 digits.
         raise ParseError(f"not JSON: {str(error)[: limits.QUOTE_CHARS]}") from None
+    level = [value]
+    for _ in range(limits.CAPTURE_DEPTH):
+        level = [
+            part
+            for outer in level
+            for part in (
+                outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ()
+            )
+            if isinstance(part, dict | list)
+        ]
+        nodes -= len(level)
+        if not level:
+            return value
+        if nodes < 0:
+            raise ParseError("JSON with too many values")
+    raise ParseError(f"JSON nested deeper than {limits.CAPTURE_DEPTH} levels")

@@ -294,7 +294,16 @@ class TestVulkan:
         assert device["extensions"] == {"VK_KHR_maintenance1": 2}
 
     @pytest.mark.parametrize(
-        "text", ["", "{", "[]", '{"devices": 3}', "{" * 100_000, '{"a": ' + "9" * 5000 + "}"]
+        "text",
+        [
+            "",
+            "{",
+            "[]",
+            '{"devices": 3}',
+            "{" * 100_000,
+            '{"a": ' + "9" * 5000 + "}",
+            '{"devices": ' + "[" * 99 + "]" * 99 + "}",
+        ],
     )
     def test_no_vkjson(self, text: str) -> None:
         with pytest.raises(ParseError):

@@ -119,6 +119,8 @@ def test_directions(field: str, required: Any, value: Any, met: bool | None) -> 
         '{"capabilities": {}, "profiles": []}',
         '{"capabilities": {}, "profiles": {"p": {"capabilities": ["none"]}}}',
         '{"capabilities": {"a": {}}, "profiles": {"p": {"capabilities": ["a"], "api-version": "x"}}}',
+        '{"capabilities": {"a": {}}, "profiles": {"p": {"capabilities": [[]]}}}',
+        '{"capabilities": {"a": {}}, "profiles": {"p": {"capabilities": [["a", ["a"]]]}}}',
     ],
 )
 def test_no_profile(text: str) -> None:
