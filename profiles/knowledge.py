@@ -7,18 +7,16 @@ replaces the built-in one, other rows are added, and keys of a mapping are repla
 
 from __future__ import annotations
 
-from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from ..errors import InputError
-from ..probes.snapshot import Snapshot
 from .conditions import Condition
+from .references import check_references
 from .tablefile import Table, compose
 
 FOLDER = Path(__file__).parent
@@ -370,9 +368,6 @@ MAPPINGS: dict[str, Any] = {"thresholds": Thresholds, "prediction": Prediction}
 OTHER_TABLES = ("signatures",)
 """Tables of a user's folder that are read elsewhere (signatures.py)."""
 
-VARIANT_FACTS = ("backend", "runtime", "format", "model.id", "model.architecture", "gles")
-"""Facts that the judge adds to those of the snapshot."""
-
 
 def load(overlay: Path | None = None) -> Knowledge:
     """The built-in tables, with those of `overlay` laid over them.
@@ -399,7 +394,7 @@ def _load(folder: Path, overlay: Path | None) -> Knowledge:
     for stem, kind in MAPPINGS.items():
         tables[stem] = _table(folder, overlay, stem).mapping(kind)
     knowledge = Knowledge(**tables)
-    _check_references(knowledge, overlay or folder)
+    check_references(knowledge, overlay or folder)
     return knowledge
 
 
@@ -424,43 +419,3 @@ def _check_folder(overlay: Path) -> None:
             raise InputError(
                 f"{overlay / name}.yaml: no such table", hint=f"Tables: {', '.join(sorted(known))}."
             )
-
-
-def _check_references(knowledge: Knowledge, place: Path) -> None:
-    """Keys that name rows of another table must exist there."""
-    for model in knowledge.models.values():
-        for table, key in (
-            ("families", model.family),
-            ("architectures", model.architecture),
-            ("runtimes", model.runtime),
-        ):
-            if key not in getattr(knowledge, table):
-                raise InputError(f"{place}: model {model.id!r} names {key!r}, which is not in {table}.yaml")
-        if model.format not in knowledge.runtimes[model.runtime].formats:
-            raise InputError(
-                f"{place}: {model.runtime!r} does not load {model.format!r} (model {model.id!r})"
-            )
-    for family in knowledge.families.values():
-        if family.primary not in knowledge.models:
-            raise InputError(
-                f"{place}: family {family.id!r} names {family.primary!r}, which is not in models.yaml"
-            )
-    conditional: list[Conditional] = [*knowledge.drivers.values(), *knowledge.tflite_compat.values()]
-    for row in conditional:
-        for name in row.when.facts():
-            # A misspelt fact is unknown for ever: the row would never apply and nobody would notice.
-            if name not in VARIANT_FACTS and not is_fact(name):
-                raise InputError(f"{place}: row {row.id!r} asks for {name!r}, which is no fact")
-
-
-def is_fact(path: str) -> bool:
-    """Whether a dotted path leads to a field of the snapshot."""
-    kind: Any = Snapshot
-    for part in path.split("."):
-        fields = get_type_hints(kind) if is_dataclass(kind) else {}
-        if part not in fields:
-            return False
-        kind = fields[part]
-        if isinstance(kind, UnionType):
-            kind = next((k for k in get_args(kind) if is_dataclass(k)), None)
-    return True
