@@ -4,8 +4,9 @@
 
 #include "isa.h"
 
-/* Performs 2^20 multiply-adds and returns something that depends on all of them, > 0. */
-typedef float peak_fn(void);
+/* Performs units * PEAK_UNIT multiply-adds; returns a value > 0 that depends on all of them. */
+enum { PEAK_UNIT = 1 << 20 };
+typedef float peak_fn(int units);
 
 typedef struct peaks {
     peak_fn *f32, *i8;
