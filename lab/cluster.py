@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import TargetError, UsageError
 from .discovery import READY, discover
 from .inventory import Inventory, Phone
-from .job import Finished, Job, JobRunner, Row
+from .job import Control, Finished, Job, Row, run_phone
 
 try:
     from distributed import Client, Future, Worker, as_completed
@@ -60,11 +60,11 @@ class DaskPool:
                     found[phone.serial] = phone
         return list(found.values())
 
-    def run(self, jobs: Sequence[Job], runner: JobRunner) -> Iterator[Finished]:
-        """See `Pool.run`."""
+    def run(self, jobs: Sequence[Job], control: Control) -> Iterator[Finished]:
+        """See `Pool.run`. When stopped, jobs that wait are cancelled and the others run to their end."""
         futures = {
             self._client.submit(
-                runner, job, key=f"gemmafit-{job.id}-{time.time_ns()}", pure=False, retries=0,
+                run_phone, job, key=f"gemmafit-{job.id}-{time.time_ns()}", pure=False, retries=0,
                 resources={resource(job.phone.serial): 1},
             ): job
             for job in jobs
@@ -80,7 +80,11 @@ class DaskPool:
             for future in self._lost(futures, missing_since):
                 job = futures.pop(future)
                 future.cancel()
-                yield _failed(job, "its worker was lost and no other has this phone")
+                yield _ended(job, "failed", "its worker was lost and no other has this phone")
+            for future in self._waiting(futures) if control.stop.is_set() else ():
+                job = futures.pop(future)
+                future.cancel()
+                yield _ended(job, "stopped", "stopped before it was examined")
             time.sleep(0 if not futures else POLL_S / 4)
 
     def _lost(self, futures: dict[AnyFuture, Job], since: dict[AnyFuture, float]) -> list[AnyFuture]:
@@ -95,6 +99,11 @@ class DaskPool:
                 since.setdefault(future, now)
         return [future for future in futures if now - since.get(future, now) > LOST_AFTER_S]
 
+    def _waiting(self, futures: dict[AnyFuture, Job]) -> list[AnyFuture]:
+        """Futures that no worker has begun with."""
+        begun = {key for keys in self._client.processing().values() for key in keys}
+        return [future for future in futures if future.key not in begun]
+
 
 def _ready(done: Any) -> list[AnyFuture]:
     return list(done.next_batch(block=False)) if not done.is_empty() else []
@@ -104,12 +113,12 @@ def _result(future: AnyFuture, job: Job) -> Finished:
     if future.status == "finished":
         finished: Finished = future.result()
         return finished
-    return _failed(job, f"its job ended as {future.status} on the cluster")
+    return _ended(job, "failed", f"its job ended as {future.status} on the cluster")
 
 
-def _failed(job: Job, error: str) -> Finished:
+def _ended(job: Job, status: str, error: str) -> Finished:
     phone = job.phone
-    return Finished(Row(job.id, phone.serial, phone.server, job.group.name, "failed", error=error))
+    return Finished(Row(job.id, phone.serial, phone.server, job.group.name, status, error=error))
 
 
 def serve(scheduler: str, adb: str | None) -> None:

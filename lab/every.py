@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from ..errors import TargetError, UsageError
 from ..profiles.writers import SUFFIXES, Format
 from .inventory import Gate, Group, Inventory, RunOptions
-from .job import Control, Row, run_phone
+from .job import Control, Row
 from .pool import ThreadPool
 from .run import interrupts, make_plan, write_whole
 
@@ -42,7 +41,7 @@ def check_every(
         on_row(row)
     control = Control()
     with interrupts(control):
-        for finished in pool.run(plan.jobs, partial(run_phone, control=control)):
+        for finished in pool.run(plan.jobs, control):
             row = finished.row
             if finished.report is not None:
                 name = f"{row.id}{ending}"

@@ -201,6 +201,3 @@ def conditions(target: Target) -> Conditions:
     from ..probes.collect import ask_conditions
 
     return ask_conditions(target)
-
-
-JobRunner = Callable[[Job], Finished]

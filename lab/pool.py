@@ -1,6 +1,6 @@
 """The axis "where jobs run": threads of this process, or a Dask cluster with a worker beside each adb server.
 
-Both get the same function and the same jobs; results come as they are ready.
+Both run the same function on the same jobs; results come as they are ready.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Protocol
 
 from .discovery import discover
 from .inventory import Inventory, Phone
-from .job import Finished, Job, JobRunner
+from .job import Control, Finished, Job, run_phone
 
 
 class Pool(Protocol):
@@ -22,8 +22,8 @@ class Pool(Protocol):
         """The phones within reach."""
         ...
 
-    def run(self, jobs: Sequence[Job], runner: JobRunner) -> Iterator[Finished]:
-        """Results in the order in which they come. A job that was lost comes back as a failed row."""
+    def run(self, jobs: Sequence[Job], control: Control) -> Iterator[Finished]:
+        """A result for every job, in the order in which they come, also for lost and stopped ones."""
         ...
 
 
@@ -37,7 +37,7 @@ class ThreadPool:
         """See `Pool.discover`: the phones of the inventory's adb servers."""
         return discover(inventory)
 
-    def run(self, jobs: Sequence[Job], runner: JobRunner) -> Iterator[Finished]:
+    def run(self, jobs: Sequence[Job], control: Control) -> Iterator[Finished]:
         """See `Pool.run`. The threads are daemons: a second Ctrl-C does not wait for a phone."""
         waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
         ready: queue.SimpleQueue[Finished] = queue.SimpleQueue()
@@ -50,7 +50,7 @@ class ThreadPool:
                     job = waiting.get_nowait()
                 except queue.Empty:
                     return
-                ready.put(runner(job))
+                ready.put(run_phone(job, control))
 
         for number in range(min(self._parallel, len(jobs))):
             threading.Thread(target=work, name=f"lab-{number}", daemon=True).start()

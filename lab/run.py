@@ -15,7 +15,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -24,7 +23,7 @@ from ..errors import InputError, UsageError
 from ..profiles.writers import Format
 from .discovery import READY
 from .inventory import Group, Inventory, Phone, absent, assign
-from .job import Control, Finished, Job, Row, run_phone
+from .job import Control, Finished, Job, Row
 from .pool import Pool
 
 PLAN, RESULTS = "plan.json", "results.jsonl"
@@ -142,7 +141,7 @@ def execute(run: LabRun, jobs: Sequence[Job], pool: Pool, on_row: Callable[[Row]
     """Run jobs until done or stopped by Ctrl-C: once lets running steps end, twice stops now."""
     control = Control()
     with interrupts(control):
-        for finished in pool.run(jobs, partial(run_phone, control=control)):
+        for finished in pool.run(jobs, control):
             on_row(run.keep(finished))
 
 

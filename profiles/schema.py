@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -12,7 +12,7 @@ from .report import SCHEMA, Report
 def report_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of `gemmafit.report/1`; additive keys are allowed, as the contract says."""
     _, components = msgspec.json.schema_components((Report,), ref_template="#/$defs/{name}")
-    definitions = cast(dict[str, Any], components)
+    definitions = dict(components)
     top = definitions.pop("Report")
     top["properties"].pop("extra")
     top["properties"] = {"schema": {"const": SCHEMA}} | {

@@ -55,10 +55,9 @@ def _tag(name: str) -> str:
 
 def _expressible(rule: Rule) -> bool:
     """A device id needs Build.BRAND; a SoC needs both strings, which exist since API 31."""
-    if rule.coverage is Coverage.DEVICE:
-        names = (rule.brand, rule.device)
-    else:
-        names = (rule.soc_manufacturer, rule.soc_model) if (rule.sdk_min or 0) >= 31 else (None,)
+    names = (rule.brand, rule.device)
+    if rule.coverage is Coverage.SOC:
+        names = (rule.soc_manufacturer, rule.soc_model) if (rule.sdk_min or 0) >= 31 else (None, None)
     return all(name and _NAME.fullmatch(name) for name in names)
 
 

@@ -19,8 +19,9 @@ from pathlib import Path
 import pytest
 
 from gemmafit.lab.inventory import Gate, Group, Inventory, RunOptions
+from gemmafit.lab.inventory import Phone as LabPhone
 from gemmafit.lab.job import Row
-from gemmafit.lab.pool import ThreadPool
+from gemmafit.lab.pool import Pool, ThreadPool
 from gemmafit.lab.run import LabRun, execute, exit_code, make_plan
 from gemmafit.probes.adb_server import AdbServer
 from gemmafit.profiles.report_io import load
@@ -214,8 +215,10 @@ def test_a_cluster_loses_a_worker(adb_server: AdbServer, tmp_path: Path) -> None
         from gemmafit.lab.cluster import DaskPool
 
         pool = eventually(lambda: _cluster(DaskPool, address), 60)
+        assert pool is not None
         inventory = Inventory(groups=(Group(options=RunOptions(run=False), gate=OPEN, retries=0),))
-        known = eventually(lambda: found if len(found := pool.discover(inventory)) == 6 else None, 60)
+        known = eventually(lambda: _all(pool.discover(inventory), 6), 60)
+        assert known is not None
         plan = make_plan(inventory, known)
         run = LabRun(tmp_path / "run")
         run.start(plan)
@@ -238,7 +241,11 @@ def test_a_cluster_loses_a_worker(adb_server: AdbServer, tmp_path: Path) -> None
         channel.request("host:kill")
 
 
-def _cluster(pool: Callable[[str], object], address: str) -> object | None:
+def _all(known: list[LabPhone], count: int) -> list[LabPhone] | None:
+    return known if len(known) == count else None
+
+
+def _cluster(pool: Callable[[str], Pool], address: str) -> Pool | None:
     with contextlib.suppress(Exception):
         return pool(address)
     return None
