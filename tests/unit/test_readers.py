@@ -157,6 +157,7 @@ class TestAppVisibility:
         ("PowerVR Rogue GE8320", "Imagination", "PowerVR GE8320", "Rogue", None),
         ("PowerVR B-Series BXM-8-256", "Imagination", "PowerVR BXM-8-256", "PowerVR B-Series", None),
         ("PowerVR D-Series DXT-48-1536 MC1", "Imagination", "PowerVR DXT-48-1536", "PowerVR D-Series", 1),
+        ("PowerVR C-Series CXTP-48-1536", "Imagination", "PowerVR CXTP-48-1536", "PowerVR C-Series", None),
         ("PowerVR SGX 544MP2", "Imagination", "PowerVR SGX544", "SGX", 2),
         ("ANGLE (Samsung Xclipse 940) on Vulkan 1.3.231", "Samsung", "Xclipse 940", "RDNA3", None),
         ("Samsung Xclipse 540", "Samsung", "Xclipse 540", "RDNA3", None),
