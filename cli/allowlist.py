@@ -21,7 +21,7 @@ class AllowlistName(StrEnum):
     APP = "app"
 
 
-@app.command()
+@app.command(short_help="Lists for apps and stores, from reports.")
 def allowlist(
     paths: Annotated[list[Path], typer.Argument(metavar="REPORTS...", help="Report files or folders.")],
     output: OutputOption = None,

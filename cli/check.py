@@ -44,7 +44,7 @@ class BackendName(StrEnum):
     VULKAN = "vulkan"
 
 
-@app.command()
+@app.command(short_help="The verdict: probe, run a Gemma layer, judge, recommend.")
 def check(
     target: TargetArgument = None,
     output: OutputOption = None,

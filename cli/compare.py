@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _STYLES = {"regression": "red", "improvement": "green", "change": "yellow", "unclear": "magenta"}
 
 
-@app.command()
+@app.command(short_help="What changed between reports; exit 1 on a regression.")
 def compare(
     before: Annotated[str, typer.Argument(metavar="A", help="Report, folder, or history:LABEL.")],
     after: Annotated[str, typer.Argument(metavar="B", help="The same, later.")],

@@ -23,7 +23,7 @@ class ListFormat(StrEnum):
     JSON = "json"
 
 
-@app.command()
+@app.command(short_help="List phones, their state, and what to do about it.")
 def devices(
     format: Annotated[ListFormat, typer.Option("--format", "-f", help="Output format.")] = ListFormat.TEXT,
     adb: AdbOption = None,

@@ -30,7 +30,7 @@ class EstimateFormat(StrEnum):
     JSON = "json"
 
 
-@app.command()
+@app.command(short_help="Predict a phone that is not at hand.")
 def estimate(
     gpu: Annotated[str, typer.Option(metavar="NAME", help='The GPU, e.g. "Adreno 740" or "Mali-G610 MC6".')],
     ram: Annotated[

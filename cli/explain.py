@@ -33,7 +33,7 @@ class ExplainFormat(StrEnum):
     JSON = "json"
 
 
-@app.command()
+@app.command(short_help="What an error means, whether it applies, what to do.")
 def explain(
     text: Annotated[
         str | None,

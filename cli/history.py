@@ -13,7 +13,7 @@ from .console import emit, safe, stderr, stdout
 history_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Keep reports in a database: SQLite by default, PostgreSQL by URL.",
+    help="Keep reports: SQLite by default, PostgreSQL by URL.",
 )
 app.add_typer(history_app, name="history")
 

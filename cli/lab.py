@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..lab.pool import Pool
 
 lab_app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Many phones: run them all, resume, look at the result."
+    no_args_is_help=True, rich_markup_mode=None, help="Many phones: run them all, resume, look."
 )
 app.add_typer(lab_app, name="lab")
 

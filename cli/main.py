@@ -22,13 +22,13 @@ COMMANDS = (
     "report",
     "estimate",
     "explain",
-    "profiles",
     "model",
-    "lab",
+    "profiles",
     "compare",
     "matrix",
     "allowlist",
     "history",
+    "lab",
     "schema",
 )
 """Modules of this package in the order that `--help` shows; importing one registers its command."""

@@ -24,7 +24,7 @@ class ProbeFormat(StrEnum):
     JSON = "json"
 
 
-@app.command()
+@app.command(short_help="Who a phone is, and what apps may see on it.")
 def probe(
     target: TargetArgument = None,
     format: Annotated[

@@ -11,7 +11,7 @@ from .app import AdbOption, TargetArgument, app
 from .console import safe, stderr
 
 
-@app.command()
+@app.command(short_help="Write a recording that verdicts can be replayed from.")
 def record(
     target: TargetArgument = None,
     output: Annotated[

@@ -8,7 +8,7 @@ from .app import app
 from .console import emit
 
 
-@app.command()
+@app.command(short_help="Print the JSON Schema of the report.")
 def schema() -> None:
     """Print the JSON Schema of the report."""
     from ..profiles.schema import report_schema
