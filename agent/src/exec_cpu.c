@@ -57,7 +57,8 @@ static status prepare_cpu(const plan_step *step, fault *f) {
         char found[PLAN_MAX_ARGS + 1] = "";
         for (int a = 0; a < d->arg_count; a++) found[a] = d->args[a].kind;
         if (strcmp(found, routine->signature))
-            return fault_set(f, STATUS_ERROR, "%s takes the arguments %s, not %s", routine->name, routine->signature, found);
+            return fault_set(f, STATUS_ERROR, "%s takes the arguments %s, not %s", routine->name, routine->signature,
+                             found);
     }
     return STATUS_OK;
 }

@@ -43,7 +43,8 @@ static status choose(const plan *p, fault *f) {
     opencl_find(&found);
     int wanted = plan_option_number(p, "device", INT32_MAX);
     if (wanted == -2 || wanted >= found.count)
-        return fault_set(f, STATUS_ERROR, "no OpenCL device number %s: there are %d", plan_option_value(p, "device"), found.count);
+        return fault_set(f, STATUS_ERROR, "no OpenCL device number %s: there are %d", plan_option_value(p, "device"),
+                         found.count);
     if (wanted < 0) wanted = found.chosen;
     if (wanted < 0) return fault_set(f, STATUS_ERROR, "%s", found.error);
     gpu.device = found.all[wanted].device;
@@ -88,8 +89,7 @@ static void *host_opencl(int buffer) {
 }
 
 static status write_opencl(int buffer, size_t offset, const void *data, size_t size, fault *f) {
-    cl_int error =
-        cl.clEnqueueWriteBuffer(gpu.queue, gpu.buffers[buffer], CL_TRUE, offset, size, data, 0, NULL, NULL);
+    cl_int error = cl.clEnqueueWriteBuffer(gpu.queue, gpu.buffers[buffer], CL_TRUE, offset, size, data, 0, NULL, NULL);
     return error == CL_SUCCESS ? STATUS_OK : refused(f, error, "clEnqueueWriteBuffer");
 }
 
@@ -184,10 +184,13 @@ static status check_limits(cl_kernel kernel, const plan_dispatch *d, fault *f) {
     size_t most = 0, items = 1;
     cl_ulong local = 0;
     for (int i = 0; i < d->local_count; i++) items *= d->local[i];
-    if (cl.clGetKernelWorkGroupInfo(kernel, gpu.device, CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most, NULL) == CL_SUCCESS &&
+    if (cl.clGetKernelWorkGroupInfo(kernel, gpu.device, CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most, NULL) ==
+            CL_SUCCESS &&
         d->local_count && items > most)
-        return fault_set(f, STATUS_UNSUPPORTED, "%s needs work-groups of %zu, the device allows %zu", name, items, most);
-    if (cl.clGetKernelWorkGroupInfo(kernel, gpu.device, CL_KERNEL_LOCAL_MEM_SIZE, sizeof local, &local, NULL) == CL_SUCCESS &&
+        return fault_set(f, STATUS_UNSUPPORTED, "%s needs work-groups of %zu, the device allows %zu", name, items,
+                         most);
+    if (cl.clGetKernelWorkGroupInfo(kernel, gpu.device, CL_KERNEL_LOCAL_MEM_SIZE, sizeof local, &local, NULL) ==
+            CL_SUCCESS &&
         gpu.local_memory && local > gpu.local_memory)
         return fault_set(f, STATUS_UNSUPPORTED, "%s needs %llu bytes of local memory, the device has %llu", name,
                          (unsigned long long)local, (unsigned long long)gpu.local_memory);
@@ -239,7 +242,8 @@ static status finished(cl_event last, fault *f) {
 static int64_t elapsed(cl_event first, cl_event last) {
     cl_ulong start = 0, end = 0;
     if (!gpu.profiling) return 0;
-    if (cl.clGetEventProfilingInfo(first, CL_PROFILING_COMMAND_START, sizeof start, &start, NULL) != CL_SUCCESS) return 0;
+    if (cl.clGetEventProfilingInfo(first, CL_PROFILING_COMMAND_START, sizeof start, &start, NULL) != CL_SUCCESS)
+        return 0;
     if (cl.clGetEventProfilingInfo(last, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL) != CL_SUCCESS) return 0;
     return end > start && end - start < INT64_MAX ? (int64_t)(end - start) : 0;
 }

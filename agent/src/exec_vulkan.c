@@ -75,7 +75,8 @@ static status allocate_vulkan(int buffer, fault *f) {
     size_t bytes = gpu.plan->buffers[buffer].bytes;
     const vulkan_device *d = gpu.context.physical;
     if (bytes > limits()->maxStorageBufferRange)
-        return fault_set(f, STATUS_UNSUPPORTED, "over maxStorageBufferRange (%u bytes)", limits()->maxStorageBufferRange);
+        return fault_set(f, STATUS_UNSUPPORTED, "over maxStorageBufferRange (%u bytes)",
+                         limits()->maxStorageBufferRange);
     if (d->maintenance3.base.sType && bytes > d->maintenance3.maxMemoryAllocationSize)
         return fault_set(f, STATUS_UNSUPPORTED, "over maxMemoryAllocationSize (%llu bytes)",
                          (unsigned long long)d->maintenance3.maxMemoryAllocationSize);
@@ -113,16 +114,15 @@ static const char *lacks(uint32_t capability) {
         NEEDS(4449, d->storage8.uniformAndStorageBuffer8BitAccess, "uniformAndStorageBuffer8BitAccess");
     case 6016: /* DotProductInputAll, Input4x8Bit, Input4x8BitPacked, DotProduct */
     case 6017:
-    case 6018:
-        NEEDS(6019, d->dot_product_features.shaderIntegerDotProduct, "shaderIntegerDotProduct");
+    case 6018: NEEDS(6019, d->dot_product_features.shaderIntegerDotProduct, "shaderIntegerDotProduct");
     case 0: /* Matrix */
-    case 1: /* Shader */
-        return NULL;
+    case 1: /* Shader */ return NULL;
     default: break;
     }
 #undef NEEDS
     if (capability < 61 || capability > 68) return "a SPIR-V capability that is not known here";
-    /* GroupNonUniform, ...Vote, Arithmetic, Ballot, Shuffle, ShuffleRelative, Clustered, Quad, as the operations' bits */
+    /* GroupNonUniform, ...Vote, Arithmetic, Ballot, Shuffle, ShuffleRelative, Clustered, Quad, as the operations' bits
+     */
     bool stage = d->subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT;
     return stage && d->subgroup.supportedOperations >> (capability - 61) & 1 ? NULL : "subgroup operations";
 }
@@ -133,7 +133,8 @@ static status check_module(const uint32_t *words, size_t size, fault *f) {
     for (size_t i = 5; i + 1 < size / 4 && words[i] == (2u << 16 | 17); i += 2) {
         const char *missing = lacks(words[i + 1]);
         if (missing)
-            return fault_set(f, STATUS_UNSUPPORTED, "the device lacks %s (SPIR-V capability %u)", missing, words[i + 1]);
+            return fault_set(f, STATUS_UNSUPPORTED, "the device lacks %s (SPIR-V capability %u)", missing,
+                             words[i + 1]);
     }
     return STATUS_OK;
 }
@@ -141,7 +142,8 @@ static status check_module(const uint32_t *words, size_t size, fault *f) {
 static status create_layout(const plan_kernel *k, pipeline *p, fault *f) {
     VkDescriptorSetLayoutBinding bindings[PLAN_MAX_ARGS];
     for (uint32_t i = 0; i < k->bindings; i++)
-        bindings[i] = (VkDescriptorSetLayoutBinding){i, VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 1, VK_SHADER_STAGE_COMPUTE_BIT, NULL};
+        bindings[i] =
+            (VkDescriptorSetLayoutBinding){i, VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 1, VK_SHADER_STAGE_COMPUTE_BIT, NULL};
     VkDescriptorSetLayoutCreateInfo sets = {
         .base = {VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO, NULL},
         .bindingCount = k->bindings,
@@ -263,15 +265,16 @@ static status record(const plan_dispatch *d, fault *f) {
     const pipeline *p = &gpu.pipelines[d->kernel];
     uint32_t push[PLAN_MAX_ARGS], buffers = 0, scalars = 0, groups[3];
     for (int i = 0; i < d->arg_count; i++) {
-        if (d->args[i].kind == 'L') return fault_set(f, STATUS_ERROR, "%s: Vulkan has no local-memory arguments", k->name);
+        if (d->args[i].kind == 'L')
+            return fault_set(f, STATUS_ERROR, "%s: Vulkan has no local-memory arguments", k->name);
         if (d->args[i].kind == 'B')
             buffers++;
         else
             push[scalars++] = d->args[i].u;
     }
     if (buffers != k->bindings || 4 * scalars != k->push)
-        return fault_set(f, STATUS_ERROR, "%s: %u buffers and %u bytes of scalars given, %u and %u declared", k->name, buffers,
-                         4 * scalars, k->bindings, k->push);
+        return fault_set(f, STATUS_ERROR, "%s: %u buffers and %u bytes of scalars given, %u and %u declared", k->name,
+                         buffers, 4 * scalars, k->bindings, k->push);
     for (int i = 0; i < 3; i++) {
         groups[i] = i < d->global_count ? d->global[i] : 1;
         if (groups[i] > limits()->maxComputeWorkGroupCount[i])

@@ -36,7 +36,8 @@ static uint16_t half_bits(float value) {
     }
     if (magnitude <= 0x33000000) return (uint16_t)sign; /* 2^-25 is halfway to the least subnormal and ties to 0 */
     uint32_t shift = 126 - (magnitude >> 23), mantissa = (magnitude & 0x7fffff) | 0x800000;
-    uint32_t result = mantissa >> shift, rest = mantissa & ((UINT32_C(1) << shift) - 1), half = UINT32_C(1) << (shift - 1);
+    uint32_t result = mantissa >> shift, rest = mantissa & ((UINT32_C(1) << shift) - 1),
+             half = UINT32_C(1) << (shift - 1);
     return (uint16_t)(sign | (result + (rest > half || (rest == half && (result & 1)))));
 }
 
@@ -146,7 +147,8 @@ static void *fill_part(void *argument) {
         memset(p->out, 0, p->size);
     } else if (b->fill == FILL_HEX) {
         const char *hex = b->hex + 2 * p->offset;
-        for (size_t i = 0; i < p->size; i++, hex += 2) p->out[i] = (uint8_t)(hex_digit(hex[0]) << 4 | hex_digit(hex[1]));
+        for (size_t i = 0; i < p->size; i++, hex += 2)
+            p->out[i] = (uint8_t)(hex_digit(hex[0]) << 4 | hex_digit(hex[1]));
     } else {
         uint64_t bits = b->fill == FILL_I8 ? 8 : b->fill == FILL_I4 ? 4 : b->fill == FILL_F16 ? 16 : 32;
         sink s = {b, mix(b->seed), p->out, 0};

@@ -73,15 +73,19 @@ static bool parse_options(int count, char **words, options *o) {
     for (int i = 0; i < count; i += 2) {
         const char *value = i + 1 < count ? words[i + 1] : NULL;
         if (!value) return false;
-        if (!strcmp(words[i], "--plan")) o->plan = value;
-        else if (!strcmp(words[i], "--out")) o->out = value;
-        else if (!strcmp(words[i], "--only")) o->only = value;
+        if (!strcmp(words[i], "--plan"))
+            o->plan = value;
+        else if (!strcmp(words[i], "--out"))
+            o->out = value;
+        else if (!strcmp(words[i], "--only"))
+            o->only = value;
         else if (!strcmp(words[i], "--deadline")) {
             if (!positive(value, 86400, &o->deadline)) return false;
         } else if (!strcmp(words[i], "--max-memory")) {
             if (!positive(value, 0x1p50, &bytes)) return false;
             o->max_memory = (uint64_t)bytes;
-        } else return false;
+        } else
+            return false;
     }
     return true;
 }

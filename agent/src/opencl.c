@@ -4,7 +4,8 @@ opencl cl;
 
 /* The names and their order are those of Google's engine (ml_drift/cl/opencl_wrapper.cc): only what it would open
  * counts for its verdict. */
-static const char *const android_names[] = {"libOpenCL.so", "libGLES_mali.so", "libOpenCL-pixel.so", "libOpenCL-car.so"};
+static const char *const android_names[] = {"libOpenCL.so", "libGLES_mali.so", "libOpenCL-pixel.so",
+                                            "libOpenCL-car.so"};
 static const char *const linux_names[] = {"libOpenCL.so.1", "libOpenCL.so"};
 
 /* libOpenCL-pixel.so and libOpenCL-car.so are wrappers: they must be switched on and hand out their functions. */
@@ -40,8 +41,8 @@ bool opencl_load(char *error, size_t error_size) {
     }
     lookup_fn *lookup = wrapper_lookup();
     const char *missing = NULL;
-#define LOAD(result, name, arguments)                                                     \
-    *(void **)&cl.name = lookup ? lookup(#name) : dlsym(cl.library.handle, #name);        \
+#define LOAD(result, name, arguments)                                              \
+    *(void **)&cl.name = lookup ? lookup(#name) : dlsym(cl.library.handle, #name); \
     if (!cl.name && !missing) missing = #name;
     OPENCL_FUNCTIONS(LOAD)
 #undef LOAD
@@ -64,7 +65,8 @@ static void add_devices(opencl_devices *found, cl_platform_id platform) {
 
 static bool is_gpu(const opencl_device *d) {
     cl_bitfield type = 0;
-    return cl.clGetDeviceInfo(d->device, CL_DEVICE_TYPE, sizeof type, &type, NULL) == CL_SUCCESS && type & CL_DEVICE_TYPE_GPU;
+    return cl.clGetDeviceInfo(d->device, CL_DEVICE_TYPE, sizeof type, &type, NULL) == CL_SUCCESS &&
+           type & CL_DEVICE_TYPE_GPU;
 }
 
 void opencl_find(opencl_devices *found) {
@@ -76,7 +78,8 @@ void opencl_find(opencl_devices *found) {
         if (error == CL_SUCCESS)
             snprintf(found->error, sizeof found->error, "no OpenCL platform");
         else
-            snprintf(found->error, sizeof found->error, "no OpenCL platform: %s in clGetPlatformIDs", opencl_error_name(error));
+            snprintf(found->error, sizeof found->error, "no OpenCL platform: %s in clGetPlatformIDs",
+                     opencl_error_name(error));
         return;
     }
     found->first_platform = platforms[0];
@@ -93,7 +96,8 @@ void opencl_find(opencl_devices *found) {
     if (found->chosen >= 0)
         found->error[0] = 0;
     else if (found->count)
-        snprintf(found->error, sizeof found->error, "no GPU on the first OpenCL platform (%d other devices)", found->count);
+        snprintf(found->error, sizeof found->error, "no GPU on the first OpenCL platform (%d other devices)",
+                 found->count);
     else if (!found->error[0])
         snprintf(found->error, sizeof found->error, "no OpenCL device on %u platform(s)", found->platform_count);
 }

@@ -9,7 +9,8 @@ static int find_kernel(const plan *plan, const char *name) {
 static bool parse_spec(parser *p, plan_kernel *k, char *text) {
     int64_t id, integer;
     char *value = text_cut(text, ':');
-    if (k->spec_count == PLAN_MAX_OPTIONS) return parser_fail(p, "more than %d specialisation constants", PLAN_MAX_OPTIONS);
+    if (k->spec_count == PLAN_MAX_OPTIONS)
+        return parser_fail(p, "more than %d specialisation constants", PLAN_MAX_OPTIONS);
     plan_spec *s = &k->spec[k->spec_count];
     if (!value || !text_integer(text, 0, UINT32_MAX, &id)) return parser_fail(p, "spec is not ID:VALUE");
     if (value[0] == 'f') {
@@ -35,7 +36,8 @@ static bool name_value(parser *p, const char *key, const char *value, const char
 
 static bool parse_kernel(parser *p) {
     plan *plan = p->plan;
-    if (!parser_grow(p, &plan->kernels, plan->kernel_count, &p->kernel_room, sizeof *plan->kernels, PLAN_MAX_KERNELS, "kernels"))
+    if (!parser_grow(p, &plan->kernels, plan->kernel_count, &p->kernel_room, sizeof *plan->kernels, PLAN_MAX_KERNELS,
+                     "kernels"))
         return false;
     plan_kernel *k = &plan->kernels[plan->kernel_count];
     *k = (plan_kernel){.entry = "main", .isa = "auto"};
@@ -57,7 +59,8 @@ static bool parse_kernel(parser *p) {
         } else if (!strcmp(word, "isa")) {
             ok = name_value(p, word, value, &k->isa);
         } else if (!strcmp(word, "opt")) {
-            if (k->option_count == PLAN_MAX_OPTIONS) return parser_fail(p, "more than %d build options", PLAN_MAX_OPTIONS);
+            if (k->option_count == PLAN_MAX_OPTIONS)
+                return parser_fail(p, "more than %d build options", PLAN_MAX_OPTIONS);
             k->options[k->option_count++] = value;
         } else if (!strcmp(word, "spec")) {
             ok = parse_spec(p, k, value);
@@ -83,7 +86,8 @@ static bool parse_kernel(parser *p) {
 static bool parse_step(parser *p) {
     plan *plan = p->plan;
     if (p->in_step) return parser_fail(p, "step within a step: \"end\" is missing");
-    if (!parser_grow(p, &plan->steps, plan->step_count, &p->step_room, sizeof *plan->steps, PLAN_MAX_STEPS, "steps")) return false;
+    if (!parser_grow(p, &plan->steps, plan->step_count, &p->step_room, sizeof *plan->steps, PLAN_MAX_STEPS, "steps"))
+        return false;
     plan_step *s = &plan->steps[plan->step_count];
     *s = (plan_step){.warmup = 1, .repeat_min = 3, .repeat_max = 20, .budget_ns = INT64_C(1500000000)};
     s->first_dispatch = plan->dispatch_count;
@@ -155,8 +159,7 @@ static bool parse_arg(parser *p, plan_arg *a, char *text) {
         a->f = (float)wide;
         memcpy(&a->u, &a->f, sizeof a->f);
         return true;
-    default:
-        return parser_fail(p, "argument kind \"%c\" is none of B, I, U, F, L", a->kind);
+    default: return parser_fail(p, "argument kind \"%c\" is none of B, I, U, F, L", a->kind);
     }
     a->u = (uint32_t)n;
     return true;
@@ -166,7 +169,7 @@ static bool parse_run(parser *p) {
     plan *plan = p->plan;
     if (!p->in_step) return parser_fail(p, "run outside a step");
     if (!parser_grow(p, &plan->dispatches, plan->dispatch_count, &p->dispatch_room, sizeof *plan->dispatches,
-              PLAN_MAX_DISPATCHES, "dispatches"))
+                     PLAN_MAX_DISPATCHES, "dispatches"))
         return false;
     plan_dispatch *d = &plan->dispatches[plan->dispatch_count];
     *d = (plan_dispatch){0};
@@ -193,7 +196,8 @@ static bool parse_run(parser *p) {
             return parser_fail(p, "a run has no \"%.40s\"", word);
         }
     }
-    if (d->local_count && d->local_count != d->global_count) return parser_fail(p, "global and local differ in dimensions");
+    if (d->local_count && d->local_count != d->global_count)
+        return parser_fail(p, "global and local differ in dimensions");
     plan->dispatch_count++;
     return true;
 }
@@ -220,7 +224,8 @@ static bool parse_end(parser *p) {
 
 static bool parse_option(parser *p) {
     plan *plan = p->plan;
-    if (!parser_grow(p, &plan->options, plan->option_count, &p->option_room, sizeof *plan->options, PLAN_MAX_OPTIONS, "options"))
+    if (!parser_grow(p, &plan->options, plan->option_count, &p->option_room, sizeof *plan->options, PLAN_MAX_OPTIONS,
+                     "options"))
         return false;
     char *key = parser_word(p), *value = key ? text_cut(key, '=') : NULL;
     if (!value || !text_is_name(key)) return parser_fail(p, "option is not KEY=VALUE");
@@ -251,13 +256,14 @@ static bool parse_statement(parser *p) {
         bool (*parse)(parser *);
         bool open_ended; /* reads the whole line itself */
     } statements[] = {
-        {"buffer", parse_buffer, true}, {"kernel", parse_kernel, true}, {"run", parse_run, true},
-        {"step", parse_step, true},     {"return", parse_return, false}, {"end", parse_end, false},
+        {"buffer", parse_buffer, true},  {"kernel", parse_kernel, true},    {"run", parse_run, true},
+        {"step", parse_step, true},      {"return", parse_return, false},   {"end", parse_end, false},
         {"option", parse_option, false}, {"backend", parse_backend, false}, {"gemmafit-plan", parse_header, false},
     };
     char *word = parser_word(p);
     if (!word) return true;
-    if (!p->has_header && strcmp(word, "gemmafit-plan")) return parser_fail(p, "a plan begins with \"gemmafit-plan 1\"");
+    if (!p->has_header && strcmp(word, "gemmafit-plan"))
+        return parser_fail(p, "a plan begins with \"gemmafit-plan 1\"");
     for (size_t i = 0; i < ARRAY_LENGTH(statements); i++) {
         if (strcmp(word, statements[i].word)) continue;
         if (!statements[i].parse(p)) return false;

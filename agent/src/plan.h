@@ -80,7 +80,8 @@ typedef struct plan {
     char *text;
 } plan;
 
-/* Parses `text`, which the plan then owns (also on failure). On failure returns false, with "line N: ..." in `error`. */
+/* Parses `text`, which the plan then owns (also on failure). On failure returns false, with "line N: ..." in `error`.
+ */
 bool plan_parse(plan *p, char *text, size_t size, char *error, size_t error_size);
 void plan_free(plan *p);
 

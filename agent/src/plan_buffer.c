@@ -9,7 +9,8 @@ static bool check_buffer(parser *p, plan_buffer *b) {
     if (b->fill == FILL_ZERO) return true;
     if (b->fill == FILL_HEX) {
         size_t digits = b->hex ? strlen(b->hex) : 0;
-        if (digits != 2 * b->bytes) return parser_fail(p, "buffer %s: %zu hex digits for %zu bytes", b->name, digits, b->bytes);
+        if (digits != 2 * b->bytes)
+            return parser_fail(p, "buffer %s: %zu hex digits for %zu bytes", b->name, digits, b->bytes);
         for (const char *h = b->hex; *h; h++)
             if (!(*h >= '0' && *h <= '9') && !(*h >= 'a' && *h <= 'f') && !(*h >= 'A' && *h <= 'F'))
                 return parser_fail(p, "buffer %s: data is not hexadecimal", b->name);
@@ -18,16 +19,17 @@ static bool check_buffer(parser *p, plan_buffer *b) {
     if (!b->rows || !b->cols) return parser_fail(p, "buffer %s: this fill needs rows and cols", b->name);
     if (b->rows * b->cols * (uint64_t)fill_bits(b->fill) != 8 * (uint64_t)b->bytes)
         return parser_fail(p, "buffer %s: %llu x %llu elements of %d bits are not %zu bytes", b->name,
-                    (unsigned long long)b->rows, (unsigned long long)b->cols, fill_bits(b->fill), b->bytes);
-    if (b->first + b->rows * b->cols > UINT64_C(1) << 32) return parser_fail(p, "buffer %s: indices above 2^32", b->name);
+                           (unsigned long long)b->rows, (unsigned long long)b->cols, fill_bits(b->fill), b->bytes);
+    if (b->first + b->rows * b->cols > UINT64_C(1) << 32)
+        return parser_fail(p, "buffer %s: indices above 2^32", b->name);
     if (!b->tile_rows) {
         b->tile_rows = 1;
         b->tile_cols = b->cols;
     }
     if (b->rows % b->tile_rows || b->cols % b->tile_cols)
         return parser_fail(p, "buffer %s: tile %llu,%llu does not divide %llu x %llu", b->name,
-                    (unsigned long long)b->tile_rows, (unsigned long long)b->tile_cols, (unsigned long long)b->rows,
-                    (unsigned long long)b->cols);
+                           (unsigned long long)b->tile_rows, (unsigned long long)b->tile_cols,
+                           (unsigned long long)b->rows, (unsigned long long)b->cols);
     return true;
 }
 
@@ -55,7 +57,8 @@ static bool parse_fill(parser *p, plan_buffer *b, const char *text) {
 
 bool parse_buffer(parser *p) {
     plan *plan = p->plan;
-    if (!parser_grow(p, &plan->buffers, plan->buffer_count, &p->buffer_room, sizeof *plan->buffers, PLAN_MAX_BUFFERS, "buffers"))
+    if (!parser_grow(p, &plan->buffers, plan->buffer_count, &p->buffer_room, sizeof *plan->buffers, PLAN_MAX_BUFFERS,
+                     "buffers"))
         return false;
     plan_buffer *b = &plan->buffers[plan->buffer_count];
     *b = (plan_buffer){0};

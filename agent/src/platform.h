@@ -282,7 +282,8 @@ char *dlerror(void);
 /* math.h */
 double exp(double), cos(double), sin(double), pow(double, double), sqrt(double), fabs(double), ldexp(double, int);
 float expf(float), tanhf(float), cosf(float), sinf(float), powf(float, float), sqrtf(float), fabsf(float);
-float rintf(float), nearbyintf(float), floorf(float), fmaxf(float, float), fminf(float, float), fmaf(float, float, float);
+float rintf(float), nearbyintf(float), floorf(float), fmaxf(float, float), fminf(float, float),
+    fmaf(float, float, float);
 long lrintf(float);
 #define INFINITY (__builtin_inff())
 #define NAN (__builtin_nanf(""))

@@ -61,7 +61,8 @@ static const char *section(const char *path) {
     if (!strncmp(path, "/data/local/tmp/isolated/", 25)) return "isolated";
     if (!strncmp(path, "/data/local/tests/system/", 25)) return "system";
     if (!strncmp(path, "/data/local/tests/vendor/", 25)) return "vendor";
-    if (!strncmp(path, "/data/local/tmp/", 16) || !strncmp(path, "/data/local/tests/unrestricted/", 31)) return "unrestricted";
+    if (!strncmp(path, "/data/local/tmp/", 16) || !strncmp(path, "/data/local/tests/unrestricted/", 31))
+        return "unrestricted";
     return NULL;
 }
 

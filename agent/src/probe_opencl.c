@@ -113,7 +113,8 @@ static void write_answer(json *j, const property *p, const answer *a, size_t siz
     case TYPES: write_types(j, p->name, a->ulong); break;
     case SIZES:
         json_open(j, p->name, '[');
-        for (size_t i = 0; i < size / sizeof(size_t) && i < ARRAY_LENGTH(a->sizes); i++) json_uint(j, NULL, a->sizes[i]);
+        for (size_t i = 0; i < size / sizeof(size_t) && i < ARRAY_LENGTH(a->sizes); i++)
+            json_uint(j, NULL, a->sizes[i]);
         json_close(j, ']');
         break;
     }
@@ -141,7 +142,8 @@ static void write_property(json *j, const property *p, cl_platform_id platform, 
 static void write_device(json *j, const opencl_device *d) {
     static char extensions[16384];
     size_t size = 0;
-    if (cl.clGetDeviceInfo(d->device, CL_DEVICE_EXTENSIONS, sizeof extensions - 1, extensions, &size) != CL_SUCCESS) size = 0;
+    if (cl.clGetDeviceInfo(d->device, CL_DEVICE_EXTENSIONS, sizeof extensions - 1, extensions, &size) != CL_SUCCESS)
+        size = 0;
     extensions[size < sizeof extensions ? size : sizeof extensions - 1] = 0;
     json_open(j, "device", '{');
     for (size_t i = 0; i < ARRAY_LENGTH(device_properties); i++) {

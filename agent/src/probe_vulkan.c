@@ -46,10 +46,10 @@ static void write_field(json *j, const field *f, const void *structure) {
 
 /* One function for each structure: write_<structure>(json, object). */
 #define DESCRIBE(kind, name) {#name, kind, offsetof(DESCRIBED, name)},
-#define WRITER(structure, fields)                                                                       \
-    static void write_##structure(json *j, const structure *object) {                                   \
-        static const field list[] = {fields(DESCRIBE)};                                                 \
-        for (size_t i = 0; i < ARRAY_LENGTH(list); i++) write_field(j, &list[i], object);               \
+#define WRITER(structure, fields)                                                         \
+    static void write_##structure(json *j, const structure *object) {                     \
+        static const field list[] = {fields(DESCRIBE)};                                   \
+        for (size_t i = 0; i < ARRAY_LENGTH(list); i++) write_field(j, &list[i], object); \
     }
 #define DESCRIBED VkPhysicalDeviceProperties
 WRITER(VkPhysicalDeviceProperties, VK_PROPERTIES)

@@ -64,7 +64,8 @@ static void make_buffers(run *r) {
         status s = r->on->allocate(i, &f);
         if (s == STATUS_OK) s = fill_buffer(r, i, &f);
         r->buffer_status[i] = s;
-        if (s != STATUS_OK) fault_set(&r->buffer_faults[i], s, "buffer %s (%zu bytes): %.300s", b->name, b->bytes, f.text);
+        if (s != STATUS_OK)
+            fault_set(&r->buffer_faults[i], s, "buffer %s (%zu bytes): %.300s", b->name, b->bytes, f.text);
     }
 }
 
@@ -249,8 +250,8 @@ int run_plan(const char *plan_path, const char *name, uint64_t max_memory) {
     }
     uint64_t needed = plan_bytes(&r.plan), limit = memory_limit(max_memory);
     if (needed > limit) {
-        fault_set(&f, STATUS_SKIPPED, "the plan's buffers need %llu bytes, the limit is %llu", (unsigned long long)needed,
-                  (unsigned long long)limit);
+        fault_set(&f, STATUS_SKIPPED, "the plan's buffers need %llu bytes, the limit is %llu",
+                  (unsigned long long)needed, (unsigned long long)limit);
         r.result.error = f.text;
         refuse_all(&r, STATUS_SKIPPED, f.text);
         return save(&r, true) ? EXIT_OK : EXIT_BROKEN;

@@ -79,7 +79,8 @@ static uint64_t kilobytes(const char *text, const char *label) {
     found += strlen(label);
     while (*found == ' ' || *found == '\t') found++;
     uint64_t value = 0;
-    for (; *found >= '0' && *found <= '9' && value < UINT64_MAX / 20480; found++) value = 10 * value + (uint64_t)(*found - '0');
+    for (; *found >= '0' && *found <= '9' && value < UINT64_MAX / 20480; found++)
+        value = 10 * value + (uint64_t)(*found - '0');
     return 1024 * value;
 }
 

@@ -26,8 +26,8 @@ typedef struct memory_facts {
 memory_facts memory_now(void);
 uint64_t memory_peak(void);
 
-/* From now on the process has `seconds` to live. Once they have passed, or on SIGTERM, SIGINT or SIGHUP, `deadline_passed`
- * becomes true; one second later the process is killed by SIGKILL, whatever its threads hang in. */
+/* From now on the process has `seconds` to live. Once they have passed, or on SIGTERM, SIGINT or SIGHUP,
+ * `deadline_passed` becomes true; one second later the process is killed by SIGKILL, whatever its threads hang in. */
 bool deadline_start(double seconds);
 bool deadline_passed(void);
 /* Why, once it has: a text for the result. */

@@ -21,7 +21,7 @@ bool vulkan_load(char *error, size_t error_size) {
         return false;
     }
     VkResult (*instance_version)(uint32_t *) =
-        (VkResult(*)(uint32_t *))get_instance_function(NULL, "vkEnumerateInstanceVersion");
+        (VkResult (*)(uint32_t *))get_instance_function(NULL, "vkEnumerateInstanceVersion");
     vk.loader_version = VULKAN_1_0; /* a loader of Vulkan 1.0 has no such function */
     if (instance_version && instance_version(&vk.loader_version) != VK_SUCCESS) vk.loader_version = VULKAN_1_0;
     return true;
@@ -29,8 +29,8 @@ bool vulkan_load(char *error, size_t error_size) {
 
 bool vulkan_create_instance(char *error, size_t error_size) {
     const char *missing = NULL;
-#define LOAD(result, name, arguments)                                                     \
-    vk.name = (result(*) arguments)get_instance_function(vk.instance, #name);             \
+#define LOAD(result, name, arguments)                                         \
+    vk.name = (result(*) arguments)get_instance_function(vk.instance, #name); \
     if (!vk.name && !missing) missing = #name;
     VULKAN_GLOBAL_FUNCTIONS(LOAD)
     if (!missing) {
@@ -68,17 +68,17 @@ static bool has_extension(const vulkan_device *d, const char *name) {
 
 static void ask_extended(vulkan_device *d) {
     if (d->version < VULKAN_1_1 || !vk.vkGetPhysicalDeviceFeatures2 || !vk.vkGetPhysicalDeviceProperties2) return;
-#define ASK(member, type, core, extension, container, container_type, function)                        \
-    if (d->version >= core || has_extension(d, extension)) {                                           \
-        container whole = {.base = {container_type, &d->member}};                                      \
-        d->member.base.sType = type;                                                                   \
-        function(d->handle, &whole);                                                                   \
-        d->member.base.pNext = NULL;                                                                   \
+#define ASK(member, type, core, extension, container, container_type, function) \
+    if (d->version >= core || has_extension(d, extension)) {                    \
+        container whole = {.base = {container_type, &d->member}};               \
+        d->member.base.sType = type;                                            \
+        function(d->handle, &whole);                                            \
+        d->member.base.pNext = NULL;                                            \
     }
-#define ASK_PROPERTIES(member, structure, fields, type, core, extension)                               \
+#define ASK_PROPERTIES(member, structure, fields, type, core, extension)                                            \
     ASK(member, type, core, extension, VkPhysicalDeviceProperties2, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, \
         vk.vkGetPhysicalDeviceProperties2)
-#define ASK_FEATURES(member, structure, fields, type, core, extension)                                 \
+#define ASK_FEATURES(member, structure, fields, type, core, extension)                                          \
     ASK(member, type, core, extension, VkPhysicalDeviceFeatures2, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, \
         vk.vkGetPhysicalDeviceFeatures2)
     VK_EXTENDED_PROPERTIES(ASK_PROPERTIES)
@@ -121,7 +121,8 @@ vulkan_device *vulkan_devices(uint32_t *count, char *error, size_t error_size) {
         *count = 0;
         snprintf(error, error_size, "no Vulkan device");
         if (result != VK_SUCCESS)
-            snprintf(error, error_size, "no Vulkan device: %s in vkEnumeratePhysicalDevices", vulkan_result_name(result));
+            snprintf(error, error_size, "no Vulkan device: %s in vkEnumeratePhysicalDevices",
+                     vulkan_result_name(result));
         return NULL;
     }
     vulkan_device *devices = calloc(*count, sizeof *devices);

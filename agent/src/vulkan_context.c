@@ -18,12 +18,12 @@ static VkResult create_device(vulkan_context *c) {
     /* Copies, because they are chained: an answer as it came is the request to switch all of it on. */
     VK_EXTENDED_FEATURES(VK_MEMBER)
     void *chain = NULL;
-#define ENABLE(member, structure, fields, type, core, extension)                                  \
-    member = d->member;                                                                           \
-    if (member.base.sType) {                                                                      \
-        member.base.pNext = chain;                                                                \
-        chain = &member;                                                                          \
-        if (d->version < core && extension) extensions[extension_count++] = extension;            \
+#define ENABLE(member, structure, fields, type, core, extension)                       \
+    member = d->member;                                                                \
+    if (member.base.sType) {                                                           \
+        member.base.pNext = chain;                                                     \
+        chain = &member;                                                               \
+        if (d->version < core && extension) extensions[extension_count++] = extension; \
     }
     VK_EXTENDED_FEATURES(ENABLE)
     VkPhysicalDeviceFeatures features = {
@@ -50,7 +50,8 @@ static VkResult create_device(vulkan_context *c) {
 
 status vulkan_context_open(vulkan_context *c, const vulkan_device *physical, fault *f) {
     *c = (vulkan_context){.physical = physical};
-    while (c->family < physical->family_count && !(physical->families[c->family].queueFlags & VK_QUEUE_COMPUTE_BIT)) c->family++;
+    while (c->family < physical->family_count && !(physical->families[c->family].queueFlags & VK_QUEUE_COMPUTE_BIT))
+        c->family++;
     if (c->family == physical->family_count)
         return fault_set(f, STATUS_ERROR, "%.255s has no queue for compute", physical->properties.deviceName);
     VkResult result = create_device(c);
@@ -98,7 +99,8 @@ static VkResult allocate(const vulkan_context *c, vulkan_buffer *b, memory_wish 
 static const VkFlags LOCAL = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT, CACHED = VK_MEMORY_PROPERTY_HOST_CACHED_BIT,
                      VISIBLE = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
 
-static status create(const vulkan_context *c, vulkan_buffer *b, VkFlags usage, const memory_wish *wishes, int count, fault *f) {
+static status create(const vulkan_context *c, vulkan_buffer *b, VkFlags usage, const memory_wish *wishes, int count,
+                     fault *f) {
     VkBufferCreateInfo info = {
         .base = {VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, NULL},
         .size = b->size,
@@ -134,7 +136,8 @@ status vulkan_buffer_create(const vulkan_context *c, vulkan_buffer *b, VkDeviceS
         {VISIBLE, 0},
     };
     /* On a card the mappable memory is small or behind the bus. */
-    const memory_wish card[] = {{LOCAL, VISIBLE & ~(VkFlags)VK_MEMORY_PROPERTY_HOST_COHERENT_BIT}, {LOCAL, 0}, {VISIBLE, 0}};
+    const memory_wish card[] = {
+        {LOCAL, VISIBLE & ~(VkFlags)VK_MEMORY_PROPERTY_HOST_COHERENT_BIT}, {LOCAL, 0}, {VISIBLE, 0}};
     *b = (vulkan_buffer){.size = size};
     if (c->physical->properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU)
         return create(c, b, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, card, ARRAY_LENGTH(card), f);
@@ -159,7 +162,8 @@ static status copy(vulkan_context *c, const vulkan_buffer *from, size_t start, c
     return s == STATUS_OK ? vulkan_submit(c, c->transfer, f) : s;
 }
 
-status vulkan_buffer_write(vulkan_context *c, const vulkan_buffer *b, size_t offset, const void *data, size_t size, fault *f) {
+status vulkan_buffer_write(vulkan_context *c, const vulkan_buffer *b, size_t offset, const void *data, size_t size,
+                           fault *f) {
     status s = stage(c, f);
     for (size_t done = 0; s == STATUS_OK && done < size;) {
         size_t part = size - done < STAGING_BYTES ? size - done : STAGING_BYTES;

@@ -30,7 +30,8 @@ typedef struct vulkan_buffer {
 status vulkan_buffer_create(const vulkan_context *c, vulkan_buffer *b, VkDeviceSize size, bool host_reads, fault *f);
 
 /* Copies through a staging buffer, for buffers that are not mapped. */
-status vulkan_buffer_write(vulkan_context *c, const vulkan_buffer *b, size_t offset, const void *data, size_t size, fault *f);
+status vulkan_buffer_write(vulkan_context *c, const vulkan_buffer *b, size_t offset, const void *data, size_t size,
+                           fault *f);
 status vulkan_buffer_read(vulkan_context *c, const vulkan_buffer *b, void *data, size_t size, fault *f);
 
 status vulkan_new_commands(const vulkan_context *c, VkCommandBuffer *commands, fault *f);

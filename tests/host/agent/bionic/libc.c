@@ -21,7 +21,8 @@ static int from_agent(const void *address) {
 }
 
 /* bionic/libc/bionic/libc_init_dynamic.cpp: the block holds argc, argv, NULL, envp, NULL, auxv. */
-_Noreturn void __libc_init(uintptr_t *block, void (*onexit)(void), int (*slingshot)(int, char **, char **), const void *structors) {
+_Noreturn void __libc_init(uintptr_t *block, void (*onexit)(void), int (*slingshot)(int, char **, char **),
+                           const void *structors) {
     int argc = (int)block[0];
     char **argv = (char **)(block + 1);
     Dl_info info;
@@ -63,7 +64,7 @@ void *bionic_dlopen(const char *name, int flags) {
 static void futex(int32_t *word, int operation, int32_t value) {
     syscall(SYS_futex, word, operation | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
 }
-#define ALIAS(name, result, arguments) \
+#define ALIAS(name, result, arguments)             \
     result bionic_##name arguments __asm__(#name); \
     result bionic_##name arguments
 ALIAS(pthread_mutex_init, int, (int32_t *m, const void *attributes)) {
