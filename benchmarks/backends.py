@@ -26,7 +26,7 @@ class Candidate:
     """A variant that can be tried.
 
     Attributes:
-        precision: of the activations, a key of `deviation.TOLERANCE`.
+        precision: of the activations at decode, a key of `deviation.TOLERANCE`.
         engine: its weights lie as in Google's engine, so its speed is the one to predict from.
         fused: several operators in one kernel.
         cache_item: bytes of a value in the cache.
@@ -36,10 +36,15 @@ class Candidate:
     precision: str
     engine: bool
     fused: bool
+    dot: bool = False
+    """Its prefill has int8 activations."""
 
     @property
     def cache_item(self) -> int:
         return 2 if self.precision == "fp16" else 4
+
+    def precision_of(self, phase: str) -> str:
+        return "qd8" if self.dot and phase == "prefill" else self.precision
 
 
 class Lowerer(Protocol):
@@ -101,6 +106,7 @@ class OpenCl:
                 "fp16" if v.half and self._facts.fp16 else "fp32",
                 engine=v.layout is opencl_variants.Layout.ENGINE,
                 fused=v.fused,
+                dot=v.dot,
             )
             for v in opencl_variants.candidates(self._facts)
         )

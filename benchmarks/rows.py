@@ -46,7 +46,7 @@ def empty_row(backend: Backend, block: Block, candidate: Candidate) -> Measureme
         block.phase.name,
         candidate.name,
         Status.SKIPPED,
-        precision=candidate.precision,
+        precision=candidate.precision_of(block.phase.name),
         tokens=block.phase.n,
         context=block.phase.context,
     )
@@ -86,7 +86,8 @@ def _block_row(
     if row.status is Status.OK:
         outputs = _outputs(result, found)
         lost = [name for name in step.returns if name not in outputs]
-        deviations = () if lost else _compare(block, outputs, candidate.precision, references)
+        precision = candidate.precision_of(block.phase.name)
+        deviations = () if lost else _compare(block, outputs, precision, references, row.backend)
         if not deviations:
             why = f"{', '.join(lost) or 'everything'} was not returned"
             row = replace(row, status=Status.ERROR, reason=why)
@@ -147,12 +148,16 @@ def _outputs(result: Result, found: StepResult) -> dict[str, NDArray[np.uint8]]:
 
 
 def _compare(
-    block: Block, outputs: Mapping[str, NDArray[np.uint8]], precision: str, references: References
+    block: Block,
+    outputs: Mapping[str, NDArray[np.uint8]],
+    precision: str,
+    references: References,
+    backend: Backend,
 ) -> tuple[Deviation, ...]:
-    """All stages against the exact reference; where activations are rounded to int8 also against the one
-    that rounds, which is far stricter. Its stages are named `out.rounded` and so on."""
+    """All stages against the exact reference. On the CPU, which rounds activations to int8 and keeps all else
+    in fp32, also against the one that rounds, which is far stricter: stages `out.rounded` and so on."""
     exact = deviation.deviations(block, outputs, references.of(block, "fp32"), precision)
-    if precision != "qd8":
+    if backend is not Backend.CPU:
         return exact
     rounded = deviation.deviations(block, outputs, references.of(block, "qd8"), "qd8-exact")
     return exact + tuple(replace(d, stage=f"{d.stage}.rounded") for d in rounded)

@@ -149,7 +149,7 @@ class _Bench:
                 best = fastest(decoded) or best
             if "prefill" in self.options.phases:
                 for candidate in self._for_prefill(best, candidates):
-                    known = decoded.get(candidate)
+                    known = decoded.get(candidate) or decoded.get(best or candidate)
                     chunk = self.options.chunk_for(known.seconds if known else None)
                     yield from self._run(scheme, prefill(chunk), candidate)
         if self.options.limits and not self.options.quick and not self.gone:
@@ -160,7 +160,7 @@ class _Bench:
         if self.options.variants:
             return [c for c in every if c.name in self.options.variants]
         thorough = self.options.thorough
-        every = tuple(c for c in every if c.fused or thorough)
+        every = tuple(c for c in every if (c.fused or thorough) and not c.dot)
         if best is not None:  # the choice of the first scheme, and what it is compared with
             return [c for c in every if c == best or (thorough and (c.engine or not c.fused))]
         kept = list(every if thorough else every[: _QUICK_VARIANTS if self.options.quick else MOST_VARIANTS])
@@ -173,7 +173,9 @@ class _Bench:
         if self.options.variants or best is None:
             return candidates if self.options.variants else candidates[:1]
         others = [c for c in candidates if c != best and (c.engine or not c.fused)]
-        return [best, *(others if self.options.thorough else ())]
+        dot = [c for c in self.lower.candidates() if c.dot]  # at decode they are like the others
+        more = [*others, *dot] if self.options.thorough else [] if self.options.quick else dot
+        return [best, *more]
 
     def _run(self, scheme: Scheme, phase: Phase, candidate: Candidate) -> Iterator[Measurement]:
         """The rows of one process: one a step."""

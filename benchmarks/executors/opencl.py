@@ -6,6 +6,7 @@ computer without any, its first device (a CPU driver such as PoCL).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 
 from ..plan import Buffer, Dispatch, Kernel
 from .interface import BackendMissing, DeviceInfo, ExecutorError
+
+# No disk cache of pyopencl's, nor the copies it saves of sources that fail: the driver's compiler counts.
+os.environ.setdefault("PYOPENCL_NO_CACHE", "1")
 
 cl: Any = None
 _IMPORT_ERROR: str | None = None
@@ -103,11 +107,9 @@ class OpenClExecutor:
         if key not in self._programs:
             program = _call(cl.Program, self._context, source.decode())
             try:
-                # Without pyopencl's own disk cache: the driver's compiler is what is measured.
-                self._programs[key] = program.build(options=list(kernel.options), cache_dir=False)
-            except cl.Error as error:
-                log = program.get_build_info(self._device, cl.program_build_info.LOG)
-                raise ExecutorError(f"{_text(error)}: {log.strip()[-3000:]}") from error
+                self._programs[key] = program.build(options=list(kernel.options))
+            except cl.Error as error:  # its text holds the compiler's words
+                raise ExecutorError(f"{_text(error)}: {str(error).strip()[-3000:]}") from error
         program = self._programs[key]
         _call(cl.Kernel, program, kernel.entry)
         self._kernels[kernel.name] = (program, kernel.entry)

@@ -63,6 +63,24 @@ void add_rmsnorm(global const T* a, global const T* b, global const float* w, gl
     }
 }
 
+// x [n, d] to int8 with one scale a row, largest value / 127; one work-group a token.
+kernel __attribute__((reqd_work_group_size(WG, 1, 1)))
+void quantize(global const T* x, global char* q, global float* scale, int d) {
+    local float scratch[WG];
+    const int quads = d / 4, row = get_group_id(0) * quads, lane = get_local_id(0);
+    float4 largest = 0.0f;
+    for (int i = lane; i < quads; i += WG) largest = max(largest, fabs(LOAD4(x, row + i)));
+    scratch[lane] = max(max(largest.x, largest.y), max(largest.z, largest.w));
+    for (int step = WG / 2; step > 0; step /= 2) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (lane < step) scratch[lane] = max(scratch[lane], scratch[lane + step]);
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    const float peak = scratch[0], inverse = peak > 0.0f ? 127.0f / peak : 0.0f;
+    for (int i = lane; i < quads; i += WG) vstore4(convert_char4_sat_rte(LOAD4(x, row + i) * inverse), row + i, q);
+    if (lane == 0) scale[get_group_id(0)] = peak / 127.0f;
+}
+
 // y = a + b, four values a work-item.
 kernel void add(global const T* a, global const T* b, global T* y) {
     const int i = get_global_id(0);

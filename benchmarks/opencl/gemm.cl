@@ -2,7 +2,8 @@
 // Weights become floats once and are used for many tokens.
 //
 // Build options: BITS, LAYOUT, TILE, HALF as in gemv.cl; HALF_MATH: products and sums of 16 in fp16, their total in
-// fp32 (cl_khr_fp16); TOKENS, for layout 3: tokens of one work-item, a divisor of their number.
+// fp32 (cl_khr_fp16); DOT: activations are int8 with a scale a row, and which dot product multiplies them (below);
+// TOKENS, for layout 3: tokens of one work-item, a divisor of their number.
 // A dispatch covers the rows from `first` on, so that a long product can be cut into dispatches that stay far
 // below a driver's watchdog.
 
@@ -72,6 +73,87 @@ void gemm(global const T* x, global const W* w, global const float* scale, globa
 }
 
 #else
+// Where the weights (row, k) .. (row, k+3) lie.
+static size_t place(int row, int k, int total, int cols) {
+#if LAYOUT == 0
+    return (size_t)row * cols + k;
+#elif LAYOUT == 1
+    return (size_t)(row / TILE) * TILE * cols + (size_t)(k / 16) * TILE * 16 + row % TILE * 16 + k % 16;
+#else
+    return ((size_t)(k / 4) * total + row) * 4;
+#endif
+}
+
+#define TOKENS 32
+#define ROWS 64
+
+#ifdef DOT
+// For GPUs with a dot product of four bytes: exact integer sums, as the engines do it where they quantise activations.
+#if DOT == 1  // cl_khr_integer_dot_product
+#define DOT4(w, x, sum) dot_acc_sat_4x8packed_ss_int((w), (x), (sum))
+#elif DOT == 2  // cl_arm_integer_dot_product_accumulate_int8
+#pragma OPENCL EXTENSION cl_arm_integer_dot_product_accumulate_int8 : enable
+#define DOT4(w, x, sum) arm_dot_acc(as_char4(w), as_char4(x), (sum))
+#elif DOT == 3  // cl_qcom_dot_product8: signed times unsigned, so the activations get 128 added, and 128 sum(w) taken off
+#pragma OPENCL EXTENSION cl_qcom_dot_product8 : enable
+#define DOT4(w, x, sum) qcom_dot8_acc((w), (x) ^ 0x80808080u, qcom_dot8_acc((w), 0x80808080u, 0) * -1 + (sum))
+#else  // none: what the others are tested against
+static int DOT4(uint w, uint x, int sum) {
+    const int4 p = convert_int4(as_char4(w)) * convert_int4(as_char4(x));
+    return sum + p.x + p.y + p.z + p.w;
+}
+#endif
+#define QUADS 8  // of columns at a time: 3 KiB of local memory
+
+static uint weights(global const W* w, int row, int k, int total, int cols) {
+    const size_t at = place(row, k, total, cols);
+#if BITS == 8
+    return *(global const uint*)(w + at);
+#else
+    const uchar2 b = vload2(0, w + at / 2);
+    return as_uint(convert_char4((uchar4)(b.x & 15, b.x >> 4, b.y & 15, b.y >> 4)) - (char)8);
+#endif
+}
+
+// x int8 [n, cols] with the scales of its rows.
+kernel __attribute__((reqd_work_group_size(16, 8, 1)))
+void gemm_dot(global const uint* x, global const float* xscale, global const W* w, global const float* scale,
+              global T* y, int n, int total, int cols, int first) {
+    local uint a[QUADS][TOKENS], b[QUADS][ROWS];
+    const int lx = get_local_id(0), ly = get_local_id(1), lane = ly * 16 + lx;
+    const int row0 = first + get_group_id(0) * ROWS, token0 = get_group_id(1) * TOKENS;
+    const int my_token = lane / 4, my_pair = lane % 4 * 2, my_row = lane / 2, my_half = lane % 2 * 4;
+    int4 sum[4] = {0, 0, 0, 0};
+    for (int k = 0; k < cols; k += 4 * QUADS) {
+        uint2 v = 0;
+        if (token0 + my_token < n) v = vload2(0, x + ((size_t)(token0 + my_token) * cols + k) / 4 + my_pair);
+        uint u[4];
+        for (int i = 0; i < 4; i++) u[i] = weights(w, row0 + my_row, k + 4 * (my_half + i), total, cols);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        a[my_pair][my_token] = v.x;
+        a[my_pair + 1][my_token] = v.y;
+        for (int i = 0; i < 4; i++) b[my_half + i][my_row] = u[i];
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (int i = 0; i < QUADS; i++) {
+            const uint4 q = vload4(lx, b[i]);
+            for (int t = 0; t < 4; t++) {
+                const uint p = a[i][ly * 4 + t];
+                sum[t].x = DOT4(q.x, p, sum[t].x);
+                sum[t].y = DOT4(q.y, p, sum[t].y);
+                sum[t].z = DOT4(q.z, p, sum[t].z);
+                sum[t].w = DOT4(q.w, p, sum[t].w);
+            }
+        }
+    }
+    const int row = row0 + lx * 4;
+    for (int t = 0; t < 4; t++) {
+        const int token = token0 + ly * 4 + t;
+        if (token < n)
+            STORE4(convert_float4(sum[t]) * vload4(0, scale + row) * xscale[token], y + (size_t)token * total + row, 0);
+    }
+}
+
+#else
 // For GPUs: 32 tokens x 64 rows a work-group of 16 x 8 work-items, 4 x 4 sums each; 16 columns at a time go through
 // local memory (6 KiB in fp32), the weights as floats.
 #ifdef HALF_MATH
@@ -84,19 +166,11 @@ typedef float M;
 typedef float4 M4;
 #define TO_M4 convert_float4
 #endif
-#define TOKENS 32
-#define ROWS 64
 #define STEP 16
 
 // Weights (row, k) .. (row, k+3).
 static M4 weights(global const W* w, int row, int k, int total, int cols) {
-#if LAYOUT == 0
-    const size_t at = (size_t)row * cols + k;
-#elif LAYOUT == 1
-    const size_t at = (size_t)(row / TILE) * TILE * cols + (size_t)(k / 16) * TILE * 16 + row % TILE * 16 + k % 16;
-#else
-    const size_t at = ((size_t)(k / 4) * total + row) * 4;
-#endif
+    const size_t at = place(row, k, total, cols);
 #if BITS == 8
     return TO_M4(vload4(0, w + at));
 #else
@@ -153,4 +227,5 @@ void gemm(global const T* x, global const W* w, global const float* scale, globa
         if (token < n) STORE4(sum[t] * vload4(0, scale + row), y + (size_t)token * total + row, 0);
     }
 }
+#endif
 #endif

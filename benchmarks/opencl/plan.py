@@ -123,19 +123,34 @@ class _Lowering:
         self.run(kernel, args, size, local)
         return y
 
+    def quantized(self, x: str, d: int) -> tuple[str, str]:
+        """x as int8 with a scale a row, made once."""
+        q, scale = f"{x}.q", f"{x}.qs"
+        if q not in self.buffers:
+            self.buffers[q] = Buffer(q, self.n * d)
+            group = self.norm_group
+            args = buffers(x, q, self.floats(scale, self.n)) + ints(d)
+            self.run(self.part("quantize"), args, (self.n * group,), (group,))
+        return q, scale
+
     def _gemm(self, x: str, w: Weight, y: str) -> None:
         options = self.product_options(w.bits)
         lanes = self.variant.layout is Layout.LANES
+        entry = "gemm"
+        inputs: tuple[str, ...] = (x,)
         if lanes:
             tokens = next(t for t in (8, 4, 2, 1) if self.n % t == 0)
             options.append(f"-DTOKENS={tokens}")
+        elif self.variant.dot and self.facts.dot is not None:
+            options += [f"-DDOT={int(self.facts.dot)}", *self.facts.dot.options]
+            entry, inputs = "gemm_dot", self.quantized(x, w.cols)
         elif self.half:
             options.append("-DHALF_MATH")
-        kernel = Kernel(f"gemm{w.bits}", "gemm.cl", "gemm", tuple(options))
+        kernel = Kernel(f"{entry}{w.bits}", "gemm.cl", entry, tuple(options))
         longest = max(1, int(LONGEST_DISPATCH / (2 * self.n * w.cols * _GEMM_ROWS))) * _GEMM_ROWS
         for first in range(0, w.rows, longest):
             rows = min(longest, w.rows - first)
-            args = buffers(x, *self.weight(w), y) + ints(self.n, w.rows, w.cols, first)
+            args = buffers(*inputs, *self.weight(w), y) + ints(self.n, w.rows, w.cols, first)
             if lanes:
                 self.run(kernel, args, (self.n // tokens, rows // 16), (1, 1))
             else:

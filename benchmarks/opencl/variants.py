@@ -24,6 +24,32 @@ class Layout(IntEnum):
     LANES = 3
 
 
+class Dot(IntEnum):
+    """A dot product of four bytes; the numbers are gemm.cl's DOT."""
+
+    PLAIN = 0
+    KHR = 1
+    ARM = 2
+    QUALCOMM = 3
+
+    @property
+    def extension(self) -> str:
+        return _DOT_EXTENSIONS[self]
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Build options without which a compiler does not know it: it is built in from OpenCL C 2.0 on."""
+        return ("-cl-std=CL3.0",) if self is Dot.KHR else ()
+
+
+_DOT_EXTENSIONS = (
+    "(none: any device can run it)",
+    "cl_khr_integer_dot_product",
+    "cl_arm_integer_dot_product_accumulate_int8",
+    "cl_qcom_dot_product8",
+)
+
+
 @dataclass(frozen=True)
 class Facts:
     """What of a device decides about kernels. The defaults are the least that phones have (Midgard)."""
@@ -32,6 +58,7 @@ class Facts:
     fp16: bool = False
     max_work_group: int = 256
     local_bytes: int = 32768
+    dot: Dot | None = None
 
     @classmethod
     def of(cls, device: OpenCl) -> Facts:
@@ -41,6 +68,7 @@ class Facts:
             fp16=bool(device.fp16),
             max_work_group=device.max_work_group_size or cls.max_work_group,
             local_bytes=device.local_mem_bytes or cls.local_bytes,
+            dot=_dot(device.extensions or frozenset()),
         )
 
     @classmethod
@@ -52,12 +80,19 @@ class Facts:
             return value if isinstance(value, int) and value > 0 else default
 
         types, extensions = part.get("CL_DEVICE_TYPE"), part.get("CL_DEVICE_EXTENSIONS")
+        names = frozenset(extensions.split()) if isinstance(extensions, str) else frozenset[str]()
         return cls(
             cpu=isinstance(types, list) and "cpu" in types,
-            fp16=isinstance(extensions, str) and "cl_khr_fp16" in extensions.split(),
+            fp16="cl_khr_fp16" in names,
             max_work_group=number("CL_DEVICE_MAX_WORK_GROUP_SIZE", cls.max_work_group),
             local_bytes=number("CL_DEVICE_LOCAL_MEM_SIZE", cls.local_bytes),
+            dot=_dot(names),
         )
+
+
+def _dot(extensions: frozenset[str]) -> Dot | None:
+    """The first that the device names; whether its compiler keeps the promise is found out there."""
+    return next((dot for dot in Dot if dot.extension in extensions), None)
 
 
 @dataclass(frozen=True)
@@ -67,6 +102,7 @@ class Variant:
     Attributes:
         fused: QKV in one product, RoPE with the cache append, residual with the norm, gate+up+GeGLU in one.
         half: activations in fp16 where the device has it.
+        dot: prefill with int8 activations and integer dot products, where the device has them.
         group: work-group size for layout ENGINE, of which `engine_parts` go to the sum.
         cpu: for CPU devices (True), for others (False).
     """
@@ -82,6 +118,7 @@ class Variant:
     group: int = 0
     fused: bool = True
     half: bool = True
+    dot: bool = False
 
     @property
     def work_group(self) -> int:
@@ -142,6 +179,15 @@ VARIANTS: tuple[Variant, ...] = (
         out=4,
         group=64,
     ),
+    Variant(
+        "engine-dot",
+        Layout.ENGINE,
+        "ML Drift quantises the activations of large products where the device has a dot product of bytes",
+        cpu=False,
+        out=4,
+        group=64,
+        dot=True,
+    ),
     Variant("engine-128", Layout.ENGINE, "ML Drift on Adreno, PowerVR, AMD", cpu=False, out=4, group=128),
     Variant(
         "tiled",
@@ -179,7 +225,9 @@ def candidates(facts: Facts) -> tuple[Variant, ...]:
     return tuple(
         v
         for v in VARIANTS
-        if (v.cpu == facts.cpu or v.name == "engine") and v.work_group <= facts.max_work_group
+        if (v.cpu == facts.cpu or v.name == "engine")
+        and v.work_group <= facts.max_work_group
+        and (facts.dot is not None or not v.dot)
     )
 
 

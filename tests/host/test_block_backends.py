@@ -32,7 +32,7 @@ def test_every_variant_is_right_and_repeats_its_bits(
         assert all(s.status is Status.OK for s in steps), (candidate, steps, run.result.builds)
         assert [s.name for s in steps] == [phase.name, *(["logits"] if phase.n == 1 else [])]
         assert all(s.deterministic for s in steps), candidate
-        found = compare(block, run, expected, candidate.precision)
+        found = compare(block, run, expected, candidate.precision_of(phase.name))
         assert {d.stage for d in found} >= {"k", "v", "mid", "out"}, candidate
         assert all(d.ok for d in found), (candidate, [d for d in found if not d.ok])
 

@@ -8,11 +8,11 @@ from gemmafit.benchmarks import cpu_plan, fill
 from gemmafit.benchmarks.block import GEMMA_2B, SMALL, Block, Dims, Scheme, decode, prefill
 from gemmafit.benchmarks.cpu_layout import COLUMN_MULTIPLE, ROW_MULTIPLE
 from gemmafit.benchmarks.opencl import plan as opencl_plan
-from gemmafit.benchmarks.opencl.variants import VARIANTS, Facts, Layout, candidates, engine_parts
+from gemmafit.benchmarks.opencl.variants import VARIANTS, Dot, Facts, Layout, candidates, engine_parts
 from gemmafit.benchmarks.plan import Plan, parse
 
 MIDGARD = Facts()
-MODERN = Facts(fp16=True, max_work_group=1024, local_bytes=32768)
+MODERN = Facts(fp16=True, max_work_group=1024, local_bytes=32768, dot=Dot.ARM)
 POCL = Facts(cpu=True, max_work_group=4096, local_bytes=1 << 21)
 PHASES = (decode(128), prefill(128), prefill(7, 5))
 
@@ -63,11 +63,12 @@ def test_every_row_of_a_product_is_computed_once() -> None:
         plan = opencl_plan.lower(block, v, MODERN)
         covered: dict[str, list[range]] = {}
         for d in (d for d in plan.steps[0].dispatches if d.kernel.startswith("gemm")):
-            n, total, cols, first = (int(a.value) for a in d.args[4:])
+            n, total, cols, first = (int(a.value) for a in d.args if a.kind == "I")
             rows = d.global_size[1] * 16 if v.layout is Layout.LANES else d.global_size[0] * 4
             assert 2.0 * n * rows * cols <= opencl_plan.LONGEST_DISPATCH
-            covered.setdefault(str(d.args[1].value), []).append(range(first, first + rows))
-            assert total == block.weights[str(d.args[1].value)].rows
+            weight = next(str(a.value) for a in d.args if a.value in block.weights)
+            covered.setdefault(weight, []).append(range(first, first + rows))
+            assert total == block.weights[weight].rows
         assert covered
         for name, parts in covered.items():
             assert sorted(r for p in parts for r in p) == list(range(block.weights[name].rows)), (
