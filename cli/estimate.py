@@ -24,6 +24,10 @@ _BASIS = {"measured model": "m", "published for this chip": "p", "data sheet": "
 """What an estimate rests on -> its mark in the table."""
 
 
+WIDE = 96
+"""Columns from which on there is room for the interval of the prefill speed."""
+
+
 class EstimateFormat(StrEnum):
     TEXT = "text"
     YAML = "yaml"
@@ -114,24 +118,25 @@ def _show(snapshot: Snapshot, rows: list[Estimate]) -> None:
     gpu, soc = snapshot.gpu, snapshot.soc
     total = snapshot.memory.total_bytes or 0
     parts = [gpu.model, gpu.architecture, soc.name, f"{total / 2**30:.1f} GiB usable"]
-    stdout().print("[bold]" + safe(" · ".join(p for p in parts if p)) + "[/bold]")
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("model file", overflow="fold", ratio=1)
+    console = stdout()
+    console.print("[bold]" + safe(" · ".join(p for p in parts if p)) + "[/bold]")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("model file", overflow="fold")
     for name in ("on", "decode tok/s", "prefill tok/s", "first s", "GB", "fits", ""):
         table.add_column(name, no_wrap=True)
     for row in rows:
         p = row.predicted
         table.add_row(
-            safe(row.model.file),
+            safe(row.model.id),
             row.backend,
             _cell(p.decode_tok_s),
-            _cell(p.prefill_tok_s),
+            _cell(p.prefill_tok_s, console.width >= WIDE),
             "?" if p.ttft_s is None else _number(p.ttft_s.value),
             "?" if p.peak_memory_bytes is None else f"{p.peak_memory_bytes.value / 1e9:.1f}",
             str(row.memory),
             _BASIS[row.basis],
         )
-    stdout().print(table)
+    console.print(table)
     if soc.name is None and (names := possible_socs(gpu.model or "")):
         note = f"the CPU is not known: name the SoC with --soc ({', '.join(names[:6])})"
         stderr().print(f"[dim]{safe(note)}[/dim]")
@@ -139,10 +144,11 @@ def _show(snapshot: Snapshot, rows: list[Estimate]) -> None:
     stderr().print(f"[dim]value (holds the truth 9 times in 10); from: {legend}; nothing was run[/dim]")
 
 
-def _cell(value: Range | None) -> str:
+def _cell(value: Range | None, interval: bool = True) -> str:
     if value is None:
         return "?"
-    return f"{_number(value.value, 3)} ({_number(value.low)}-{_number(value.high)})"
+    text = _number(value.value, 3)
+    return f"{text} ({_number(value.low)}-{_number(value.high)})" if interval else text
 
 
 def _number(value: float, digits: int = 2) -> str:
