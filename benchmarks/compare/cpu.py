@@ -5,7 +5,7 @@
 For each Gemma-2B weight matrix and for all matrices of a layer, decode (n=1) and prefill (n=128), int8 and
 4-bit: ours, XNNPACK (`pip install ai-edge-litert flatbuffers`) and llama.cpp (a build given with --llama).
 A row gives GB/s of weights (decode) or GFLOP/s (prefill), best and median, and our speed divided by the
-peer's.
+peer's. "whole layer" is ours alone, with everything else that a layer does, fused and unfused.
 
 Every engine takes float activations and returns float ones, so quantising them is in every figure. The
 engines take turns, and each rests before the next: idle workers of XNNPACK's thread pool keep their core busy
@@ -28,9 +28,12 @@ from pathlib import Path
 from statistics import median
 
 from ...agent import binary
+from ..block import GEMMA_2B, Block, Scheme, decode, prefill
 from ..cpu_layout import CPU_TILES
+from ..cpu_plan import VARIANTS, lower
 from ..measurements import Backend
 from ..plan import Buffer, Dispatch, Kernel, Plan, Step, buffers, ints
+from ..timing import Timing
 from . import ggml, xnnpack
 
 SHAPES = ((16384, 2048), (2048, 16384), (2048, 2048), (256, 2048))
@@ -116,8 +119,9 @@ class Ours:
     def __init__(self, agent: Path, threads: int, isa: str, folder: Path) -> None:
         self.agent, self.threads, self.isa, self.folder = agent, threads, isa, folder
 
-    def turn(self, work: Work, repeats: int) -> list[float]:
-        (self.folder / "plan.txt").write_text(plan_of(work, self.threads, repeats, self.isa).to_text())
+    def turn(self, plan: Plan) -> list[float]:
+        """Seconds of each repeat of the plan's only step."""
+        (self.folder / "plan.txt").write_text(plan.to_text())
         paths = ["--plan", str(self.folder / "plan.txt"), "--out", str(self.folder / "out")]
         command = [str(self.agent), "run", *paths, "--deadline", "100"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -146,10 +150,11 @@ class Samples:
 
 def compare(work: Work, ours: Ours, peers: Sequence[Peer], rounds: int, repeats: int) -> str:
     ready = [(peer, peer.prepare(work.split * work.copies, work.n, work.bits)) for peer in peers]
+    plan = plan_of(work, ours.threads, repeats, ours.isa)
     samples = {name: Samples() for name in ("ours", *(peer.name for peer in peers))}
     for _ in range(rounds):
         time.sleep(REST)
-        samples["ours"].seconds += ours.turn(work, repeats)
+        samples["ours"].seconds += ours.turn(plan)
         for peer, run in ready:
             time.sleep(REST)
             run()
@@ -164,6 +169,21 @@ def compare(work: Work, ours: Ours, peers: Sequence[Peer], rounds: int, repeats:
         its_best, its_mid = samples[peer.name].speed(work.amount)
         line += f"   {peer.name} {its_best:7.1f} {its_mid:7.1f}"
         line += f"  ratio {best / its_best:5.2f} {mid / its_mid:5.2f}"
+    return line
+
+
+def whole_layer(n: int, bits: int, ours: Ours, rounds: int, repeats: int) -> str:
+    """Milliseconds of the complete layer (norms, RoPE, attention over 128 tokens and all), fused and not."""
+    block = Block(GEMMA_2B, Scheme.INT8 if bits == 8 else Scheme.INT4, decode(128) if n == 1 else prefill(n))
+    timing = Timing(2, repeats, repeats)
+    samples = {variant.name: Samples() for variant in VARIANTS}
+    for _ in range(rounds):
+        for variant in VARIANTS:
+            plan = lower(block, variant, timing, isa=ours.isa, threads=ours.threads, logits=False)
+            samples[variant.name].seconds += ours.turn(plan)
+    line = f"{'whole layer':<12} n={n:<4} {'int8' if bits == 8 else '8/4/4'} {'ms':>8}"
+    for name, found in samples.items():
+        line += f"   {name} {1e3 * min(found.seconds):7.2f} {1e3 * median(found.seconds):7.2f}"
     return line
 
 
@@ -213,6 +233,8 @@ def main() -> None:
                 for work in (*works, Work("layer", LAYER, LAYER_SPLIT, n, bits)):
                     if options.only in work.name:
                         print(compare(work, ours, peers, options.rounds, options.repeats), flush=True)
+                if options.only in "whole layer":
+                    print(whole_layer(n, bits, ours, options.rounds, options.repeats), flush=True)
 
 
 if __name__ == "__main__":
