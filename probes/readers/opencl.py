@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from .. import limits
@@ -13,6 +14,10 @@ from .facts import Facts, probes
 
 ENGINE_LIBRARIES = ("libOpenCL.so", "libGLES_mali.so", "libOpenCL-pixel.so", "libOpenCL-car.so")
 """The names that Google's engine tries, in its order (ml_drift/cl/opencl_wrapper.cc)."""
+
+# Also names that the engine does not try: a driver that is there and cannot be opened is worth knowing of.
+# Not libOpenCv.so, which stands beside it on Samsung's phones.
+_LIBRARY = re.compile(r"lib(?:OpenCL|GLES_mali|PVROCL|mali)(?:[-_.]\w+)*\.so\Z", re.IGNORECASE)
 
 
 def read_opencl(facts: Facts, public: tuple[PublicLibrary, ...] | None) -> OpenCl:
@@ -44,9 +49,7 @@ def opencl_files(facts: Facts) -> tuple[FileEntry, ...] | None:
     entries = facts.parse("opencl_files", parse_ls)
     if entries is None:
         return () if facts.answers.get("opencl_files") is AnswerStatus.EMPTY else None
-    wanted = {library.lower() for library in ENGINE_LIBRARIES}
-    # A listing of plain names is of one folder, not of candidate paths; it shows what is there too.
-    return tuple(entry for entry in entries if entry.path.rsplit("/", 1)[-1].lower() in wanted)
+    return tuple(entry for entry in entries if _LIBRARY.match(entry.path.rsplit("/", 1)[-1]))
 
 
 def _from_agent(

@@ -38,16 +38,14 @@ def app_visibility(
         return None
     bits = android.bits or 64
     sdk = android.sdk
-    folder = "lib64" if bits == 64 else "lib"
-    here = [entry for entry in files or () if _width(entry.path) in (None, bits)]
     if sdk is not None and sdk < NAMESPACES_SINCE:
+        open_to_all = f"API {sdk} does not restrict which libraries an app opens"
         if files is None:
-            return AppVisibility(
-                None, f"API {sdk} does not restrict apps; nobody looked for the library file"
-            )
-        visible = bool(here)
-        where = here[0].path if here else f"no library in {folder}"
-        return AppVisibility(visible, f"API {sdk} does not restrict which libraries an app opens; {where}")
+            return AppVisibility(None, f"{open_to_all}; nobody looked for the library file")
+        here = [entry.path for entry in files if _width(entry.path) in (None, bits)]
+        tried = [path for path in here if path.rsplit("/", 1)[-1] in ENGINE_LIBRARIES]
+        found = tried[0] if tried else f"none that the engine tries is there for {bits}-bit apps"
+        return AppVisibility(bool(tried), f"{open_to_all}; {found}")
     if public is None:
         return AppVisibility(None, "the public.libraries files were not read")
     named = [row for library in ENGINE_LIBRARIES for row in public if row.name == library]
@@ -57,28 +55,49 @@ def app_visibility(
         if named:
             because = f"public.libraries names {named[0].name} for {named[0].bits}-bit apps only"
         return AppVisibility(False, because)
-    library = usable[0].name
-    reasons = [f"{library} stands in {usable[0].file or 'public.libraries'}"]
-    if files is not None:
-        found = [entry for entry in here if entry.path.endswith("/" + library) or entry.path == library]
+    # The engine goes on to its next name where one fails.
+    answers = [_library(row, sdk, bits, files, package) for row in usable]
+    return next((answer for answer in answers if answer.visible), answers[0])
+
+
+def _library(
+    row: PublicLibrary,
+    sdk: int | None,
+    bits: int,
+    files: tuple[FileEntry, ...] | None,
+    package: Package | None,
+) -> AppVisibility:
+    """One library that public.libraries names: is its file there, and may an app read it?"""
+    reasons = [f"{row.name} stands in {row.file or 'public.libraries'}"]
+    if files is None:
+        reasons.append("whether the file exists was not looked at")
+    else:
+        named = [entry for entry in files if entry.path.rsplit("/", 1)[-1] == row.name]
+        found = [entry for entry in named if _width(entry.path) in (None, bits)]
         if not found:
-            elsewhere = [entry.path for entry in files if entry.path.endswith("/" + library)]
-            but = f"it exists only as {elsewhere[0]}" if elsewhere else "no such file exists"
+            but = f"it exists only as {named[0].path}" if named else "no such file exists"
             return AppVisibility(False, f"{reasons[0]}, but {but}")
         reasons.append(found[0].path)
-        labelled = [entry for entry in found if entry.type]
-        if labelled and (sdk is None or sdk >= LABELS_SINCE):
-            allowed = [entry for entry in labelled if entry.type in APP_LABELS]
+        labels = [label for entry in found if (label := _label(entry, files))]
+        if labels and (sdk is None or sdk >= LABELS_SINCE):
+            allowed = [label for label in labels if label in APP_LABELS]
             if not allowed:
-                barred = labelled[0]
-                because = f"{reasons[0]}, but its label {barred.type} keeps apps from reading {barred.path}"
+                because = f"{reasons[0]}, but its label {labels[0]} keeps apps from reading {found[0].path}"
                 return AppVisibility(False, because)
-            reasons.append(f"labelled {allowed[0].type}")
-    else:
-        reasons.append("whether the file exists was not looked at")
+            reasons.append(f"labelled {allowed[0]}")
     if sdk is None:
         reasons.append("the Android version is unknown")
-    return _with_manifest(library, sdk, package, reasons)
+    return _with_manifest(row.name, sdk, package, reasons)
+
+
+def _label(entry: FileEntry, files: tuple[FileEntry, ...]) -> str | None:
+    """The type that SELinux checks: of the file, which for a symbolic link is the one it points to."""
+    if entry.link is None:
+        return entry.type
+    target = entry.link.rsplit("/", 1)[-1]
+    width = _width(entry.path)
+    there = (file for file in files if file.link is None and file.path.rsplit("/", 1)[-1] == target)
+    return next((file.type for file in there if _width(file.path) == width), None)
 
 
 def _with_manifest(

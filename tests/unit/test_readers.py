@@ -104,6 +104,30 @@ class TestAppVisibility:
         app = self.see(**commands)
         assert app.visible is False and part in app.because
 
+    def test_the_engine_tries_its_next_name(self) -> None:
+        listed = LISTED + "libOpenCL-pixel.so\n"
+        files = FILE.format(label="same_process_hal_file", lib="lib64").replace(
+            "libOpenCL.so", "libOpenCL-pixel.so"
+        )
+        app = self.see(public_libraries=listed, opencl_files=files)
+        assert app.visible is True and app.needs_manifest[0] == "libOpenCL-pixel.so"
+
+    @pytest.mark.parametrize(("label", "visible"), [("same_process_hal_file", True), ("vendor_file", False)])
+    def test_of_a_link_the_file_counts(self, label: str, visible: bool) -> None:
+        link = "lrwxrwxrwx 1 root root u:object_r:{}:s0 9 2009-01-01 00:00 /vendor/lib64/libOpenCL.so -> egl/libGLES_mali.so\n"
+        other = "vendor_file" if visible else "same_process_hal_file"
+        target = FILE.format(label=label, lib="lib64/egl").replace("libOpenCL.so", "libGLES_mali.so")
+        assert self.see(public_libraries=LISTED, opencl_files=link.format(other) + target).visible is visible
+        assert self.see(public_libraries=LISTED, opencl_files=link.format(other) + "#\n").visible is True
+
+    def test_files_that_are_there(self) -> None:
+        text = "/vendor/lib64:\nlibOpenCL.so\nlibOpenCv.so\nlibPVROCL.so\nlibmali.so\nlibmaliggy\n"
+        assert snapshot(opencl_files=text).opencl.paths == (
+            "/vendor/lib64/libOpenCL.so",
+            "/vendor/lib64/libPVROCL.so",
+            "/vendor/lib64/libmali.so",
+        )
+
     def test_labels_count_from_android_8_on(self) -> None:
         files = FILE.format(label="vendor_file", lib="lib64")
         assert self.see(sdk=25, public_libraries=LISTED, opencl_files=files).visible is True
