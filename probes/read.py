@@ -20,7 +20,7 @@ from .readers.soc import read_soc
 from .readers.state import read_conditions, read_memory
 from .readers.visibility import app_visibility
 from .readers.vulkan import read_vulkan
-from .snapshot import Snapshot
+from .snapshot import AnswerStatus, Snapshot
 
 
 def read(capture: Capture, tables: Tables | None = None) -> Snapshot:
@@ -31,6 +31,8 @@ def read(capture: Capture, tables: Tables | None = None) -> Snapshot:
     gles = facts.parse("surfaceflinger", parse_gles)
     libraries = facts.parse("public_libraries", parse_public_libraries)
     package = facts.parse("package", parse_package)
+    if package is None and facts.answers.get("package") is AnswerStatus.MISSING:
+        facts.warnings.append("the package asked for is not installed: what apps see is inferred for any app")
 
     identity = read_identity(facts)
     android = read_android(facts)

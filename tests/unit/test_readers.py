@@ -120,6 +120,10 @@ class TestAppVisibility:
         assert self.see(public_libraries=LISTED, opencl_files=link.format(other) + target).visible is visible
         assert self.see(public_libraries=LISTED, opencl_files=link.format(other) + "#\n").visible is True
 
+    def test_an_app_that_is_not_installed(self) -> None:
+        found = snapshot(getprop=props(ro__build__version__sdk="33"), package="Unable to find package: com.x")
+        assert any("not installed" in warning for warning in found.warnings)
+
     def test_files_that_are_there(self) -> None:
         text = "/vendor/lib64:\nlibOpenCL.so\nlibOpenCv.so\nlibPVROCL.so\nlibmali.so\nlibmaliggy\n"
         assert snapshot(opencl_files=text).opencl.paths == (
