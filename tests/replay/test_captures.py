@@ -136,11 +136,11 @@ def rows(
 
 MINIMUM = {
     "GPU model": 0.98,
-    "GPU generation": 0.95,
+    "GPU generation": 0.98,
     "SoC": 0.97,
     "core types": 0.97,
     "bitness": 1.0,
-    "emulator": 0.5,
+    "emulator": 1.0,
 }
 
 
