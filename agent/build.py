@@ -187,7 +187,7 @@ def _runtime(tool: Toolchain, abi: Abi) -> list[Path]:
 def _link(tool: Toolchain, abi: Abi, objects: Sequence[Path]) -> Path:
     hardening = ["-z", "now", "-z", "relro", "-z", "noexecstack", "-z", f"max-page-size={PAGE_SIZE}"]
     if abi.android:
-        stubs = [_stub(tool, abi, SOURCES / "android" / f"{name}.syms") for name in ("libc", "libm", "libdl")]
+        stubs = [_stub(tool, abi, symbols) for symbols in sorted(SOURCES.glob("android/*.syms"))]
         inputs = [*objects, *_runtime(tool, abi), *stubs]
         # No RELR (--pack-dyn-relocs): broken or ignored before API 28.
         command = ["ld.lld", "-m", abi.emulation, "-pie", "--dynamic-linker", abi.interpreter, *hardening]

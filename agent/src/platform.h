@@ -2,13 +2,14 @@
  *
  * Linux: the libc's own headers. Android: the declarations below, written by hand, because the agent is built
  * without the NDK and another libc's headers compile and then break: constants and structure layouts differ
- * (sysconf names, pthread types and RTLD_* on 32 bits, sigaction, stat). Only what is declared here may be used,
- * and agent/build.py refuses an undefined symbol that is not in agent/src/android/<library>.syms.
+ * (sysconf names, pthread types and RTLD_* on 32 bits, sigaction, stat). Only what is declared here may be used, and
+ * the link fails at a symbol that is not in android/<library>.syms.
+ *
+ * No mutexes and conditions: threads meet on atomics and futexes, which have one layout everywhere.
+ * No _Thread_local anywhere: a TLS segment is silently wrong on arm64 before API 29.
  *
  * Valid for API 24 and newer, 32 and 64 bits. Sources of the ABI facts: bionic's public headers as mirrored
  * in zig's lib/std/c.zig (its android cases) and the Rust libc crate (src/unix/linux_like/android).
- *
- * No _Thread_local anywhere: a TLS segment is silently wrong on arm64 before API 29. Use pthread keys.
  */
 #ifndef GEMMAFIT_PLATFORM_H
 #define GEMMAFIT_PLATFORM_H
@@ -78,7 +79,6 @@ size_t strlen(const char *);
 int strcmp(const char *, const char *);
 int strncmp(const char *, const char *, size_t);
 char *strchr(const char *, int);
-char *strrchr(const char *, int);
 char *strstr(const char *, const char *);
 char *strerror(int);
 
@@ -87,20 +87,12 @@ char *strerror(int);
 typedef struct __sFILE FILE;
 FILE *fopen(const char *restrict, const char *restrict);
 char *fgets(char *restrict, int, FILE *restrict);
-size_t fread(void *restrict, size_t, size_t, FILE *restrict);
 int fclose(FILE *);
-int sscanf(const char *restrict, const char *restrict, ...) __attribute__((format(scanf, 2, 3)));
-long strtol(const char *restrict, char **restrict, int);
-unsigned long strtoul(const char *restrict, char **restrict, int);
 void *malloc(size_t);
 void *calloc(size_t, size_t);
 void *realloc(void *, size_t);
 void free(void *);
-int posix_memalign(void **, size_t, size_t);
 double strtod(const char *restrict, char **restrict);
-char *getenv(const char *);
-_Noreturn void exit(int);
-_Noreturn void abort(void);
 int snprintf(char *restrict, size_t, const char *restrict, ...) __attribute__((format(printf, 3, 4)));
 int vsnprintf(char *restrict, size_t, const char *restrict, va_list) __attribute__((format(printf, 3, 0)));
 int rename(const char *, const char *);
@@ -124,7 +116,6 @@ int close(int);
 int access(const char *, int);
 #define F_OK 0
 #define R_OK 4
-int unlink(const char *);
 ssize_t readlink(const char *restrict, char *restrict, size_t);
 int pipe(int[2]);
 pid_t getpid(void);
@@ -198,7 +189,6 @@ typedef struct {
     unsigned long bits[1024 / 8 / sizeof(unsigned long)];
 } cpu_set_t;
 int sched_setaffinity(pid_t, size_t, const cpu_set_t *);
-int sched_getaffinity(pid_t, size_t, cpu_set_t *);
 int sched_yield(void);
 #define CPU_SETSIZE 1024
 #define CPU_ZERO(set) memset((set), 0, sizeof *(set))
@@ -209,57 +199,9 @@ int sched_yield(void);
 
 /* pthread.h */
 typedef long pthread_t;
-#ifdef __LP64__
-typedef struct {
-    int32_t data[10];
-} pthread_mutex_t;
-typedef struct {
-    int32_t data[12];
-} pthread_cond_t;
-typedef struct {
-    uint32_t flags;
-    void *stack_base;
-    size_t stack_size, guard_size;
-    int32_t policy, priority;
-    char reserved[16];
-} pthread_attr_t;
-_Static_assert(sizeof(pthread_mutex_t) == 40 && sizeof(pthread_cond_t) == 48 && sizeof(pthread_attr_t) == 56,
-               "bionic, 64 bits");
-#else
-typedef struct {
-    int32_t data[1];
-} pthread_mutex_t;
-typedef struct {
-    int32_t data[1];
-} pthread_cond_t;
-typedef struct {
-    uint32_t flags;
-    void *stack_base;
-    size_t stack_size, guard_size;
-    int32_t policy, priority;
-} pthread_attr_t;
-_Static_assert(sizeof(pthread_mutex_t) == 4 && sizeof(pthread_cond_t) == 4 && sizeof(pthread_attr_t) == 24,
-               "bionic, 32 bits");
-#endif
-typedef long pthread_condattr_t;
-typedef long pthread_mutexattr_t;
-#define PTHREAD_MUTEX_INITIALIZER {{0}}
-#define PTHREAD_COND_INITIALIZER {{0}}
-int pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+int pthread_create(pthread_t *, const void *, void *(*)(void *), void *);
 int pthread_join(pthread_t, void **);
 int pthread_detach(pthread_t);
-pthread_t pthread_self(void);
-int pthread_attr_init(pthread_attr_t *);
-int pthread_attr_setstacksize(pthread_attr_t *, size_t);
-int pthread_mutex_init(pthread_mutex_t *, const pthread_mutexattr_t *);
-int pthread_mutex_destroy(pthread_mutex_t *);
-int pthread_mutex_lock(pthread_mutex_t *);
-int pthread_mutex_unlock(pthread_mutex_t *);
-int pthread_cond_init(pthread_cond_t *, const pthread_condattr_t *);
-int pthread_cond_destroy(pthread_cond_t *);
-int pthread_cond_wait(pthread_cond_t *, pthread_mutex_t *);
-int pthread_cond_signal(pthread_cond_t *);
-int pthread_cond_broadcast(pthread_cond_t *);
 
 /* dlfcn.h */
 #ifdef __LP64__
@@ -279,16 +221,8 @@ void *dlopen(const char *, int);
 void *dlsym(void *, const char *);
 char *dlerror(void);
 
-/* math.h */
-double exp(double), cos(double), sin(double), pow(double, double), sqrt(double), fabs(double), ldexp(double, int);
-float expf(float), tanhf(float), cosf(float), sinf(float), powf(float, float), sqrtf(float), fabsf(float);
-float rintf(float), nearbyintf(float), floorf(float), fmaxf(float, float), fminf(float, float),
-    fmaf(float, float, float);
-long lrintf(float);
+/* math.h: what the compiler makes without a call */
 #define INFINITY (__builtin_inff())
-#define NAN (__builtin_nanf(""))
-#define isnan(x) __builtin_isnan(x)
-#define isinf(x) __builtin_isinf(x)
 #define isfinite(x) __builtin_isfinite(x)
 
 #endif /* __ANDROID__ */

@@ -74,7 +74,7 @@ def test_android_needs_only_libraries_that_every_phone_has(elf: tuple[str, ELFFi
     tags = _tags(image)
     needed = {value for tag, value in tags if tag == "DT_NEEDED"}
     if abi in ANDROID:
-        assert needed == {"libc.so", "libm.so", "libdl.so"}
+        assert needed == {"libc.so", "libdl.so"}
         names = {tag for tag, _ in tags}
         assert {"DT_HASH", "DT_GNU_HASH"} <= names
         assert not {"DT_RELR", "DT_ANDROID_RELR", "DT_TEXTREL", "DT_RUNPATH", "DT_RPATH"} & names
@@ -115,7 +115,7 @@ def test_the_symbol_lists_are_what_the_header_declares() -> None:
     header = (build.SOURCES / "platform.h").read_text("utf-8")
     android = header[header.index("#else /* __ANDROID__ */") :]
     declared = set(re.findall(r"\b\**([A-Za-z_]\w*)\)?\((?!\()", android))
-    start_up = {"__libc_init", "__cxa_atexit", "__stack_chk_fail", "__stack_chk_guard"}
+    start_up = {"__libc_init", "__stack_chk_fail", "__stack_chk_guard"}
     assert _listed() - declared == start_up
 
 

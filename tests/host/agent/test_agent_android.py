@@ -124,8 +124,7 @@ def _phone(machine: Machine, compiler: build.Toolchain, place: Path) -> Phone:
     libraries, directory = place / "lib", place / "run"
     libraries.mkdir()
     directory.mkdir()
-    for name in ("libc", "libm", "libdl"):
-        # The last two only bring in the real ones: what bionic has otherwise is all in libc.c.
+    for name in ("libc", "libdl"):  # one file for both: the first that has a symbol gives it
         _compile(
             compiler, machine.triple, SHIM / "libc.c", libraries / f"{name}.so", "-lm", "-ldl", "-lpthread"
         )

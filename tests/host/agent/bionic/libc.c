@@ -1,15 +1,12 @@
-/* What bionic's libc.so, libm.so and libdl.so have and glibc has not, or has otherwise, on top of glibc: enough for the
+/* What bionic's libc.so and libdl.so have and glibc has not, or has otherwise, on top of glibc: enough for the
  * Android executables of the agent to run on a Linux machine, in the layouts and numbers of bionic.
  *
  * Written from bionic's documented interface, not from the agent's platform.h, which it is there to check. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
-#include <linux/futex.h>
-#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Drivers of this computer call these functions too, and mean glibc's. */
@@ -58,56 +55,6 @@ void *bionic_dlopen(const char *name, int flags) {
     static void *(*real)(const char *, int);
     if (!real) real = (void *(*)(const char *, int))dlsym(RTLD_NEXT, "dlopen");
     return real(name, RTLD_NOW | (flags & 2 ? RTLD_GLOBAL : 0));
-}
-
-/* pthread_types.h: a mutex and a condition are one word: counters on a futex. */
-static void futex(int32_t *word, int operation, int32_t value) {
-    syscall(SYS_futex, word, operation | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
-}
-#define ALIAS(name, result, arguments)             \
-    result bionic_##name arguments __asm__(#name); \
-    result bionic_##name arguments
-ALIAS(pthread_mutex_init, int, (int32_t *m, const void *attributes)) {
-    (void)attributes;
-    *m = 0;
-    return 0;
-}
-ALIAS(pthread_mutex_destroy, int, (int32_t *m)) {
-    *m = -1;
-    return 0;
-}
-ALIAS(pthread_mutex_lock, int, (int32_t *m)) {
-    while (__atomic_exchange_n(m, 1, __ATOMIC_ACQUIRE)) futex(m, FUTEX_WAIT, 1);
-    return 0;
-}
-ALIAS(pthread_mutex_unlock, int, (int32_t *m)) {
-    __atomic_store_n(m, 0, __ATOMIC_RELEASE);
-    futex(m, FUTEX_WAKE, 1);
-    return 0;
-}
-ALIAS(pthread_cond_init, int, (int32_t *c, const void *attributes)) {
-    (void)attributes;
-    *c = 0;
-    return 0;
-}
-ALIAS(pthread_cond_destroy, int, (int32_t *c)) {
-    *c = -1;
-    return 0;
-}
-ALIAS(pthread_cond_wait, int, (int32_t *c, int32_t *m)) {
-    int32_t seen = __atomic_load_n(c, __ATOMIC_SEQ_CST);
-    bionic_pthread_mutex_unlock(m);
-    futex(c, FUTEX_WAIT, seen);
-    bionic_pthread_mutex_lock(m);
-    return 0;
-}
-ALIAS(pthread_cond_broadcast, int, (int32_t *c)) {
-    __atomic_add_fetch(c, 1, __ATOMIC_SEQ_CST);
-    futex(c, FUTEX_WAKE, INT32_MAX);
-    return 0;
-}
-ALIAS(pthread_cond_signal, int, (int32_t *c)) {
-    return bionic_pthread_cond_broadcast(c);
 }
 
 #endif
