@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -38,10 +37,9 @@ class Candidate:
     fused: bool
     dot: bool = False
     """Its prefill has int8 activations."""
-
-    @property
-    def cache_item(self) -> int:
-        return 2 if self.precision == "fp16" else 4
+    cache_item: int = 4
+    details: tuple[tuple[str, Any], ...] = ()
+    """Facts about it for the measurements."""
 
     def precision_of(self, phase: str) -> str:
         return "qd8" if self.dot and phase == "prefill" else self.precision
@@ -64,10 +62,6 @@ class Lowerer(Protocol):
         """A plan with a step of the same name for each limit."""
         ...
 
-    def facts(self) -> Mapping[str, Any]:
-        """What the choice rests on, for a measurement's details."""
-        ...
-
 
 class Cpu:
     """The agent's CPU routines."""
@@ -78,7 +72,10 @@ class Cpu:
         self._threads = threads
 
     def candidates(self) -> tuple[Candidate, ...]:
-        return tuple(Candidate(v.name, "qd8", engine=False, fused=v.fused) for v in cpu_plan.VARIANTS)
+        threads = () if self._threads is None else (("threads", self._threads),)
+        return tuple(
+            Candidate(v.name, "qd8", engine=False, fused=v.fused, details=threads) for v in cpu_plan.VARIANTS
+        )
 
     def lower(self, block: Block, name: str, timing: Timing, *, logits: bool) -> Plan:
         variant = next(v for v in cpu_plan.VARIANTS if v.name == name)
@@ -86,9 +83,6 @@ class Cpu:
 
     def limits(self) -> tuple[Plan, tuple[Limit, ...]]:
         return limits.cpu_plan(self._threads)
-
-    def facts(self) -> Mapping[str, Any]:
-        return {} if self._threads is None else {"threads": self._threads}
 
 
 class OpenCl:
@@ -107,6 +101,8 @@ class OpenCl:
                 engine=v.layout is opencl_variants.Layout.ENGINE,
                 fused=v.fused,
                 dot=v.dot,
+                cache_item=2 if v.half and self._facts.fp16 else 4,
+                details=(("layout", v.layout.name.lower()), ("work_group", v.work_group)),
             )
             for v in opencl_variants.candidates(self._facts)
         )
@@ -116,9 +112,6 @@ class OpenCl:
 
     def limits(self) -> tuple[Plan, tuple[Limit, ...]]:
         return opencl_limits.plan(self._facts)
-
-    def facts(self) -> Mapping[str, Any]:
-        return vars(self._facts)
 
 
 class Vulkan:
@@ -136,6 +129,8 @@ class Vulkan:
                 v.precision(self._facts),
                 engine=v.layout is vulkan_variants.Layout.ENGINE,
                 fused=v.fused,
+                cache_item=2 if v.half and self._facts.fp16 else 4,
+                details=(("layout", v.layout.name.lower()), ("work_group", v.work_group)),
             )
             for v in vulkan_variants.candidates(self._facts)
         )
@@ -145,9 +140,6 @@ class Vulkan:
 
     def limits(self) -> tuple[Plan, tuple[Limit, ...]]:
         return vulkan_limits.plan(self._facts)
-
-    def facts(self) -> Mapping[str, Any]:
-        return vars(self._facts)
 
 
 def lowerer(backend: Backend, snapshot: Snapshot, threads: int | None = None) -> Lowerer:

@@ -100,6 +100,7 @@ def _block_row(
             **row.details,
             "engine_layout": candidate.engine,
             "fused": candidate.fused,
+            **dict(candidate.details),
             "buffers_bytes": plan.size,
             "dispatches": len(step.dispatches),
             "rel_l2": {d.stage: float(f"{d.rel_l2:.3g}") for d in deviations},
