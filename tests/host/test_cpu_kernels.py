@@ -364,6 +364,23 @@ def check_floats(case: FloatCase, past: int) -> None:
     assert got["copy_rows"]["copy"] == copied.tobytes()
 
 
+def test_denormals_are_zeros(machine: Machine, tmp_path: Path) -> None:
+    """On every thread: as 32-bit NEON has it, and because an x86 core spends 150 cycles on each."""
+    count = 3 * 4096 + 5
+    for isa in machine.isas:
+        cases = Cases(isa, threads=3)
+        cases.data("tiny", np.full(count, 1e-39, np.float32))
+        cases.data("one", np.full(count, 2.0**-126, np.float32))
+        cases.buffer("sum", 4 * count)
+        cases.buffer("difference", 4 * count)
+        cases.data("minus", np.full(count, -1.5 * 2.0**-126, np.float32))
+        cases.step("in", [cases.dispatch("add", ["tiny", "one", "sum"], count)], ["sum"])
+        cases.step("out", [cases.dispatch("add", ["minus", "one", "difference"], count)], ["difference"])
+        got = cases.outputs(machine, tmp_path)
+        assert np.all(np.frombuffer(got["in"]["sum"], "<f4") == np.float32(2.0**-126))
+        assert np.all(np.frombuffer(got["out"]["difference"], "<f4") == 0)
+
+
 def test_rope_in_place_is_rope_append_without_a_cache(machine: Machine, tmp_path: Path) -> None:
     cases, given = float_cases("auto", 2, 3, 0)
     cases.data("own", np.ascontiguousarray(given["qkv"][:, : HEADS * DIM]))

@@ -5,6 +5,7 @@
  * word alone whether there is work in it, so that one which wakes up late (a busy phone) never delays the others and
  * never reads a job that is already over. */
 #include "../platform.h"
+#include "denormals.h"
 #include "pool.h"
 
 /* Atomics in line: zig turns them into calls of a helper that only compiler-rt has, whatever -mno-outline-atomics says. */
@@ -89,6 +90,7 @@ static void *worker_main(void *argument) {
     const worker *self = argument;
     cpu_pool *pool = self->pool;
     set_affinity(pool, self->index);
+    set_float_mode(float_mode() | FLUSH);
     uint32_t seen = 0;
     for (;;) {
         for (int spins = 0;; spins++) {

@@ -2,6 +2,7 @@
 #include "routines.h"
 
 #include "../platform.h"
+#include "denormals.h"
 #include "linear.h"
 #include "pool.h"
 #include "rows.h"
@@ -385,5 +386,9 @@ const char *cpu_find(const char *routine, const char *isa, cpu_kernel *found) {
 }
 
 const char *cpu_run(cpu_pool *pool, const cpu_kernel *kernel, const cpu_arg *args) {
-    return kernel->routine->run(pool, kernel->isa, args);
+    const uint64_t mode = float_mode();
+    set_float_mode(mode | FLUSH);
+    const char *const error = kernel->routine->run(pool, kernel->isa, args);
+    set_float_mode(mode);
+    return error;
 }

@@ -2,7 +2,7 @@
  *
  * One source for every isa: clang lowers a 64-byte vector to one AVX-512, two AVX2 or four NEON or SSE registers. Every
  * operation is an IEEE single one with its own rounding (no contraction, no reassociation) and sums run in the order
- * written here, so that all of them give the same bits. (32-bit NEON flushes denormals to zero: the one exception.) */
+ * written here, so that all of them give the same bits. Denormals are zeros (denormals.h). */
 #ifndef GEMMAFIT_CPU_VEC_H
 #define GEMMAFIT_CPU_VEC_H
 
