@@ -50,10 +50,9 @@ def test_the_block(
     assert same(here, run_plan(plan, driver.environment, command=[binary]))
 
 
-def test_the_limits(driver: Any, run_plan: RunPlan, binary: Path) -> None:
-    plan, _ = limits.plan(driver.facts, budget_ms=1)
-    here = run_plan(plan, driver.environment)
-    assert same(here, run_plan(plan, driver.environment, command=[binary]))
+def test_the_limits(vulkan_facts: Facts, run_plan: RunPlan, binary: Path) -> None:
+    plan, _ = limits.plan(vulkan_facts, budget_ms=1)
+    assert same(run_plan(plan), run_plan(plan, command=[binary]))
 
 
 def test_the_probe(driver: Any, binary: Path, tmp_path: Path) -> None:
