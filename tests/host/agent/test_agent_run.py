@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import struct
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -305,3 +307,80 @@ def test_without_a_library(agent: Any, tmp_path: Path) -> None:
         )
         assert done.returncode == 3, done
         assert words in agent.result().error
+
+
+def _spirv(*capabilities: int) -> bytes:
+    """A compute shader that does nothing, by the words of the SPIR-V specification."""
+
+    def op(code: int, *operands: int) -> list[int]:
+        return [len(operands) + 1 << 16 | code, *operands]
+
+    main, void, function, label = 1, 2, 3, 4
+    words = [0x07230203, 0x00010000, 0, 5, 0]
+    for capability in capabilities:
+        words += op(17, capability)
+    words += op(14, 0, 1)  # OpMemoryModel Logical GLSL450
+    words += op(15, 5, main, int.from_bytes(b"main", "little"), 0)  # OpEntryPoint GLCompute
+    words += op(16, main, 17, 1, 1, 1)  # OpExecutionMode LocalSize
+    words += op(19, void) + op(33, function, void)
+    words += op(54, void, main, 0, function) + op(248, label) + op(253) + op(56)
+    return struct.pack(f"<{len(words)}I", *words)
+
+
+VK_PLAN = """gemmafit-plan 1
+backend vulkan
+buffer a bytes=64 fill=f32 seed=1 rows=1 cols=16 lo=-1 hi=1
+buffer huge bytes=5000000000 fill=zero
+kernel good file=good.spv
+kernel garbage file=garbage.spv
+kernel kernelc file=kernel.spv
+kernel wave file=good.spv subgroup=1023
+kernel bound file=good.spv bindings=1
+step garbage repeat=1
+run garbage global=1
+end
+step capability repeat=1
+run kernelc global=1
+end
+step subgroup repeat=1
+run wave global=1
+end
+step groups repeat=1
+run good global=4294967295
+end
+step binding repeat=1
+run bound global=1
+end
+step local repeat=1
+run good global=1 args=L:64
+end
+step buffer repeat=1
+run bound global=1 args=B:huge
+end
+step good repeat=3..3
+run good global=1
+run bound global=2,2,2 args=B:a
+return a
+end
+"""
+
+
+def test_vulkan_failures_have_reasons_and_stay_alone(vulkan_agent: Any) -> None:
+    if sys.maxsize < 1 << 32:
+        pytest.skip("the plan needs 64 bits")
+    directory = vulkan_agent.directory
+    (directory / "good.spv").write_bytes(_spirv(1))
+    (directory / "kernel.spv").write_bytes(_spirv(1, 6))  # Kernel: OpenCL's
+    (directory / "garbage.spv").write_bytes(b"\0" * 64)
+    ended = vulkan_agent.plan(VK_PLAN, "--max-memory", str(1 << 34))
+    assert ended.exit == 0 and ended.result.complete, ended
+    steps = {s.name: (str(s.status), s.reason) for s in ended.result.steps}
+    assert steps["good"] == ("ok", None) and ended.result.steps[-1].deterministic
+    assert ended.result.output(ended.result.steps[-1], "a") is not None
+    assert steps["garbage"] == ("error", "kernel garbage did not build: not a SPIR-V module")
+    assert steps["capability"][0] == "unsupported" and "capability 6" in steps["capability"][1]
+    assert steps["subgroup"][0] == "unsupported" and "subgroups of 1023" in steps["subgroup"][1]
+    assert steps["groups"][0] == "unsupported" and "4294967295 work-groups" in steps["groups"][1]
+    assert steps["binding"][0] == "error" and "0 buffers and 0 bytes" in steps["binding"][1]
+    assert steps["local"] == ("error", "good: Vulkan has no local-memory arguments")
+    assert steps["buffer"][0] == "unsupported" and "maxStorageBufferRange" in steps["buffer"][1]
