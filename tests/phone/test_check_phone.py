@@ -20,7 +20,7 @@ JUDGED = (0, 1, 5)
 """Exit statuses of a run that came to a verdict."""
 
 
-def gemmafit(*arguments: str | Path, seconds: float = 900) -> subprocess.CompletedProcess[str]:
+def gemmafit(*arguments: str | Path, seconds: float = 1500) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     return subprocess.run(
         [*GEMMAFIT, *map(str, arguments)], capture_output=True, text=True, timeout=seconds, check=False
