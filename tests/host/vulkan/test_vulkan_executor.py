@@ -127,6 +127,34 @@ def test_memory_that_is_not_there_is_an_error_by_name(
         executor.allocate(Buffer("huge", 1 << 45))
 
 
+def test_a_lost_device_is_an_error_by_name(
+    executor: vulkan.VulkanExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    three(executor)
+    executor.prepare([add()])
+
+    def lost(*_: object) -> None:
+        raise executor.queue.vk.VkErrorDeviceLost
+
+    monkeypatch.setattr(executor.queue.vk, "vkQueueSubmit", lost)
+    with pytest.raises(ExecutorError, match=r"^VK_ERROR_DEVICE_LOST \(-4\) in vkQueueSubmit$"):
+        executor.submit()
+
+
+def test_a_queue_without_a_clock_gives_no_device_time(
+    vulkan_facts: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vulkan.Queue, "timestamp_bits", 0)
+    executor = vulkan.open_executor({})
+    try:
+        values = three(executor)
+        executor.prepare([add()])
+        assert executor.submit() is None
+        assert np.array_equal(executor.download("c", 256).view(np.float32), 2 * values)
+    finally:
+        executor.close()
+
+
 @pytest.mark.parametrize("source", [b"", b"x" * 64, b"\x03\x02\x23\x07" + b"\0" * 8])
 def test_what_is_no_spirv_is_refused(executor: vulkan.VulkanExecutor, source: bytes) -> None:
     with pytest.raises(ExecutorError, match="not a SPIR-V module"):
