@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import InputError, TransportError
 from .events import Event, Listener, ignore
@@ -93,6 +93,7 @@ def examine(target: Target, request: Request, on_event: Listener = ignore) -> Ex
             broken = error
         agent = {**(capture.agent or {}), "measurements": [row.to_dict() for row in rows]}
         capture = replace(capture, agent=agent) if rows else capture
+    after = _conditions_after(target, snapshot, on_event) if rows and broken is None else {}
     on_event(Event("judge", "judging"))
     report = judge(
         snapshot,
@@ -109,10 +110,24 @@ def examine(target: Target, request: Request, on_event: Listener = ignore) -> Ex
         capture_sha256=sha256(capture),
         created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         serial=target.serial,
+        conditions_after=after,
     )
     if broken is not None:
         report = replace(report, extra={**report.extra, "incomplete": str(broken)})
     return Examination(capture, snapshot, tuple(rows), report, broken)
+
+
+def _conditions_after(target: Target, snapshot: Snapshot, on_event: Listener) -> dict[str, Any]:
+    """The device's state after the measurements; empty for a recording, or where it does not answer."""
+    from .probes.collect import ask_conditions
+    from .profiles.device import state
+
+    if target.kind == "replay":
+        return {}
+    try:
+        return state(replace(snapshot, conditions=ask_conditions(target, on_event)))
+    except TransportError:
+        return {}
 
 
 def _measure(

@@ -78,7 +78,8 @@ def check(
         str | None, typer.Option(metavar="PKG", help="An installed app whose view of the libraries counts.")
     ] = None,
     record: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also write the capture, for `check replay:FILE`.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write the capture, identifiers removed, for replay:FILE."),
     ] = None,
     all_phones: Annotated[
         bool, typer.Option("--all", help="Every connected phone in parallel; -o names a folder.")
@@ -134,8 +135,9 @@ def check(
     write_report(report, format, output)
     if record is not None:
         from ..probes.files import dump_capture
+        from ..probes.redact import redact
 
-        write(record, dump_capture(examination.capture))
+        write(record, dump_capture(redact(examination.capture)))
     if html is not None:
         from ..pages.render import report_page
 

@@ -20,7 +20,7 @@ def write(report: Report) -> str:
     """One `testsuites` document with the suites `backends`, `variants` and `verdict`."""
     root = ET.Element("testsuites", name="gemmafit")
     device = _text(" ".join(filter(None, (report.device.get("manufacturer"), report.device.get("model")))))
-    checks = {check.id: check for check in report.checks}
+    checks = {check.reason or check.id: check for check in report.checks}
     _suite(
         root,
         "backends",

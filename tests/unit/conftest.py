@@ -49,7 +49,8 @@ def report() -> Report:
         ),
         backends={"cpu": BackendResult(ok, "shell", ok, ok, ok, ok, CheckStatus.WARN, ok)},
         checks=(
-            Check("opencl.visible", CheckStatus.FAIL, "shell", Evidence.PROBED, "", "libOpenCL.so", HOSTILE),
+            Check("opencl.visible", CheckStatus.FAIL, "shell", Evidence.PROBED, "", "libOpenCL.so", HOSTILE,
+                  reason="opencl.visible"),
         ),
         measurements=({"backend": "cpu", "samples_s": [0.00123456789, 0.2]},),
         conditions={},
