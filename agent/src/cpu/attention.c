@@ -12,7 +12,7 @@ enum {
 typedef struct job {
     const row_ops *rows;
     const attention *a;
-    float *scores;   /* [workers][heads][stride], then [heads] inverse sums; decode uses the first worker's */
+    float *scores; /* [workers][heads][stride], then [heads] inverse sums; decode uses the first worker's */
     size_t worker_size;
     int stride, token, length;
     float scale;
@@ -60,7 +60,8 @@ static void mix_task(void *context, int task, int worker) {
 const char *cpu_attention(cpu_pool *pool, const cpu_isa *isa, const attention *a, float **spare, size_t spare_count) {
     const int threads = cpu_pool_threads(pool);
     job j = {.rows = cpu_row_ops(isa), .a = a, .scale = 1.0f / __builtin_elementwise_sqrt((float)a->dim)};
-    j.stride = ((a->past + a->n + 15) & ~15) + 16; /* not a power of two: the heads' rows fall in different cache sets */
+    j.stride =
+        ((a->past + a->n + 15) & ~15) + 16; /* not a power of two: the heads' rows fall in different cache sets */
     j.worker_size = (size_t)a->heads * j.stride + (size_t)((a->heads + 15) & ~15);
     float *const scratch = cpu_scratch(pool, sizeof(float) * (spare_count + threads * j.worker_size));
     if (!scratch) return "no memory for the attention scores";

@@ -1,5 +1,5 @@
-/* Denormals count as zero in every routine, as 32-bit NEON has it anyway: the tail of GELU is full of them, and one costs
- * an x86 core some 150 cycles (measured: quantising such a row took five times as long). */
+/* Denormals count as zero in every routine, as 32-bit NEON has it anyway: the tail of GELU is full of them, and one
+ * costs an x86 core some 150 cycles (measured: quantising such a row took five times as long). */
 #ifndef GEMMAFIT_CPU_DENORMALS_H
 #define GEMMAFIT_CPU_DENORMALS_H
 

@@ -94,7 +94,8 @@ static void peak_task(void *context, int task, int worker) {
 
 static const char *run_peak(cpu_pool *pool, const cpu_arg *args, peak_fn *fn) {
     if (args[0].size < 4) return "the result needs 4 bytes";
-    if (args[1].i < 1 || args[1].i >= 1 << 20) return cpu_error("argument 2 is %d, not in 1..%d", args[1].i, (1 << 20) - 1);
+    if (args[1].i < 1 || args[1].i >= 1 << 20)
+        return cpu_error("argument 2 is %d, not in 1..%d", args[1].i, (1 << 20) - 1);
     peak_job j = {.fn = fn, .units = args[1].i};
     cpu_parallel(pool, peak_task, &j, (args[1].i + UNITS_A_TASK - 1) / UNITS_A_TASK, 1);
     float result = 0;

@@ -1,4 +1,5 @@
-/* The driver of the integer matrix products: packs the activations, hands row blocks to the threads, scales the sums. */
+/* The driver of the integer matrix products: packs the activations, hands row blocks to the threads, scales the sums.
+ */
 #include "linear.h"
 
 #include "../platform.h"
@@ -7,12 +8,12 @@
 #include "rows.h"
 
 enum {
-    TOKENS_AT_ONCE = 256,     /* weights are read once for these; their sums stay in L2 */
-    DEPTH_AT_ONCE = 4096,     /* columns for which activations and a row block stay in L2 */
-    TASK_BYTES = 128 * 1024,  /* of weights: long enough to hide the hand-out, short enough to even out the end */
-    SUM_BYTES = 128 * 1024,   /* of sums of one task */
-    PACK_BYTES = 32 * 1024,   /* of activations in a task: a few microseconds */
-    AMX_TOKENS = 16,          /* below, a tile register is mostly empty */
+    TOKENS_AT_ONCE = 256,    /* weights are read once for these; their sums stay in L2 */
+    DEPTH_AT_ONCE = 4096,    /* columns for which activations and a row block stay in L2 */
+    TASK_BYTES = 128 * 1024, /* of weights: long enough to hide the hand-out, short enough to even out the end */
+    SUM_BYTES = 128 * 1024,  /* of sums of one task */
+    PACK_BYTES = 32 * 1024,  /* of activations in a task: a few microseconds */
+    AMX_TOKENS = 16,         /* below, a tile register is mostly empty */
 };
 
 typedef struct job {
@@ -25,9 +26,9 @@ typedef struct job {
     float *y;
     int n, out_rows, cols, blocks, geglu, bits, bias, group, depth;
     size_t block_bytes;
-    int8_t *packed;      /* may be q */
-    int32_t *sums;       /* bias * the sum of each token's activations */
-    int32_t *acc;        /* of each worker */
+    int8_t *packed; /* may be q */
+    int32_t *sums;  /* bias * the sum of each token's activations */
+    int32_t *acc;   /* of each worker */
     size_t acc_count;
 } job;
 
@@ -76,8 +77,8 @@ static void product_task(void *context, int task, int worker) {
         depth = j->cols - k < j->depth ? j->cols - k : j->depth;
         for (int half = 0; half < halves; half++) {
             const size_t block = (size_t)(half * j->blocks + first);
-            j->panel(j->w + block * j->block_bytes + (size_t)k * BLOCK_ROWS * (size_t)j->bits / 8, j->block_bytes, blocks,
-                     j->packed + (size_t)j->n * k, j->n, depth, acc + half * count);
+            j->panel(j->w + block * j->block_bytes + (size_t)k * BLOCK_ROWS * (size_t)j->bits / 8, j->block_bytes,
+                     blocks, j->packed + (size_t)j->n * k, j->n, depth, acc + half * count);
         }
     }
     const int row = first * BLOCK_ROWS;
@@ -130,7 +131,8 @@ const char *cpu_linear(cpu_pool *pool, const cpu_isa *isa, const cpu_arg *args, 
         j.panel = bits == 8 ? j.ops->i8 : j.ops->i4;
         j.bias = bits == 8 ? j.ops->bias : 8;
         plan_tasks(&j, threads);
-        const size_t packed = ((size_t)count * cols + 63) & ~(size_t)63, sums = (sizeof(int32_t) * count + 63) & ~(size_t)63;
+        const size_t packed = ((size_t)count * cols + 63) & ~(size_t)63,
+                     sums = (sizeof(int32_t) * count + 63) & ~(size_t)63;
         const size_t acc = sizeof(int32_t) * j.acc_count;
         uint8_t *const scratch = cpu_scratch(pool, packed + sums + acc * threads);
         if (!scratch) return "no memory for the packed activations";

@@ -1,7 +1,7 @@
 /* Integer matrix products: the kernels of one isa and the driver around them (internal to the CPU backend).
  *
- * Weights come in blocks of 16 rows (outputs). int8: [cols/4][16][4] bytes. int4: [cols/8][16][4] bytes whose low nibbles are
- * the even columns of each 8 and whose high nibbles the odd ones, as value + 8.
+ * Weights come in blocks of 16 rows (outputs). int8: [cols/4][16][4] bytes. int4: [cols/8][16][4] bytes whose low
+ * nibbles are the even columns of each 8 and whose high nibbles the odd ones, as value + 8.
  *
  * Activations are packed per call, for the isa: tokens in tiles of 2^i, the largest first ("tokens" at most); inside a
  * tile [cols/unit][tokens of the tile][unit]. For int4, every 8 columns are permuted to 0 2 4 6 1 3 5 7. */
@@ -12,8 +12,8 @@
 
 enum { BLOCK_ROWS = 16 };
 
-/* acc[block][n][16] += x . w^T over `depth` columns (a multiple of 64). w: the first of `blocks` row blocks, each `stride`
- * bytes after the one before; x: the packed activations of n tokens for these columns. */
+/* acc[block][n][16] += x . w^T over `depth` columns (a multiple of 64). w: the first of `blocks` row blocks, each
+ * `stride` bytes after the one before; x: the packed activations of n tokens for these columns. */
 typedef void panel_fn(const uint8_t *w, size_t stride, int blocks, const int8_t *x, int n, int depth, int32_t *acc);
 
 typedef struct linear_ops {

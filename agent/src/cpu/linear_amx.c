@@ -1,5 +1,5 @@
-/* Integer products for AMX: 16 consecutive weight blocks of 64 bytes are one tile of 16 outputs x 64 columns as they lie
- * in memory. Two row blocks x two tiles of 16 tokens are in flight, so that four tile loads feed four products. */
+/* Integer products for AMX: 16 consecutive weight blocks of 64 bytes are one tile of 16 outputs x 64 columns as they
+ * lie in memory. Two row blocks x two tiles of 16 tokens are in flight, so that four tile loads feed four products. */
 #if defined(__x86_64__)
 #include "linear.h"
 #include "x86.h"
@@ -77,7 +77,8 @@ TARGET static void products(blocks w, const int8_t *x, int n, int depth, int fir
     const int passes = (n + 2 * TOKENS - 1) / (2 * TOKENS);
     int share = w.next0 ? (w.next_bytes / passes + 63) & ~63 : 0, configured = 0;
     const uint8_t *next0 = w.next0, *next1 = w.next1;
-    for (int left = n, m, tiles; left; left -= m * tiles, x += (size_t)m * tiles * depth, acc += m * tiles * BLOCK_ROWS) {
+    for (int left = n, m, tiles; left;
+         left -= m * tiles, x += (size_t)m * tiles * depth, acc += m * tiles * BLOCK_ROWS) {
         m = token_tile(left, TOKENS);
         tiles = left >= 2 * TOKENS ? 2 : 1;
         if (m != configured) configure(configured = m);
@@ -93,7 +94,8 @@ TARGET static void products(blocks w, const int8_t *x, int n, int depth, int fir
     }
 }
 
-TARGET static void panel_i8(const uint8_t *w, size_t stride, int count, const int8_t *x, int n, int depth, int32_t *acc) {
+TARGET static void panel_i8(const uint8_t *w, size_t stride, int count, const int8_t *x, int n, int depth,
+                            int32_t *acc) {
     for (int b = 0; b < count; b += 2, w += 2 * stride, acc += 2 * n * BLOCK_ROWS)
         for (int k = 0, columns; k < depth; k += columns) {
             columns = depth - k < SLICE ? depth - k : SLICE;
@@ -118,7 +120,8 @@ TARGET static void unpack(const uint8_t *w, int columns, uint8_t *out) {
     }
 }
 
-TARGET static void panel_i4(const uint8_t *w, size_t stride, int count, const int8_t *x, int n, int depth, int32_t *acc) {
+TARGET static void panel_i4(const uint8_t *w, size_t stride, int count, const int8_t *x, int n, int depth,
+                            int32_t *acc) {
     _Alignas(64) uint8_t bytes[2][SLICE_BYTES];
     for (int b = 0; b < count; b += 2, w += 2 * stride, acc += 2 * n * BLOCK_ROWS)
         for (int k = 0, columns; k < depth; k += columns) {

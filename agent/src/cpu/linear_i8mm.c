@@ -30,62 +30,62 @@ INLINE int8x16_t interleave(group g, int high) {
 }
 
 /* `width` of the 4 registers of outputs from `j0` on, for m >= 2 tokens. */
-#define MATRIX(GROUP, bytes, j0, width)                                                                       \
-    do {                                                                                                      \
-        int32x4_t sum[TOKENS / 2][4][2];                                                                      \
-        for (int p = 0; p < m / 2; p++)                                                                       \
-            for (int j = 0; j < (width); j++) sum[p][j][0] = sum[p][j][1] = vdupq_n_s32(0);                   \
-        const uint8_t *block = w;                                                                             \
-        const int8_t *tokens = x;                                                                             \
-        for (int k = 0; k < depth; k += 8, block += (bytes), tokens += 8 * m) {                               \
-            int8x16_t pair[TOKENS / 2];                                                                       \
-            for (int p = 0; p < m / 2; p++) pair[p] = vld1q_s8(tokens + 16 * p);                              \
-            for (int j = 0; j < (width); j++) {                                                               \
-                const group g = GROUP(block, (j0) + j);                                                       \
-                const int8x16_t low = interleave(g, 0), high = interleave(g, 1);                              \
-                for (int p = 0; p < m / 2; p++) {                                                             \
-                    sum[p][j][0] = vmmlaq_s32(sum[p][j][0], pair[p], low);                                    \
-                    sum[p][j][1] = vmmlaq_s32(sum[p][j][1], pair[p], high);                                   \
-                }                                                                                             \
-            }                                                                                                 \
-        }                                                                                                     \
-        for (int p = 0; p < m / 2; p++)                                                                       \
-            for (int j = 0; j < (width); j++) {                                                               \
-                int32_t *const even = acc + 32 * p + 4 * ((j0) + j), *const odd = even + 16;                  \
-                const int32x4_t a = sum[p][j][0], b = sum[p][j][1];                                           \
-                vst1q_s32(even, vaddq_s32(vld1q_s32(even), vcombine_s32(vget_low_s32(a), vget_low_s32(b))));  \
-                vst1q_s32(odd, vaddq_s32(vld1q_s32(odd), vcombine_s32(vget_high_s32(a), vget_high_s32(b))));  \
-            }                                                                                                 \
+#define MATRIX(GROUP, bytes, j0, width)                                                                                \
+    do {                                                                                                               \
+        int32x4_t sum[TOKENS / 2][4][2];                                                                               \
+        for (int p = 0; p < m / 2; p++)                                                                                \
+            for (int j = 0; j < (width); j++) sum[p][j][0] = sum[p][j][1] = vdupq_n_s32(0);                            \
+        const uint8_t *block = w;                                                                                      \
+        const int8_t *tokens = x;                                                                                      \
+        for (int k = 0; k < depth; k += 8, block += (bytes), tokens += 8 * m) {                                        \
+            int8x16_t pair[TOKENS / 2];                                                                                \
+            for (int p = 0; p < m / 2; p++) pair[p] = vld1q_s8(tokens + 16 * p);                                       \
+            for (int j = 0; j < (width); j++) {                                                                        \
+                const group g = GROUP(block, (j0) + j);                                                                \
+                const int8x16_t low = interleave(g, 0), high = interleave(g, 1);                                       \
+                for (int p = 0; p < m / 2; p++) {                                                                      \
+                    sum[p][j][0] = vmmlaq_s32(sum[p][j][0], pair[p], low);                                             \
+                    sum[p][j][1] = vmmlaq_s32(sum[p][j][1], pair[p], high);                                            \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+        for (int p = 0; p < m / 2; p++)                                                                                \
+            for (int j = 0; j < (width); j++) {                                                                        \
+                int32_t *const even = acc + 32 * p + 4 * ((j0) + j), *const odd = even + 16;                           \
+                const int32x4_t a = sum[p][j][0], b = sum[p][j][1];                                                    \
+                vst1q_s32(even, vaddq_s32(vld1q_s32(even), vcombine_s32(vget_low_s32(a), vget_low_s32(b))));           \
+                vst1q_s32(odd, vaddq_s32(vld1q_s32(odd), vcombine_s32(vget_high_s32(a), vget_high_s32(b))));           \
+            }                                                                                                          \
     } while (0)
 
-#define SINGLE(GROUP, bytes)                                                                    \
-    do {                                                                                        \
-        int32x4_t first[4], second[4];                                                          \
-        for (int j = 0; j < 4; j++) first[j] = vld1q_s32(acc + 4 * j), second[j] = vdupq_n_s32(0); \
-        for (int k = 0; k < depth; k += 8, w += (bytes), x += 8) {                              \
-            __builtin_prefetch(w + 1024);                                                       \
-            if ((bytes) == 128) __builtin_prefetch(w + 1088);                                   \
-            const int8x8_t token = vld1_s8(x);                                                  \
-            for (int j = 0; j < 4; j++) {                                                       \
-                const group g = GROUP(w, j);                                                    \
-                first[j] = vdotq_lane_s32(first[j], g.first, token, 0);                         \
-                second[j] = vdotq_lane_s32(second[j], g.second, token, 1);                      \
-            }                                                                                   \
-        }                                                                                       \
-        for (int j = 0; j < 4; j++) vst1q_s32(acc + 4 * j, vaddq_s32(first[j], second[j]));     \
+#define SINGLE(GROUP, bytes)                                                                                           \
+    do {                                                                                                               \
+        int32x4_t first[4], second[4];                                                                                 \
+        for (int j = 0; j < 4; j++) first[j] = vld1q_s32(acc + 4 * j), second[j] = vdupq_n_s32(0);                     \
+        for (int k = 0; k < depth; k += 8, w += (bytes), x += 8) {                                                     \
+            __builtin_prefetch(w + 1024);                                                                              \
+            if ((bytes) == 128) __builtin_prefetch(w + 1088);                                                          \
+            const int8x8_t token = vld1_s8(x);                                                                         \
+            for (int j = 0; j < 4; j++) {                                                                              \
+                const group g = GROUP(w, j);                                                                           \
+                first[j] = vdotq_lane_s32(first[j], g.first, token, 0);                                                \
+                second[j] = vdotq_lane_s32(second[j], g.second, token, 1);                                             \
+            }                                                                                                          \
+        }                                                                                                              \
+        for (int j = 0; j < 4; j++) vst1q_s32(acc + 4 * j, vaddq_s32(first[j], second[j]));                            \
     } while (0)
 
 /* 8 tokens x 16 outputs would need all 32 registers for sums: two passes over 8 outputs. */
-#define TILE(GROUP, bytes)                \
-    do {                                  \
-        if (m == 1) {                     \
-            SINGLE(GROUP, bytes);         \
-        } else if (m < 8) {               \
-            MATRIX(GROUP, bytes, 0, 4);   \
-        } else {                          \
-            MATRIX(GROUP, bytes, 0, 2);   \
-            MATRIX(GROUP, bytes, 2, 2);   \
-        }                                 \
+#define TILE(GROUP, bytes)                                                                                             \
+    do {                                                                                                               \
+        if (m == 1) {                                                                                                  \
+            SINGLE(GROUP, bytes);                                                                                      \
+        } else if (m < 8) {                                                                                            \
+            MATRIX(GROUP, bytes, 0, 4);                                                                                \
+        } else {                                                                                                       \
+            MATRIX(GROUP, bytes, 0, 2);                                                                                \
+            MATRIX(GROUP, bytes, 2, 2);                                                                                \
+        }                                                                                                              \
     } while (0)
 
 INLINE void tile_i8(const uint8_t *w, const int8_t *x, int depth, int32_t *acc, int m) { TILE(group_i8, 128); }

@@ -1,5 +1,5 @@
-/* Integer products for NEON without dot products (Cortex-A53): products of two columns are added in 16 bits, pairs of those
- * in 32. Half a register of weights is 2 outputs x 4 columns. */
+/* Integer products for NEON without dot products (Cortex-A53): products of two columns are added in 16 bits, pairs of
+ * those in 32. Half a register of weights is 2 outputs x 4 columns. */
 #if defined(__aarch64__) || defined(__ARM_NEON)
 #include <arm_neon.h>
 
@@ -12,7 +12,7 @@ enum { TOKENS = 2 }; /* 16 of 32 registers hold sums */
 #define ADD_PAIRS(a, b) vpaddq_s32(a, b)
 #else
 enum { TOKENS = 1 };
-#define ADD_PAIRS(a, b)                                                                     \
+#define ADD_PAIRS(a, b)                                                                                                \
     vcombine_s32(vpadd_s32(vget_low_s32(a), vget_high_s32(a)), vpadd_s32(vget_low_s32(b), vget_high_s32(b)))
 #endif
 
@@ -24,15 +24,15 @@ INLINE int8x8_t broadcast4(const int8_t *p) {
 }
 
 /* sum[t][j]: two partial sums each of outputs 2j and 2j + 1. */
-#define BEGIN()                                  \
-    int32x4_t sum[TOKENS][8];                    \
-    for (int t = 0; t < m; t++)                  \
+#define BEGIN()                                                                                                        \
+    int32x4_t sum[TOKENS][8];                                                                                          \
+    for (int t = 0; t < m; t++)                                                                                        \
         for (int j = 0; j < 8; j++) sum[t][j] = vdupq_n_s32(0)
 
-#define END()                             \
-    for (int t = 0; t < m; t++)           \
-        for (int j = 0; j < 8; j += 2, acc += 4) \
-            vst1q_s32(acc, vaddq_s32(vld1q_s32(acc), ADD_PAIRS(sum[t][j], sum[t][j + 1])))
+#define END()                                                                                                          \
+    for (int t = 0; t < m; t++)                                                                                        \
+        for (int j = 0; j < 8; j += 2, acc += 4)                                                                       \
+    vst1q_s32(acc, vaddq_s32(vld1q_s32(acc), ADD_PAIRS(sum[t][j], sum[t][j + 1])))
 
 INLINE void tile_i8(const uint8_t *w, const int8_t *x, int depth, int32_t *acc, int m) {
     BEGIN();

@@ -21,16 +21,16 @@ static volatile const float float_factor = 0.5f, float_term = 1.0f;
 static volatile const int8_t int_factor = 1;
 
 /* `step(sum)` does `lanes` multiply-adds; `first(sum)` is a float of it. */
-#define DEFINE_PEAK(name, target, type, zero, lanes, chains, setup, step, first)                     \
-    target static float name(int units) {                                                            \
-        setup;                                                                                       \
-        type sum[chains];                                                                            \
-        for (int c = 0; c < (chains); c++) sum[c] = zero;                                            \
-        for (int i = 0; i < units * (PEAK_UNIT / ((lanes) * (chains))); i++)                         \
-            for (int c = 0; c < (chains); c++) sum[c] = step(sum[c]);                                \
-        float result = 0;                                                                            \
-        for (int c = 0; c < (chains); c++) result += first(sum[c]);                                  \
-        return result;                                                                               \
+#define DEFINE_PEAK(name, target, type, zero, lanes, chains, setup, step, first)                                       \
+    target static float name(int units) {                                                                              \
+        setup;                                                                                                         \
+        type sum[chains];                                                                                              \
+        for (int c = 0; c < (chains); c++) sum[c] = zero;                                                              \
+        for (int i = 0; i < units * (PEAK_UNIT / ((lanes) * (chains))); i++)                                           \
+            for (int c = 0; c < (chains); c++) sum[c] = step(sum[c]);                                                  \
+        float result = 0;                                                                                              \
+        for (int c = 0; c < (chains); c++) result += first(sum[c]);                                                    \
+        return result;                                                                                                 \
     }
 
 #if defined(__x86_64__)
@@ -42,8 +42,8 @@ static volatile const int8_t int_factor = 1;
 #define AMX __attribute__((target("avx512f,amx-tile,amx-int8")))
 
 #define STEP(s) _mm_add_ps(_mm_mul_ps(s, a), b)
-DEFINE_PEAK(sse_f32, , __m128, _mm_setzero_ps(), 4, CHAINS,
-            const __m128 a = _mm_set1_ps(float_factor); const __m128 b = _mm_set1_ps(float_term), STEP, _mm_cvtss_f32)
+DEFINE_PEAK(sse_f32, , __m128, _mm_setzero_ps(), 4, CHAINS, const __m128 a = _mm_set1_ps(float_factor);
+            const __m128 b = _mm_set1_ps(float_term), STEP, _mm_cvtss_f32)
 #undef STEP
 
 /* SSE2 has no byte products: 16-bit ones, as portable code compiles to. */
@@ -53,7 +53,8 @@ static inline __attribute__((always_inline)) __m128i sse_step(__m128i s, __m128i
 }
 #define STEP(s) sse_step(s, a)
 #define FIRST(s) (float)_mm_cvtsi128_si32(s)
-DEFINE_PEAK(sse_i8, , __m128i, _mm_setzero_si128(), 8, CHAINS, const __m128i a = _mm_set1_epi16(int_factor), STEP, FIRST)
+DEFINE_PEAK(sse_i8, , __m128i, _mm_setzero_si128(), 8, CHAINS, const __m128i a = _mm_set1_epi16(int_factor), STEP,
+            FIRST)
 #undef STEP
 #undef FIRST
 
@@ -73,26 +74,28 @@ DEFINE_PEAK(avx2_i8, AVX2, __m256i, _mm256_setzero_si256(), 32, CHAINS, const __
 #undef STEP
 
 #define STEP(s) _mm256_dpbusd_avx_epi32(s, a, a)
-DEFINE_PEAK(avxvnni_i8, VNNI, __m256i, _mm256_setzero_si256(), 32, CHAINS, const __m256i a = _mm256_set1_epi8(int_factor), STEP,
-            FIRST)
+DEFINE_PEAK(avxvnni_i8, VNNI, __m256i, _mm256_setzero_si256(), 32, CHAINS,
+            const __m256i a = _mm256_set1_epi8(int_factor), STEP, FIRST)
 #undef STEP
 #undef FIRST
 
 #define STEP(s) _mm512_fmadd_ps(s, a, b)
-DEFINE_PEAK(avx512_f32, AVX512, __m512, _mm512_setzero_ps(), 16, WIDE_CHAINS, const __m512 a = _mm512_set1_ps(float_factor);
+DEFINE_PEAK(avx512_f32, AVX512, __m512, _mm512_setzero_ps(), 16, WIDE_CHAINS,
+            const __m512 a = _mm512_set1_ps(float_factor);
             const __m512 b = _mm512_set1_ps(float_term), STEP, _mm512_cvtss_f32)
 #undef STEP
 
 #define STEP(s) _mm512_dpbusd_epi32(s, a, a)
 #define FIRST(s) (float)_mm_cvtsi128_si32(_mm512_castsi512_si128(s))
-DEFINE_PEAK(avx512_i8, AVX512, __m512i, _mm512_setzero_si512(), 64, WIDE_CHAINS, const __m512i a = _mm512_set1_epi8(int_factor), STEP,
-            FIRST)
+DEFINE_PEAK(avx512_i8, AVX512, __m512i, _mm512_setzero_si512(), 64, WIDE_CHAINS,
+            const __m512i a = _mm512_set1_epi8(int_factor), STEP, FIRST)
 #undef STEP
 #undef FIRST
 
 #define STEP(s) _mm512_fmadd_ph(s, a, b)
 #define FIRST(s) (float)_mm512_cvtsh_h(s)
-DEFINE_PEAK(avx512_f16, F16, __m512h, _mm512_setzero_ph(), 32, WIDE_CHAINS, const __m512h a = _mm512_set1_ph((_Float16)float_factor);
+DEFINE_PEAK(avx512_f16, F16, __m512h, _mm512_setzero_ph(), 32, WIDE_CHAINS,
+            const __m512h a = _mm512_set1_ph((_Float16)float_factor);
             const __m512h b = _mm512_set1_ph((_Float16)float_term), STEP, FIRST)
 #undef STEP
 #undef FIRST
@@ -148,8 +151,8 @@ peaks cpu_peaks(const cpu_isa *isa) {
 #endif
 /* s + s * 0.5 overflows to infinity after 175 steps; a factor of -0.5 halves it instead. */
 #define FIRST(s) (1.0f + vgetq_lane_f32(s, 0))
-DEFINE_PEAK(neon_f32, , float32x4_t, vdupq_n_f32(float_term), 4, CHAINS, const float32x4_t a = vdupq_n_f32(-float_factor), STEP,
-            FIRST)
+DEFINE_PEAK(neon_f32, , float32x4_t, vdupq_n_f32(float_term), 4, CHAINS,
+            const float32x4_t a = vdupq_n_f32(-float_factor), STEP, FIRST)
 #undef STEP
 #undef FIRST
 
@@ -170,11 +173,13 @@ DEFINE_PEAK(neon_i8, , int32x4_t, vdupq_n_s32(0), 16, CHAINS, const int8x8_t a =
 #define F16 __attribute__((target("fp16")))
 
 #define STEP(s) vdotq_s32(s, a, a)
-DEFINE_PEAK(dotprod_i8, DOTPROD, int32x4_t, vdupq_n_s32(0), 16, CHAINS, const int8x16_t a = vdupq_n_s8(int_factor), STEP, FIRST)
+DEFINE_PEAK(dotprod_i8, DOTPROD, int32x4_t, vdupq_n_s32(0), 16, CHAINS, const int8x16_t a = vdupq_n_s8(int_factor),
+            STEP, FIRST)
 #undef STEP
 
 #define STEP(s) vmmlaq_s32(s, a, a)
-DEFINE_PEAK(i8mm_i8, I8MM, int32x4_t, vdupq_n_s32(0), 32, CHAINS, const int8x16_t a = vdupq_n_s8(int_factor), STEP, FIRST)
+DEFINE_PEAK(i8mm_i8, I8MM, int32x4_t, vdupq_n_s32(0), 32, CHAINS, const int8x16_t a = vdupq_n_s8(int_factor), STEP,
+            FIRST)
 #undef STEP
 #undef FIRST
 
@@ -185,8 +190,8 @@ F16 static inline __attribute__((always_inline)) uint16x8_t f16_step(uint16x8_t 
 }
 #define STEP(s) f16_step(s, a)
 #define FIRST(s) (1.0f + (float)vgetq_lane_u16(s, 0))
-DEFINE_PEAK(arm_f16, F16, uint16x8_t, vdupq_n_u16(0x3c00), 8, CHAINS, const uint16x8_t a = vdupq_n_u16(0xb800) /* 1, -0.5 */, STEP,
-            FIRST)
+DEFINE_PEAK(arm_f16, F16, uint16x8_t, vdupq_n_u16(0x3c00), 8, CHAINS,
+            const uint16x8_t a = vdupq_n_u16(0xb800) /* 1, -0.5 */, STEP, FIRST)
 #undef STEP
 #undef FIRST
 

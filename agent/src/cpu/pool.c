@@ -8,7 +8,8 @@
 #include "denormals.h"
 #include "pool.h"
 
-/* Atomics in line: zig turns them into calls of a helper that only compiler-rt has, whatever -mno-outline-atomics says. */
+/* Atomics in line: zig turns them into calls of a helper that only compiler-rt has, whatever -mno-outline-atomics says.
+ */
 #if defined(__aarch64__)
 #pragma clang attribute push(__attribute__((target("no-outline-atomics"))), apply_to = function)
 #endif
@@ -117,7 +118,8 @@ static void *worker_main(void *argument) {
 
 static void publish(cpu_pool *pool, uint32_t parts) {
     const uint32_t generation = GENERATION(__atomic_load_n(&pool->ticket, __ATOMIC_RELAXED)) + 1;
-    __atomic_store_n(&pool->ticket, (uint64_t)(generation & 0xffffffu) << (2 * NEXT_BITS) | (uint64_t)parts << NEXT_BITS,
+    __atomic_store_n(&pool->ticket,
+                     (uint64_t)(generation & 0xffffffu) << (2 * NEXT_BITS) | (uint64_t)parts << NEXT_BITS,
                      __ATOMIC_SEQ_CST);
     __atomic_fetch_add(&pool->wake, 1, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&pool->sleepers, __ATOMIC_SEQ_CST)) futex(&pool->wake, FUTEX_WAKE_PRIVATE, CPU_MAX_THREADS);

@@ -8,8 +8,8 @@
 #include "rows.h"
 
 enum {
-    LARGEST = 1 << 24,        /* of any dimension or row length: byte counts then fit 64 bits */
-    ELEMENTS_A_TASK = 4096,   /* of elementwise work: a few microseconds */
+    LARGEST = 1 << 24,      /* of any dimension or row length: byte counts then fit 64 bits */
+    ELEMENTS_A_TASK = 4096, /* of elementwise work: a few microseconds */
 };
 
 const char *cpu_error(const char *format, ...) {
@@ -33,14 +33,15 @@ static const char *check_size(const cpu_arg *args, int index, uint64_t bytes) {
 static const char *check_count(const cpu_arg *args, int index, int lowest, int multiple) {
     const int value = args[index].i;
     if (value < lowest || value > LARGEST || value % multiple)
-        return cpu_error("argument %d is %d, not a multiple of %d in %d..%d", index + 1, value, multiple, lowest, LARGEST);
+        return cpu_error("argument %d is %d, not a multiple of %d in %d..%d", index + 1, value, multiple, lowest,
+                         LARGEST);
     return NULL;
 }
 
-#define CHECK(expression)                            \
-    do {                                             \
-        const char *const error_ = (expression);     \
-        if (error_) return error_;                   \
+#define CHECK(expression)                                                                                              \
+    do {                                                                                                               \
+        const char *const error_ = (expression);                                                                       \
+        if (error_) return error_;                                                                                     \
     } while (0)
 
 #define FLOATS(count) (4ull * (uint64_t)(count))
@@ -206,7 +207,8 @@ static const char *check_linear(const cpu_arg *args, int bits, int geglu) {
     CHECK(check_count(args, 5, 1, 1));
     CHECK(check_count(args, 6, BLOCK_ROWS, BLOCK_ROWS));
     CHECK(check_count(args, 7, 64, 64));
-    const uint64_t n = (uint64_t)args[5].i, rows = (uint64_t)args[6].i, cols = (uint64_t)args[7].i, all = geglu ? 2 * rows : rows;
+    const uint64_t n = (uint64_t)args[5].i, rows = (uint64_t)args[6].i, cols = (uint64_t)args[7].i,
+                   all = geglu ? 2 * rows : rows;
     CHECK(check_size(args, 0, n * cols));
     CHECK(check_size(args, 1, FLOATS(n)));
     CHECK(check_size(args, 2, all * cols * (uint64_t)bits / 8));
@@ -289,8 +291,15 @@ static const char *run_rope_append(cpu_pool *pool, const cpu_isa *isa, const cpu
     CHECK(check_size(args, 3, FLOATS((uint64_t)n * heads * dim)));
     for (int i = 4; i < 6; i++) CHECK(check_size(args, i, FLOATS(((uint64_t)at + n) * dim)));
     const size_t first = (size_t)at * dim;
-    rope_job j = {cpu_row_ops(isa), args[0].data, args[1].data, args[2].data, args[3].data,
-                  (float *)args[4].data + first, (float *)args[5].data + first, heads, dim};
+    rope_job j = {cpu_row_ops(isa),
+                  args[0].data,
+                  args[1].data,
+                  args[2].data,
+                  args[3].data,
+                  (float *)args[4].data + first,
+                  (float *)args[5].data + first,
+                  heads,
+                  dim};
     cpu_parallel(pool, rope_task, &j, n, row_grain(heads * dim));
     return NULL;
 }
@@ -319,7 +328,8 @@ static const char *check_attention(const cpu_arg *args, int index) {
 
 static const char *run_attention(cpu_pool *pool, const cpu_isa *isa, const cpu_arg *args) {
     CHECK(check_attention(args, 4));
-    const attention a = {args[0].data, args[1].data, args[2].data, args[3].data, args[4].i, args[5].i, args[6].i, args[7].i};
+    const attention a = {args[0].data, args[1].data, args[2].data, args[3].data,
+                         args[4].i,    args[5].i,    args[6].i,    args[7].i};
     CHECK(check_size(args, 3, FLOATS((uint64_t)a.n * a.heads * a.dim)));
     float *spare;
     return cpu_attention(pool, isa, &a, &spare, 0);

@@ -22,8 +22,8 @@ typedef struct row_ops {
     void (*dequantize)(const int32_t *sums, size_t step, int blocks, int32_t correction, float s, const float *ws,
                        float *y);
     /* dequantizes both, y = gelu(gate) * up */
-    void (*dequantize_geglu)(const int32_t *gate, const int32_t *up, size_t step, int blocks, int32_t correction, float s,
-                             const float *gate_ws, const float *up_ws, float *y);
+    void (*dequantize_geglu)(const int32_t *gate, const int32_t *up, size_t step, int blocks, int32_t correction,
+                             float s, const float *gate_ws, const float *up_ws, float *y);
     int32_t (*sum)(const int8_t *q, int count);
     /* `depth` columns (a multiple of 64) of one token into units of `unit` bytes, `step` apart; see linear.h */
     void (*pack)(const int8_t *q, int8_t *out, int depth, int unit, size_t step, int permute);

@@ -107,10 +107,19 @@ static void NAME(pack)(const int8_t *q, int8_t *out, int depth, int unit, size_t
             from = ordered;
         }
         switch (unit) { /* constant sizes become single moves */
-            case 4: for (int i = 0; i < 64; i += 4, out += step) memcpy(out, from + i, 4); break;
-            case 8: for (int i = 0; i < 64; i += 8, out += step) memcpy(out, from + i, 8); break;
-            case 16: for (int i = 0; i < 64; i += 16, out += step) memcpy(out, from + i, 16); break;
-            default: memcpy(out, from, 64); out += step; break;
+            case 4:
+                for (int i = 0; i < 64; i += 4, out += step) memcpy(out, from + i, 4);
+                break;
+            case 8:
+                for (int i = 0; i < 64; i += 8, out += step) memcpy(out, from + i, 8);
+                break;
+            case 16:
+                for (int i = 0; i < 64; i += 16, out += step) memcpy(out, from + i, 16);
+                break;
+            default:
+                memcpy(out, from, 64);
+                out += step;
+                break;
         }
     }
 }
@@ -130,8 +139,8 @@ INLINE void NAME(dots)(const float *q, const float *k, float *scores, int heads,
         for (int j = 0; j < keys; j++) scores[(size_t)h * stride + j] = sum_lanes(sum[h][j]) * scale;
 }
 
-static void NAME(scores)(const float *q, const float *k, float *scores, int heads, int dim, int stride, int from, int to,
-                         float scale) {
+static void NAME(scores)(const float *q, const float *k, float *scores, int heads, int dim, int stride, int from,
+                         int to, float scale) {
     int j = from;
     for (; j + KEYS <= to; j += KEYS) {
         const float *key = k + (size_t)j * dim;
@@ -182,6 +191,6 @@ static void NAME(mix)(const float *p, const float *v, float *out, const float *i
 }
 
 static const row_ops NAME(ops) = {
-    NAME(rmsnorm), NAME(quantize),   NAME(rmsnorm_q8),       NAME(geglu),  NAME(add),     NAME(rope),
-    NAME(dequantize), NAME(dequantize_geglu), NAME(sum), NAME(pack), NAME(scores), NAME(softmax), NAME(mix),
+    NAME(rmsnorm),          NAME(quantize), NAME(rmsnorm_q8), NAME(geglu),  NAME(add),     NAME(rope), NAME(dequantize),
+    NAME(dequantize_geglu), NAME(sum),      NAME(pack),       NAME(scores), NAME(softmax), NAME(mix),
 };

@@ -68,9 +68,10 @@ INLINE float max_lanes(vec v) {
 
 INLINE ivec round_to_int(vec v) { return float_to_bits(v + ROUNDER) - 0x4b400000; }
 
-/* exp(x) to 1.5 ulp (8.1e-8 relative, measured over 2 million points) for -87 <= x <= 88; clamped outside, so that neither
- * infinity nor denormals appear. 2^n * (1 + r + r^2 p(r)), |r| <= ln2/2, ln2 in two parts (the first has 9 bits, so
- * that n times it is exact); p by weighted least squares on Chebyshev nodes, relative error of the approximation 3.1e-9. */
+/* exp(x) to 1.5 ulp (8.1e-8 relative, measured over 2 million points) for -87 <= x <= 88; clamped outside, so that
+ * neither infinity nor denormals appear. 2^n * (1 + r + r^2 p(r)), |r| <= ln2/2, ln2 in two parts (the first has 9
+ * bits, so that n times it is exact); p by weighted least squares on Chebyshev nodes, relative error of the
+ * approximation 3.1e-9. */
 INLINE vec exponential(vec x) {
     x = min(max(x, splat(-87.0f)), splat(88.0f));
     const vec shifted = x * 1.44269504f + ROUNDER;

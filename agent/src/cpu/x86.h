@@ -1,4 +1,5 @@
-/* x86 intrinsics without the C library that clang's header would pull in for _mm_malloc: Android has no headers here. */
+/* x86 intrinsics without the C library that clang's header would pull in for _mm_malloc: Android has no headers here.
+ */
 #ifndef GEMMAFIT_CPU_X86_H
 #define GEMMAFIT_CPU_X86_H
 
