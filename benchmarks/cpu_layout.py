@@ -1,6 +1,6 @@
 """How the agent's CPU routines want their weights, and in which instruction-set variants they exist.
 
-The C side is `agent/src/cpu/routines.c` (tiles) and `isa.c`; `tests/host/test_cpu_kernels.py` compares the two.
+The C side: `agent/src/cpu/routines.c` (tiles) and `isa.c`; `tests/host/test_cpu_kernels.py` compares them.
 """
 
 from __future__ import annotations
