@@ -106,7 +106,7 @@ static void NAME(pack)(const int8_t *q, int8_t *out, int depth, int unit, size_t
             }
             from = ordered;
         }
-        switch (unit) { /* constant sizes become single moves */
+        switch (step == (size_t)unit ? 64 : unit) { /* constant sizes become single moves */
             case 4:
                 for (int i = 0; i < 64; i += 4, out += step) memcpy(out, from + i, 4);
                 break;
@@ -118,7 +118,7 @@ static void NAME(pack)(const int8_t *q, int8_t *out, int depth, int unit, size_t
                 break;
             default:
                 memcpy(out, from, 64);
-                out += step;
+                out += 64 / unit * step;
                 break;
         }
     }
