@@ -148,7 +148,7 @@ def compute_rate(
         if chip is not None and chip.fp16_gflops is not None and engine is not None:
             return _specified(chip.fp16_gflops, "prefill", snapshot, engine)
         peak = chip.fp16_gflops * 1e9 if chip is not None and chip.fp16_gflops is not None else None
-    if peak is None:
+    if not peak:  # unknown, or a phone that states a clock of zero
         return None
     share = spec.compute_share
     return Rate(Range(peak * share.value, peak * share.low, peak * share.high), SPECIFICATION)

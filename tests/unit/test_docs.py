@@ -63,4 +63,4 @@ def test_every_command_is_registered_and_says_what_it_does() -> None:
 
 def test_the_list_of_commands_is_not_cut() -> None:
     shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80", "TERMINAL_WIDTH": "80"})
-    assert "..." not in shown.output
+    assert "..." not in shown.output.partition("Commands:")[2]
