@@ -57,11 +57,14 @@ def render(report: Report, console: Console) -> None:
 
 def _device(device: Mapping[str, Any]) -> str:
     soc, gpu, android = (device.get(k) or {} for k in ("soc", "gpu", "android"))
-    name = " ".join(str(device[k]) for k in ("manufacturer", "model") if device.get(k)) or "unknown device"
+    name = " ".join(str(device[k]) for k in ("manufacturer", "model") if device.get(k))
+    clusters = (device.get("cpu") or {}).get("clusters") or ()
+    cores = " + ".join(f"{c.get('count') or '?'}×{c['core']}" for c in clusters if c.get("core"))
     ram = device.get("ram_bytes")
     parts = [
-        name,
+        name or ("unknown device" if android else "this computer"),
         soc.get("name") or soc.get("model"),
+        cores,
         gpu.get("model") or gpu.get("renderer"),
         f"Android {android['release']} (API {android.get('sdk')})" if android.get("release") else None,
         f"{device['bits']}-bit apps" if device.get("bits") else None,

@@ -215,12 +215,19 @@ def _backend(case: Case, backend: str, shared: _Shared, judged: Sequence[Judged]
         scope=columns["visible"].scope,
         visible=status["visible"],
         capable=status["capable"],
-        correct=status["correct"],
+        correct=_right(sheet["correct"]),
         deterministic=status.get("deterministic", CheckStatus.SKIP),
         speed=status.get("speed", CheckStatus.SKIP),
         memory=status.get("memory", CheckStatus.SKIP),
         reasons=tuple(dict.fromkeys(reasons)),
     )
+
+
+def _right(checks: Sequence[Check]) -> CheckStatus:
+    """Numbers that nobody computed are not right, only not known to be wrong: skip."""
+    status = worst([check.status for check in checks])
+    computed = any(check.evidence is not Evidence.PREDICTED for check in checks)
+    return CheckStatus.SKIP if status is CheckStatus.PASS and not computed else status
 
 
 _COLUMN = {

@@ -45,7 +45,7 @@ def decide(case: Case, judged: Sequence[Judged]) -> Decision:
     else:
         verdict = Verdict.FAIL
     because = _because(chosen, primary) + _successor(case, chosen, judged) if chosen is not None else ""
-    summary = _summary(case, verdict, chosen, primary, family)
+    summary = _summary(case, verdict, chosen, primary, family).removesuffix(".") + _stand_in(case) + "."
     advice = recommendation(case, chosen, because) if chosen is not None else None
     return Decision(verdict, summary, chosen, advice)
 
@@ -153,6 +153,14 @@ def _summary(
             return f"Not decided for {name}: {_clause(missing[0])}{also}."
         case Verdict.FAIL:
             return f"{name} does not run here: {_obstacles(case, primary, family)}."
+
+
+def _stand_in(case: Case) -> str:
+    """What "the GPU" really is where a driver on the CPU stands in for one."""
+    cl = case.snapshot.opencl
+    if not cl.present or (cl.device_type != "cpu" and not case.snapshot.gpu.software):
+        return ""
+    return f"; the GPU here is {case.snapshot.gpu.model or cl.platform}, a driver that computes on the CPU"
 
 
 def _obstacles(case: Case, primary: Judged | None, family: Sequence[Judged]) -> str:
