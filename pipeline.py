@@ -142,16 +142,21 @@ def _measure(
 
     Raises TransportError on the way, with the rows until then in place.
     """
-    from .benchmarks.measurements import Measurement
-
     if target.kind == "replay":
-        recorded = (capture.agent or {}).get("measurements") or ()
-        try:
-            rows += [Measurement.from_dict(row) for row in recorded]
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{target.serial}: agent.measurements: {error}") from error
+        rows += recorded_measurements(capture, target.serial)
     elif request.run and request.push:
         from .benchmarks.run import Options, measure
 
         options = Options(backends=request.backends, quick=request.quick)
         measure(target, snapshot, options, on_event, into=rows)
+
+
+def recorded_measurements(capture: Capture, name: str) -> list[Measurement]:
+    """The rows that a capture holds. Raises InputError, with `name`, where they cannot be read."""
+    from .benchmarks.measurements import Measurement
+
+    recorded = (capture.agent or {}).get("measurements") or ()
+    try:
+        return [Measurement.from_dict(row) for row in recorded]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{name}: agent.measurements: {error}") from error

@@ -96,17 +96,29 @@ def measure(
     chosen = [b for b in Backend if not options.backends or b in options.backends]
     with target.session(on_event) as session:
         for backend in chosen:
-            absent = _absent(backend, snapshot)
-            if absent is not None:
-                rows.append(Measurement(backend, "", "decode", "", Status.UNSUPPORTED, absent))
-                continue
-            lower = lowerer(backend, snapshot, options.threads)
-            for row in _Bench(session, snapshot, lower, options, references, on_event).rows():
+            for row in backend_rows(session, snapshot, backend, options, references, on_event):
                 rows.append(row)
     return rows
 
 
-def _absent(backend: Backend, snapshot: Snapshot) -> str | None:
+def backend_rows(
+    session: AgentSession,
+    snapshot: Snapshot,
+    backend: Backend,
+    options: Options,
+    references: References,
+    on_event: Listener = ignore,
+) -> Iterator[Measurement]:
+    """The rows of one backend, each as soon as it is there. Raises TransportError if the device is lost."""
+    reason = absent(backend, snapshot)
+    if reason is not None:
+        yield Measurement(backend, "", "decode", "", Status.UNSUPPORTED, reason)
+    else:
+        lower = lowerer(backend, snapshot, options.threads)
+        yield from _Bench(session, snapshot, lower, options, references, on_event).rows()
+
+
+def absent(backend: Backend, snapshot: Snapshot) -> str | None:
     """Why there is nothing to run, or None. Unknown is no reason: then it is tried."""
     if backend is Backend.OPENCL and snapshot.opencl.present is False:
         return snapshot.opencl.error or "no OpenCL library could be opened"

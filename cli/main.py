@@ -19,6 +19,7 @@ COMMANDS = (
     "devices",
     "probe",
     "record",
+    "bench",
     "report",
     "estimate",
     "explain",

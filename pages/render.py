@@ -36,14 +36,14 @@ class Chart:
 
 
 @cache
-def _environment() -> Environment:
-    # Device strings are untrusted: everything is escaped but the SVG, which escapes its own text.
-    environment = Environment(
+def environment() -> Environment:
+    """The templates. Device strings are untrusted: all is escaped but the SVG, which escapes its own text."""
+    made = Environment(
         loader=PackageLoader(__package__, "templates"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.globals |= {"mark": lambda status: _MARKS[str(status)], "interval": interval}
-    return environment
+    made.globals |= {"mark": lambda status: _MARKS[str(status)], "interval": interval}
+    return made
 
 
 def interval(predicted: Predicted | None, field: str, unit: float = 1.0, suffix: str = "") -> str:
@@ -58,7 +58,7 @@ def report_page(report: Report) -> str:
     """The page of one report."""
     best = report.recommendation
     settings = [f"{k} {v}" for k, v in best.settings.items() if v is not None] if best else []
-    return _environment().get_template("report.html").render(
+    return environment().get_template("report.html").render(
         report=report, name=phone_name(report), facts=device_facts(report.device), best=best,
         settings=settings, columns=COLUMNS, charts=report_charts(report),
     )  # fmt: skip
@@ -132,11 +132,14 @@ def _speeds(row: Mapping[str, Any], amount: float) -> tuple[float, float, float]
     return scale / max(samples), scale / median(samples), scale / min(samples)
 
 
+_ROOFS = {"GB/s": "read", "GFLOP/s": "peak", "GOP/s": "peak"}
+
+
 def _roofline(report: Report, measured: list[Mapping[str, Any]]) -> Chart:
     limits: dict[str, dict[str, float]] = {}
     for row in report.measurements:
-        if row.get("phase") == "limit" and row.get("value"):
-            kind = "read" if row.get("unit") == "GB/s" else "peak"
+        kind = _ROOFS.get(str(row.get("unit")))
+        if kind and row.get("phase") == "limit" and row.get("value") and row.get("executor") != "dd":
             here = limits.setdefault(str(row.get("backend")), {})
             here[kind] = max(here.get(kind, 0.0), float(row["value"]))
     roofs = [
@@ -165,7 +168,7 @@ def comparison_page(comparison: Comparison, before: str, after: str, threshold: 
          str(phone.changes[0].kind) if phone.changes else "unchanged")
         for phone in comparison.phones
     ]  # fmt: skip
-    return _environment().get_template("comparison.html").render(
+    return environment().get_template("comparison.html").render(
         comparison=comparison, before=before, after=after, threshold=f"{threshold:.0%}", verdict=verdict,
         wall=charts.grid("Phones", cells), styles=_KINDS, version=__version__,
         changed=any(phone.changes for phone in comparison.phones),
@@ -175,7 +178,7 @@ def comparison_page(comparison: Comparison, before: str, after: str, threshold: 
 def matrix_page(matrix: Matrix) -> str:
     """The page of a coverage matrix."""
     return (
-        _environment()
+        environment()
         .get_template("matrix.html")
         .render(matrix=matrix, verdicts=[str(v) for v in Verdict], version=__version__)
     )
@@ -188,7 +191,7 @@ def lab_page(rows: Sequence[Row], folder: str) -> str:
     """The page of a lab run: a wall of phones by verdict, then how each ended."""
     cells = [(row.serial, row.verdict or _ENDED[row.status], row.verdict or row.status) for row in rows]
     counts = [f"{count} {status}" for status, count in Counter(row.status for row in rows).items()]
-    return _environment().get_template("lab.html").render(
+    return environment().get_template("lab.html").render(
         rows=rows, folder=folder, counts=counts, wall=charts.grid("Phones", cells), styles=_ENDED,
         version=__version__,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -34,5 +35,10 @@ _Dumper.add_representer(list, _sequence)
 
 def write(report: Report) -> str:
     """The report as a YAML document."""
-    text: str = yaml.dump(to_dict(report), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    return dump(to_dict(report))
+
+
+def dump(data: Mapping[str, Any]) -> str:
+    """Plain values as a YAML document, in their own order."""
+    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
     return text

@@ -1,0 +1,205 @@
+"""`gemmafit bench` as one function: the backends' own measurements, limits, sweeps and sustained load, each
+between two looks at the state of the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..errors import TransportError
+from ..events import Event, Listener, ignore
+from ..probes.collect import ask_conditions
+from ..probes.snapshot import Conditions, Snapshot
+from ..probes.target import AgentSession, Target
+from . import run, storage, sweeps, trust
+from .backends import Candidate, lowerer
+from .block import GEMMA_2B, Dims, Scheme
+from .findings import Finding, findings, sound
+from .measurements import Backend, Measurement
+from .rows import References
+from .runner import Runner
+from .sweeps import Base, Sweep
+
+SCHEMA = "gemmafit.bench/1"
+
+OnRow = Callable[[Measurement], None]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What to measure.
+
+    Attributes:
+        sweeps: None for the usual ones.
+        sustained: seconds of decode on each backend, or None.
+        chunk: tokens of a prefill; None: what the device does in a second or two.
+    """
+
+    backends: tuple[str, ...] = ()
+    schemes: tuple[Scheme, ...] = (Scheme.INT8, Scheme.INT4)
+    quick: bool = False
+    limits: bool = False
+    sweeps: tuple[Sweep, ...] | None = None
+    sustained: float | None = None
+    context: int = 128
+    chunk: int | None = None
+    dims: Dims = GEMMA_2B
+
+    @property
+    def swept(self) -> tuple[Sweep, ...]:
+        named = self.sweeps if self.sweeps is not None else sweeps.QUICK if self.quick else sweeps.USUAL
+        missing = () if self.sweeps is not None else tuple(sweeps.NOT_MEASURED)
+        return named + missing
+
+    @property
+    def options(self) -> run.Options:
+        return run.Options(
+            backends=self.backends,
+            quick=self.quick,
+            schemes=self.schemes,
+            chunk=self.chunk,
+            context=self.context,
+            dims=self.dims,
+            limits=False,
+        )
+
+
+@dataclass
+class Bench:
+    """What was measured so far.
+
+    Attributes:
+        rows: all rows, also those that are void, skipped or broken.
+        broken: what ended it before its time, or None.
+    """
+
+    before: Conditions = field(default_factory=Conditions)
+    after: Conditions = field(default_factory=Conditions)
+    rows: list[Measurement] = field(default_factory=list[Measurement])
+    broken: TransportError | None = None
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What the rows say, in sentences."""
+        return findings(self.rows)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a reader of the numbers should know."""
+        void = sum(not row.valid for row in self.rows)
+        said = [f"{void} of {len(self.rows)} rows are void: the device throttled."] if void else []
+        return trust.remarks(self.before) + said
+
+    def to_dict(self, header: Mapping[str, Any]) -> dict[str, Any]:
+        """The file of a benchmark: `header` (tool, target, device, created), conditions, findings, rows."""
+        return {
+            "schema": SCHEMA,
+            **header,
+            "conditions": {"before": trust.to_dict(self.before), "after": trust.to_dict(self.after)},
+            **({"incomplete": str(self.broken)} if self.broken is not None else {}),
+            "findings": [finding.to_dict() for finding in self.findings],
+            "measurements": [row.to_dict() for row in self.rows],
+        }
+
+
+def bench(
+    target: Target,
+    snapshot: Snapshot,
+    wish: Wish,
+    on_event: Listener = ignore,
+    on_row: OnRow = lambda row: None,
+) -> Bench:
+    """Measure. A device that is lost on the way ends it: `broken` says how, the rows until then are there.
+
+    Raises AgentError if no session can be opened on the target.
+    """
+    done = Bench()
+    try:
+        with target.session(on_event) as session:
+            done.before = done.after = ask_conditions(target)
+            _Run(target, session, snapshot, wish, on_event, on_row, done).all()
+    except TransportError as error:
+        done.broken = error
+    return done
+
+
+@dataclass
+class _Run:
+    target: Target
+    session: AgentSession
+    snapshot: Snapshot
+    wish: Wish
+    on_event: Listener
+    on_row: OnRow
+    done: Bench
+    references: References = field(default_factory=References)
+
+    def all(self) -> None:
+        chosen = [b for b in Backend if not self.wish.backends or b in self.wish.backends]
+        ready = [found for backend in chosen if (found := self.backend(backend)) is not None]
+        if self.wish.limits:
+            self.on_event(Event("limits", "storage"))
+            self.add(storage.storage_rows(self.target))
+        if self.wish.sustained:  # last: a phone that it made hot is of no use for anything else
+            for runner, base in ready:
+                backend = runner.lower.backend
+                self.on_event(Event("sustained", f"{backend} for {self.wish.sustained:g} s"))
+                self.add([trust.sustained(runner, base, self.wish.sustained)])
+
+    def add(self, rows: Iterable[Measurement]) -> list[Measurement]:
+        """Keep and show rows, which are being measured: void if the device is no longer as at the start."""
+        here: list[Measurement] = []
+        start = len(self.done.rows)
+        for row in rows:
+            here.append(row)
+            self.done.rows.append(row)
+            self.on_row(row)
+        self.done.after = ask_conditions(self.target)
+        here = trust.judged(here, self.done.before, self.done.after)
+        self.done.rows[start:] = here
+        return here
+
+    def backend(self, backend: Backend) -> tuple[Runner, Base] | None:
+        args = (self.session, self.snapshot, backend, self.wish.options, self.references, self.on_event)
+        rows = self.add(run.backend_rows(*args))
+        runner = Runner(
+            self.session,
+            self.snapshot,
+            lowerer(backend, self.snapshot),
+            self.references,
+            self.wish.dims,
+            on_event=self.on_event,
+        )
+        base = self.base(runner, rows)
+        if base is None:
+            return None
+        if self.wish.limits:
+            self.add(runner.limits())
+        cores = sum(cluster.count or 0 for cluster in self.snapshot.cpu.clusters) or 1
+        for sweep in self.wish.swept:
+            self.on_event(Event("sweep", f"{backend} {sweep}"))
+            self.add(sweeps.run(sweep, runner, base, cores))
+        return runner, base
+
+    def base(self, runner: Runner, rows: list[Measurement]) -> Base | None:
+        """The fastest right variant of the first scheme that has one; None if nothing runs there."""
+        candidates = {c.name: c for c in runner.lower.candidates()}
+        for scheme in self.wish.schemes:
+            tried: dict[Candidate, Measurement] = {
+                candidates[row.variant]: row
+                for row in rows
+                if row.phase == "decode" and row.scheme == scheme and row.variant in candidates
+            }
+            best = run.fastest({c: row for c, row in tried.items() if sound(replace(row, valid=True))})
+            if best is not None:
+                options = self.wish.options
+                return Base(
+                    best,
+                    scheme,
+                    self.wish.context,
+                    options.chunk_for(tried[best].seconds),
+                    options.timing("decode"),
+                    options.timing("prefill"),
+                )
+        return None

@@ -1,0 +1,100 @@
+"""One backend of a device, ready to run plans: builds them, runs them, and turns what comes back into rows.
+
+All that may go wrong on a device is a row; only a device that is lost raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ..errors import AgentError, DeadlineExceeded, ToolchainError
+from ..events import Event, Listener, ignore
+from ..probes.snapshot import Snapshot
+from ..probes.target import AgentSession
+from .backends import Candidate, Lowerer
+from .block import GEMMA_2B, Block, Dims, Phase, Scheme
+from .limits import Limit
+from .measurements import Measurement, Status
+from .plan import Plan
+from .process import Outcome, execute
+from .rows import References, block_rows, empty_row, limit_rows
+from .timing import Timing
+
+MEMORY_SHARE = 0.8
+"""Of the free memory: a plan that needs more is not run, or the system kills somebody."""
+
+
+@dataclass(frozen=True)
+class NotRun:
+    """Why a plan has no outcome."""
+
+    status: Status
+    reason: str
+
+
+@dataclass
+class Runner:
+    """See the module. `references` may be shared by the runners of several backends.
+
+    Attributes:
+        deadline: seconds for one process.
+        gone: the backend turned out not to be there, or its interpreter cannot be started.
+    """
+
+    session: AgentSession
+    snapshot: Snapshot
+    lower: Lowerer
+    references: References
+    dims: Dims = GEMMA_2B
+    deadline: float = 60.0
+    on_event: Listener = ignore
+    gone: bool = False
+
+    def block(
+        self, scheme: Scheme, phase: Phase, candidate: Candidate, timing: Timing, *, logits: bool = True
+    ) -> list[Measurement]:
+        """The rows of one process: one a step; one alone where it could not be run."""
+        block = Block(self.dims, scheme, phase)
+        empty = empty_row(self.lower.backend, block, candidate)
+        self.on_event(Event("block", f"{self.lower.backend} {scheme} {phase.name}, {candidate.name}"))
+        outcome = self.execute(lambda: self.lower.lower(block, candidate.name, timing, logits=logits))
+        if isinstance(outcome, NotRun):
+            return [replace(empty, status=outcome.status, reason=outcome.reason)]
+        plan, done = outcome
+        return list(block_rows(empty, block, plan, candidate, done, self.references))
+
+    def limits(self) -> list[Measurement]:
+        """One row a machine limit; one alone where none could be measured."""
+        self.on_event(Event("limits", f"{self.lower.backend} machine limits"))
+        figures: list[Limit] = []
+
+        def make() -> Plan:
+            plan, limits = self.lower.limits()
+            figures.extend(limits)
+            return plan
+
+        outcome = self.execute(make)
+        if isinstance(outcome, NotRun):
+            return [Measurement(self.lower.backend, "", "limit", "all", outcome.status, outcome.reason)]
+        plan, done = outcome
+        return list(limit_rows(self.lower.backend, plan, tuple(figures), done))
+
+    def execute(self, make: Callable[[], Plan]) -> tuple[Plan, Outcome] | NotRun:
+        """Build and run a plan. A device that is lost raises TransportError; all else is a value."""
+        try:
+            plan = make()
+            free = self.snapshot.memory.available_bytes
+            if free is not None and plan.size > MEMORY_SHARE * free:
+                needs = f"needs {plan.size >> 20} MiB, {free >> 20} MiB of memory are free"
+                return NotRun(Status.SKIPPED, needs)
+            outcome = execute(self.session, plan, self.deadline, self.on_event)
+        except (AgentError, ToolchainError) as error:
+            self.gone = True
+            return NotRun(Status.ERROR, str(error))
+        except DeadlineExceeded as error:
+            return NotRun(Status.ERROR, str(error))
+        if outcome.missing:
+            self.gone = True
+            return NotRun(Status.UNSUPPORTED, outcome.problem or "this backend is not there")
+        return plan, outcome

@@ -1,0 +1,232 @@
+"""Sweeps: one thing is varied, all else stays, and the rows say what it gains.
+
+A sweep is a set of points; each is a process of its own. Its rows carry `details["sweep"]` and
+`details["at"]` (the value that was varied), from which `findings.py` draws its sentences, now or from a file.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from .backends import Candidate, Cpu
+from .block import Block, Phase, Scheme, decode, prefill
+from .measurements import Backend, Measurement, Status
+from .plan import Plan
+from .runner import NotRun, Runner
+from .timing import DEFAULT, Timing
+
+
+class Sweep(StrEnum):
+    """What is varied."""
+
+    WEIGHTS = "weights"  # int8 against the 8/4/4 mix
+    FUSION = "fusion"  # fused operators against single ones
+    CHUNK = "chunk"  # tokens of a prefill
+    CONTEXT = "context"  # tokens in the cache at decode
+    THREADS = "threads"  # of the CPU
+    BUILD = "build"  # kernels compiled by a first process and by a second
+    BINARIES = "binaries"
+    SHARDS = "shards"
+
+
+USUAL = (Sweep.WEIGHTS, Sweep.FUSION, Sweep.THREADS, Sweep.BUILD)
+"""What is swept unless it is named; with the backends' own measurements it takes a minute or two."""
+QUICK = (Sweep.FUSION,)
+
+NOT_MEASURED: Mapping[Sweep, str] = {
+    Sweep.BINARIES: "kernels are built from source or SPIR-V in every process: no binaries are kept",
+    Sweep.SHARDS: "weights are generated on the device: no model file is read from storage",
+}
+"""What has no measurement, and why."""
+
+CHUNKS = (8, 16, 32, 64, 128, 256)
+CONTEXTS = (128, 512, 1024, 2048, 4096)
+"""Gemma-2B's own limit is 8192; the shipped files are built for at most 4096."""
+LONGEST_REPEAT_S = 3.0
+"""A chunk is left out when one repeat would take longer by the one before it."""
+BUILDS = 2
+"""How many times a program is built anew: with the second process of each, four processes."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """What is varied around: the best variant at decode, and the ordinary sizes."""
+
+    candidate: Candidate
+    scheme: Scheme
+    context: int
+    chunk: int
+    decode: Timing = DEFAULT
+    prefill: Timing = DEFAULT
+
+    def timing(self, phase: Phase) -> Timing:
+        return self.decode if phase.name == "decode" else self.prefill
+
+
+@dataclass(frozen=True)
+class Point:
+    """One setting. `at` is the value of what is varied."""
+
+    at: str | int
+    scheme: Scheme
+    phase: Phase
+    candidate: Candidate
+    threads: int | None = None
+
+
+def points(sweep: Sweep, base: Base, candidates: Sequence[Candidate], cores: int) -> tuple[Point, ...]:
+    """The settings of a sweep; none where there is nothing to vary."""
+    point = Point("", base.scheme, decode(base.context), base.candidate)
+    both = (point.phase, prefill(base.chunk))
+    match sweep:
+        case Sweep.WEIGHTS:
+            return tuple(
+                replace(point, at=str(scheme), scheme=scheme, phase=phase)
+                for phase in both
+                for scheme in Scheme
+            )
+        case Sweep.FUSION:
+            pair = fusion_pair(candidates)
+            return tuple(
+                replace(point, at="fused" if c.fused else "unfused", candidate=c, phase=phase)
+                for phase in both
+                for c in pair
+            )
+        case Sweep.CHUNK:
+            return tuple(replace(point, at=n, phase=prefill(n)) for n in CHUNKS)
+        case Sweep.CONTEXT:
+            return tuple(replace(point, at=n, phase=decode(n)) for n in CONTEXTS)
+        case Sweep.THREADS:
+            return tuple(
+                replace(point, at=n, threads=n, phase=phase) for phase in both for n in thread_counts(cores)
+            )
+        case _:
+            return ()
+
+
+def fusion_pair(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """(unfused, the same fused), or () without such a pair. `X-unfused` is X with single operators."""
+    by_name = {c.name: c for c in candidates if c.fused}
+    for unfused in candidates:
+        if not unfused.fused:
+            partner = by_name.get(unfused.name.removesuffix("-unfused")) or by_name.get("fused")
+            if partner is not None:
+                return unfused, partner
+    return ()
+
+
+def thread_counts(cores: int) -> tuple[int, ...]:
+    """1 to all cores; powers of two and all where there are more than eight."""
+    if cores <= 8:
+        return tuple(range(1, cores + 1))
+    return (*(n for n in (1, 2, 4, 6, 8, 12, 16, 24, 32) if n < cores), min(cores, 64))
+
+
+def run(sweep: Sweep, runner: Runner, base: Base, cores: int) -> Iterator[Measurement]:
+    """The rows of a sweep on one backend; each with a status, and a reason where it is not OK.
+
+    Raises TransportError if the device is lost.
+    """
+    empty = _empty(sweep, runner.lower.backend, base)
+    if reason := NOT_MEASURED.get(sweep):
+        yield replace(empty, reason=reason)
+    elif sweep is Sweep.THREADS and runner.lower.backend is not Backend.CPU:
+        yield replace(empty, status=Status.UNSUPPORTED, reason="the device shares out its own threads")
+    elif sweep is Sweep.BUILD:
+        yield from _builds(runner, base)
+    else:
+        settings = points(sweep, base, runner.lower.candidates(), cores)
+        if not settings:
+            yield replace(empty, reason="this device has no pair of variants that differ in nothing else")
+        yield from _settings(sweep, runner, base, settings)
+
+
+def _empty(sweep: Sweep, backend: Backend, base: Base) -> Measurement:
+    row = Measurement(backend, base.scheme, "decode", base.candidate.name, Status.SKIPPED)
+    return replace(row, details={"sweep": str(sweep)})
+
+
+def _settings(sweep: Sweep, runner: Runner, base: Base, settings: Sequence[Point]) -> Iterator[Measurement]:
+    per_token: float | None = None
+    for point in settings:
+        at = {"sweep": str(sweep), "at": point.at}
+        expected = (per_token or 0.0) * point.phase.n
+        if sweep is Sweep.CHUNK and expected > LONGEST_REPEAT_S:
+            row = replace(
+                _empty(sweep, runner.lower.backend, base),
+                phase="prefill",
+                tokens=point.phase.n,
+                context=point.phase.context,
+                reason=f"one repeat would take about {expected:.0f} s",
+            )
+            yield replace(row, details=at)
+            continue
+        lower = runner.lower if point.threads is None else Cpu(point.threads)
+        one = replace(runner, lower=lower)
+        timing = base.timing(point.phase)
+        for row in one.block(point.scheme, point.phase, point.candidate, timing, logits=False):
+            per_token = row.seconds / point.phase.n if row.seconds else per_token
+            yield replace(row, details={**row.details, **at})
+        if one.gone:
+            return
+
+
+def _builds(runner: Runner, base: Base) -> Iterator[Measurement]:
+    """Two rows: compile times of first processes and of second ones.
+
+    Programs are made new to the driver by a word in them that nothing depends on; the driver's cache, if
+    there is one, then knows them in the second process.
+    """
+    backend = runner.lower.backend
+    empty = replace(_empty(Sweep.BUILD, backend, base), phase="build")
+    if backend is Backend.CPU:
+        yield replace(empty, status=Status.UNSUPPORTED, reason="the CPU's routines are compiled beforehand")
+        return
+    seconds: dict[str, list[float]] = {"first": [], "second": []}
+    for _ in range(BUILDS):
+        make = _renamed(runner, base, secrets.randbits(31))
+        for found in seconds.values():
+            outcome = runner.execute(make)
+            problem = outcome.reason if isinstance(outcome, NotRun) else outcome[1].problem
+            result = None if isinstance(outcome, NotRun) else outcome[1].result
+            if result is None or not result.builds:
+                status = outcome.status if isinstance(outcome, NotRun) else Status.ERROR
+                yield replace(empty, status=status, reason=problem or "no program was built")
+                return
+            found.append(sum(build.seconds for build in result.builds))
+            empty = replace(
+                empty,
+                executor=result.executor,
+                device=result.device.name if result.device else None,
+                driver=result.device.driver if result.device else None,
+            )
+    for at, found in seconds.items():
+        details = {**empty.details, "at": at}
+        yield replace(empty, status=Status.OK, samples_s=tuple(found), details=details)
+
+
+def _renamed(runner: Runner, base: Base, token: int) -> Callable[[], Plan]:
+    """The plan with programs that no driver has seen. OpenCL: a macro that is never read. Vulkan: a
+    specialisation constant that no shader declares, which "does not affect the behavior of the pipeline"
+    (Vulkan specification, VkSpecializationMapEntry) but is part of what it is made from."""
+    opencl = runner.lower.backend is Backend.OPENCL
+    once = Timing(warmup=0, repeat_min=1, repeat_max=1, budget_ms=0)
+
+    def make() -> Plan:
+        block = Block(runner.dims, base.scheme, decode(base.context))
+        plan = runner.lower.lower(block, base.candidate.name, once, logits=False)
+        kernels = tuple(
+            replace(k, options=(*k.options, f"-DGEMMAFIT_BUILD={token}"))
+            if opencl
+            else replace(k, spec=(*k.spec, (_UNUSED_CONSTANT, token)))
+            for k in plan.kernels
+        )
+        return replace(plan, kernels=kernels)
+
+    return make
+
+
+_UNUSED_CONSTANT = 1000

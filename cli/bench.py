@@ -1,0 +1,186 @@
+"""`gemmafit bench`: how fast the reference layer runs there, against what the machine can do at most."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .. import __version__
+from ..errors import UsageError
+from .app import AdbOption, HtmlOption, TargetArgument, app
+from .check import BackendName
+from .console import emit, stderr
+from .files import write
+
+if TYPE_CHECKING:
+    from ..benchmarks.bench import Bench, OnRow, Wish
+    from ..events import Listener
+    from ..probes.snapshot import Snapshot
+    from ..probes.target import Target
+
+
+class SchemeName(StrEnum):
+    """Weight schemes; the same names as `benchmarks.block.Scheme`, which `--help` must not import."""
+
+    INT8 = "int8"
+    INT4 = "int4"
+
+
+class SweepName(StrEnum):
+    """Sweeps; the same names as `benchmarks.sweeps.Sweep`."""
+
+    WEIGHTS = "weights"
+    FUSION = "fusion"
+    CHUNK = "chunk"
+    CONTEXT = "context"
+    THREADS = "threads"
+    BUILD = "build"
+    BINARIES = "binaries"
+    SHARDS = "shards"
+
+
+class DataFormat(StrEnum):
+    """How the rows are written."""
+
+    YAML = "yaml"
+    JSON = "json"
+
+
+@app.command(short_help="Measure the reference layer, machine limits and what single choices gain.")
+def bench(
+    target: TargetArgument = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write the rows there (default: stdout, if that is no terminal).",
+        ),
+    ] = None,
+    format: Annotated[
+        DataFormat | None,
+        typer.Option("--format", "-f", help="Format of the rows (default: by file name ending, else yaml)."),
+    ] = None,
+    html: HtmlOption = None,
+    sweep: Annotated[
+        list[SweepName] | None,
+        typer.Option(help="Vary this (repeatable; default: weights, fusion, threads and build)."),
+    ] = None,
+    limits: Annotated[
+        bool | None,
+        typer.Option("--limits/--no-limits", help="Measure machine limits too (default: unless --quick)."),
+    ] = None,
+    sustained: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", min=1, max=3600, help="Then decode for so long on each backend."),
+    ] = None,
+    backend: Annotated[list[BackendName] | None, typer.Option(help="Only there (repeatable).")] = None,
+    scheme: Annotated[list[SchemeName] | None, typer.Option(help="Only these weights (repeatable).")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="int8 only, fewer repeats, no sweep but fusion, no limits.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr.")] = False,
+    adb: AdbOption = None,
+) -> None:
+    """How fast does the reference Gemma-2B layer run there, how near to the machine's limits?
+
+    Every number comes with its spread, its distance from the reference and the state of the device; one that
+    was measured while the device throttled is marked void.
+
+    \b
+    Examples:
+      gemmafit bench local --quick               half a minute on this computer
+      gemmafit bench --sweep chunk --sweep context
+      gemmafit bench --sustained 120 --html throttling.html
+      gemmafit bench replay:phone.yaml           the rows of a recording
+    """
+    from ..benchmarks.bench import Wish
+    from ..benchmarks.block import Scheme
+    from ..benchmarks.sweeps import Sweep
+    from ..probes.targets import resolve
+    from .bench_screen import live, summary
+
+    wish = Wish(
+        backends=tuple(str(name) for name in backend or ()),
+        schemes=tuple(Scheme(str(name)) for name in scheme or ([SchemeName.INT8] if quick else SchemeName)),
+        quick=quick,
+        limits=not quick if limits is None else limits,
+        sweeps=tuple(Sweep(str(name)) for name in sweep) if sweep else None,
+        sustained=sustained,
+    )
+    found = resolve(target, adb)
+    with live(quiet) as (on_event, on_row):
+        done, header = (
+            _recorded(found) if found.kind == "replay" else _measured(found, wish, on_event, on_row)
+        )
+    data = done.to_dict(header)
+    if output is not None:
+        write(
+            output, _text(data, format or (DataFormat.JSON if output.suffix == ".json" else DataFormat.YAML))
+        )
+    elif format is not None or not sys.stdout.isatty():
+        emit(_text(data, format or DataFormat.YAML))
+    if html is not None:
+        from ..pages.bench import bench_page
+
+        write(html, bench_page(done, header))
+    if not quiet:
+        summary(done, stderr())
+    if done.broken is not None:
+        raise done.broken
+
+
+def _measured(target: Target, wish: Wish, on_event: Listener, on_row: OnRow) -> tuple[Bench, dict[str, Any]]:
+    from ..benchmarks.bench import bench as measure
+    from ..probes.collect import collect
+    from ..probes.read import read
+
+    snapshot = read(collect(target, on_event=on_event))
+    return measure(target, snapshot, wish, on_event, on_row), _header(target, snapshot)
+
+
+def _recorded(target: Target) -> tuple[Bench, dict[str, Any]]:
+    """The rows that a recording holds. Raises UsageError where it holds none."""
+    from ..benchmarks.bench import Bench
+    from ..pipeline import recorded_measurements
+    from ..probes.collect import collect
+    from ..probes.read import read
+
+    capture = collect(target)
+    rows = recorded_measurements(capture, target.serial)
+    if not rows:
+        raise UsageError(
+            f"{target.serial} holds no measurements",
+            hint="Record them with `gemmafit check TARGET --record FILE`.",
+        )
+    snapshot = read(capture)
+    state = snapshot.conditions
+    return Bench(before=state, after=state, rows=rows), _header(target, snapshot)
+
+
+def _header(target: Target, snapshot: Snapshot) -> dict[str, Any]:
+    """What the rows are of: tool, time, target, device."""
+    from ..profiles.device import describe
+
+    return {
+        "tool": {"name": "gemmafit", "version": __version__},
+        "created": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "target": {"kind": target.kind, "serial": target.serial},
+        "device": describe(snapshot),
+    }
+
+
+def _text(data: dict[str, Any], format: DataFormat) -> str:
+    if format is DataFormat.JSON:
+        import msgspec
+
+        return msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n"
+    from ..profiles.writers.yaml import dump
+
+    return dump(data)

@@ -1,0 +1,128 @@
+"""A benchmark on a terminal: a table that grows while it runs, then bars, a roofline and sentences."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ..events import Event, Listener, ignore
+from ..profiles.report import significant
+from .console import plain, safe, stderr
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..benchmarks.bench import Bench, OnRow
+    from ..benchmarks.measurements import Backend, Measurement
+
+_FRAME = 6
+"""Lines of the live display that are not rows."""
+WIDTH = 100
+"""No plot is wider: longer bars say no more."""
+
+
+@contextmanager
+def live(quiet: bool) -> Iterator[tuple[Listener, OnRow]]:
+    """Listeners for events and rows: a live table at a terminal, a line a row elsewhere."""
+    if quiet:
+        yield ignore, lambda row: None
+        return
+    console = stderr()
+    if not console.is_terminal:
+        yield ignore, lambda row: console.print(line(row), markup=False, soft_wrap=True)
+        return
+    from rich.console import Group
+    from rich.live import Live
+    from rich.spinner import Spinner
+
+    rows: list[Measurement] = []
+    started = time.monotonic()
+    spinner = Spinner("dots", "starting")
+    with Live(spinner, console=console, transient=True, refresh_per_second=8) as shown:
+
+        def on_event(event: Event) -> None:
+            elapsed = f"[dim]{time.monotonic() - started:4.0f} s[/dim]"
+            spinner.update(text=f"{elapsed}  {safe(event.stage)}  {safe(event.message, 60)}")
+
+        def on_row(row: Measurement) -> None:
+            rows.append(row)
+            room = max(console.height - _FRAME, 3)
+            shown.update(Group(_table(rows[-room:]), spinner))
+
+        yield on_event, on_row
+
+
+def line(row: Measurement) -> str:
+    """A row in one line of at most 80 characters."""
+    what, *cells = _cells(row)
+    text = f"{what}  {'  '.join(cell for cell in cells if cell)}"
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def _cells(row: Measurement) -> tuple[str, str, str, str]:
+    """What, how long, how fast, how right."""
+    from ..pages.bench import name, speed
+
+    what = f"limit {row.backend} {row.variant}" if row.phase == "limit" else name(row)
+    took = f"{significant(row.seconds * 1e3)} ms" if row.seconds else ""
+    if row.reason is not None:
+        status = f"{row.status if row.valid else 'void'}: {plain(row.reason, 200)}"
+    else:
+        status = f"err {significant(100 * row.deviation.rel_l2, 2)} %" if row.deviation is not None else ""
+        if row.deviation is not None and not row.deviation.ok:
+            status += " WRONG"
+    return plain(what), took, speed(row), status
+
+
+def _table(rows: list[Measurement]) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("what", "time", "speed", "numbers"):
+        table.add_column(title, no_wrap=True, justify="right" if title == "time" else "left")
+    for row in rows:
+        table.add_row(*(safe(cell) for cell in _cells(row)))
+    return table
+
+
+def summary(bench: Bench, console: Console) -> None:
+    """Bars, roofline, sentences and what to know about the numbers."""
+    from ..benchmarks.measurements import Backend
+    from ..pages import bench as figures
+    from . import plot
+
+    width = min(console.width, WIDTH)
+
+    def show(title: str, lines: list[str]) -> None:
+        if lines:
+            console.print(f"\n[bold]{title}[/bold]")
+            for text in lines:
+                console.print(plain(text, 400), markup=False, soft_wrap=True)
+
+    show("Decode", plot.bars(figures.bandwidths(bench.rows), "GB/s", width))
+    show("Prefill", plot.bars(figures.rates(bench.rows), "GFLOP/s", width))
+    show("Roofline", plot.roofline(figures.roofs(bench.rows), figures.points(bench.rows), width))
+    for backend in Backend:
+        sentences = [finding.text for finding in bench.findings if finding.backend is backend]
+        problem = _problem(bench, backend)
+        if sentences or problem:
+            console.print(f"\n[bold]{backend}[/bold]")
+        if problem:
+            console.print(f"  [red]{safe(problem, 300)}[/red]")
+        for text in sentences:
+            console.print(f"  {safe(text)}")
+    for remark in bench.remarks:
+        console.print(f"[yellow]! {safe(remark)}[/yellow]")
+
+
+def _problem(bench: Bench, backend: Backend) -> str | None:
+    """Why nothing of a backend could be measured, or None."""
+    from ..benchmarks.measurements import Status
+
+    rows = [row for row in bench.rows if row.backend is backend and row.phase != "limit"]
+    if not rows or any(row.status is Status.OK for row in rows):
+        return None
+    return f"nothing measured: {rows[0].reason}"
