@@ -16,11 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import sqlalchemy as sa
 
 from ..errors import InputError, UsageError
 from ..profiles.report_io import from_dict, to_dict
 from .collection import Source, name, phone, text
+
+try:
+    import sqlalchemy as sa
+except ModuleNotFoundError as error:  # the extra is optional
+    raise UsageError("a history needs the package sqlalchemy", hint="pip install 'gemmafit[lab]'") from error
 
 DEFAULT = "gemmafit-history.db"
 BATCH = 500
