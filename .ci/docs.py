@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes the parts of the documentation that follow from the code; with --check only says whether they are current.
+"""Writes the parts of the documentation that follow from the code; --check only says if they are current.
 
-The README's help texts stand between `<!-- help: COMMAND -->` and `<!-- end -->`; docs/report.schema.json is the
-report's JSON Schema.
+The README's help texts stand between `<!-- help: COMMAND -->` and `<!-- end -->`; docs/report.schema.json is
+the report's JSON Schema.
 """
 
 from __future__ import annotations

@@ -7,20 +7,17 @@ backend the fastest *correct* one at decode also does the prefill; a wrong one i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from ..errors import AgentError, DeadlineExceeded, ToolchainError
-from ..events import Event, Listener, ignore
+from ..events import Listener, ignore
 from ..probes.snapshot import Snapshot
 from ..probes.target import AgentSession, Target
 from .backends import Candidate, Lowerer, lowerer
 from .block import GEMMA_2B, Block, Dims, Phase, Scheme, decode, prefill
-from .limits import Limit
 from .measurements import Backend, Measurement, Status
-from .plan import Plan
-from .process import Outcome, execute
-from .rows import References, block_rows, empty_row, limit_rows
+from .rows import References, empty_row
+from .runner import Runner
 from .timing import Timing
 
 
@@ -72,8 +69,6 @@ MOST_VARIANTS = 4
 _QUICK_VARIANTS = 2
 SEARCH_S = 20.0
 """Seconds after which no further variant is begun (unless `thorough`)."""
-MEMORY_SHARE = 0.8
-"""Of the free memory: a plan that needs more is not run, or the system kills somebody."""
 LONGEST_PREFILL_S = 1.5
 """Seconds that one repeat of the prefill may take at the speed of decode."""
 
@@ -115,7 +110,8 @@ def backend_rows(
         yield Measurement(backend, "", "decode", "", Status.UNSUPPORTED, reason)
     else:
         lower = lowerer(backend, snapshot, options.threads)
-        yield from _Bench(session, snapshot, lower, options, references, on_event).rows()
+        runner = Runner(session, snapshot, lower, references, options.dims, options.deadline, on_event)
+        yield from _Bench(runner, options).rows()
 
 
 def absent(backend: Backend, snapshot: Snapshot) -> str | None:
@@ -131,14 +127,12 @@ def absent(backend: Backend, snapshot: Snapshot) -> str | None:
 class _Bench:
     """One backend."""
 
-    session: AgentSession
-    snapshot: Snapshot
-    lower: Lowerer
+    runner: Runner
     options: Options
-    references: References
-    on_event: Listener
-    gone: bool = False
-    """The backend turned out not to be there, or its interpreter cannot be started: no more attempts."""
+
+    @property
+    def lower(self) -> Lowerer:
+        return self.runner.lower
 
     def rows(self) -> Iterator[Measurement]:
         """All rows of the backend. The first scheme tries the variants, the others follow its choice."""
@@ -164,8 +158,13 @@ class _Bench:
                     known = decoded.get(candidate) or decoded.get(best or candidate)
                     chunk = self.options.chunk_for(known.seconds if known else None)
                     yield from self._run(scheme, prefill(chunk), candidate)
-        if self.options.limits and not self.options.quick and not self.gone:
-            yield from self._limits()
+        if self.options.limits and not self.options.quick and not self.runner.gone:
+            yield from self.runner.limits()
+
+    def _run(self, scheme: Scheme, phase: Phase, candidate: Candidate) -> list[Measurement]:
+        if self.runner.gone:
+            return []
+        return self.runner.block(scheme, phase, candidate, self.options.timing(phase.name))
 
     def _candidates(self, best: Candidate | None) -> list[Candidate]:
         every = self.lower.candidates()
@@ -188,64 +187,6 @@ class _Bench:
         dot = [c for c in self.lower.candidates() if c.dot]  # at decode they are like the others
         more = [*others, *dot] if self.options.thorough else [] if self.options.quick else dot
         return [best, *more]
-
-    def _run(self, scheme: Scheme, phase: Phase, candidate: Candidate) -> Iterator[Measurement]:
-        """The rows of one process: one a step."""
-        block = Block(self.options.dims, scheme, phase)
-        empty = empty_row(self.lower.backend, block, candidate)
-        if self.gone:
-            return
-        self.on_event(Event("block", f"{self.lower.backend} {scheme} {phase.name}, {candidate.name}"))
-        timing = self.options.timing(phase.name)
-        outcome = self._execute(lambda: self.lower.lower(block, candidate.name, timing, logits=True))
-        if isinstance(outcome, _NotRun):
-            yield replace(empty, status=outcome.status, reason=outcome.reason)
-        else:
-            plan, done = outcome
-            yield from block_rows(empty, block, plan, candidate, done, self.references)
-
-    def _limits(self) -> Iterator[Measurement]:
-        self.on_event(Event("limits", f"{self.lower.backend} machine limits"))
-        figures: list[Limit] = []
-
-        def make() -> Plan:
-            plan, limits = self.lower.limits()
-            figures.extend(limits)
-            return plan
-
-        outcome = self._execute(make)
-        if isinstance(outcome, _NotRun):
-            row = Measurement(self.lower.backend, "", "limit", "all", outcome.status, outcome.reason)
-            yield row
-        else:
-            plan, done = outcome
-            yield from limit_rows(self.lower.backend, plan, tuple(figures), done)
-
-    def _execute(self, make: Callable[[], Plan]) -> tuple[Plan, Outcome] | _NotRun:
-        """Build and run a plan. A device that is lost raises; all else that may go wrong is a row."""
-        try:
-            plan = make()
-            free = self.snapshot.memory.available_bytes
-            if free is not None and plan.size > MEMORY_SHARE * free:
-                return _NotRun(
-                    Status.SKIPPED, f"needs {plan.size >> 20} MiB, {free >> 20} MiB of memory are free"
-                )
-            outcome = execute(self.session, plan, self.options.deadline, self.on_event)
-        except (AgentError, ToolchainError) as error:
-            self.gone = True
-            return _NotRun(Status.ERROR, str(error))
-        except DeadlineExceeded as error:
-            return _NotRun(Status.ERROR, str(error))
-        if outcome.missing:
-            self.gone = True
-            return _NotRun(Status.UNSUPPORTED, outcome.problem or "this backend is not there")
-        return plan, outcome
-
-
-@dataclass(frozen=True)
-class _NotRun:
-    status: Status
-    reason: str
 
 
 def fastest(tried: Mapping[Candidate, Measurement]) -> Candidate | None:

@@ -7,12 +7,13 @@ A sweep is a set of points; each is a process of its own. Its rows carry `detail
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from .backends import Candidate, Cpu
 from .block import Block, Phase, Scheme, decode, prefill
+from .deviation import worst
 from .measurements import Backend, Measurement, Status
 from .plan import Plan
 from .runner import NotRun, Runner
@@ -49,6 +50,11 @@ LONGEST_REPEAT_S = 3.0
 """A chunk is left out when one repeat would take longer by the one before it."""
 BUILDS = 2
 """How many times a program is built anew: with the second process of each, four processes."""
+
+
+TWICE = (Sweep.WEIGHTS, Sweep.FUSION)
+"""Two things are compared: there and back again (A B B A), so that neither a machine that warms up nor the
+luck of one process decides; their spread then is also that between processes."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +147,9 @@ def run(sweep: Sweep, runner: Runner, base: Base, cores: int) -> Iterator[Measur
         settings = points(sweep, base, runner.lower.candidates(), cores)
         if not settings:
             yield replace(empty, reason="this device has no pair of variants that differ in nothing else")
-        yield from _settings(sweep, runner, base, settings)
+        twice = sweep in TWICE
+        rows = _settings(sweep, runner, base, (*settings, *reversed(settings)) if twice else settings)
+        yield from merged(rows) if twice else rows
 
 
 def _empty(sweep: Sweep, backend: Backend, base: Base) -> Measurement:
@@ -172,6 +180,31 @@ def _settings(sweep: Sweep, runner: Runner, base: Base, settings: Sequence[Point
             yield replace(row, details={**row.details, **at})
         if one.gone:
             return
+
+
+def merged(rows: Iterable[Measurement]) -> list[Measurement]:
+    """Rows of the same setting as one: all samples, the worse of what else they found."""
+    found: dict[tuple[str, object], Measurement] = {}
+    for row in rows:
+        key = (row.phase, row.details.get("at"))
+        other = found.setdefault(key, row)
+        if other is not row:
+            found[key] = _merge(other, row)
+    return list(found.values())
+
+
+def _merge(a: Measurement, b: Measurement) -> Measurement:
+    for row in (a, b):
+        if row.status is not Status.OK:
+            return row
+    flags = (a.deterministic, b.deterministic)
+    return replace(
+        a,
+        samples_s=a.samples_s + b.samples_s,
+        device_s=a.device_s + b.device_s,
+        deviation=worst(tuple(d for d in (a.deviation, b.deviation) if d is not None)),
+        deterministic=False if False in flags else None if None in flags else True,
+    )
 
 
 def _builds(runner: Runner, base: Base) -> Iterator[Measurement]:

@@ -90,6 +90,8 @@ def _table(rows: list[Measurement]) -> Any:
 
 def summary(bench: Bench, console: Console) -> None:
     """Bars, roofline, sentences and what to know about the numbers."""
+    from rich.padding import Padding
+
     from ..benchmarks.measurements import Backend
     from ..pages import bench as figures
     from . import plot
@@ -111,9 +113,9 @@ def summary(bench: Bench, console: Console) -> None:
         if sentences or problem:
             console.print(f"\n[bold]{backend}[/bold]")
         if problem:
-            console.print(f"  [red]{safe(problem, 300)}[/red]")
+            console.print(Padding(f"[red]{safe(problem, 300)}[/red]", (0, 0, 0, 2)))
         for text in sentences:
-            console.print(f"  {safe(text)}")
+            console.print(Padding(f"· {safe(text)}", (0, 0, 0, 2)))
     for remark in bench.remarks:
         console.print(f"[yellow]! {safe(remark)}[/yellow]")
 

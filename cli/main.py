@@ -92,6 +92,13 @@ def main() -> None:
         # flush at exit from failing a second time.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except Exception as error:
+        # A defect of ours. Python's own exit status 1 would read as the verdict "fail".
+        if os.environ.get(DEBUG):
+            raise
+        typer.echo(f"internal error: {type(error).__name__}: {plain(error)}", err=True)
+        typer.echo(f"  hint:    {DEBUG}=1 shows where; please report it with that output", err=True)
+        sys.exit(GemmafitError.exit_code)
 
 
 if __name__ == "__main__":

@@ -6,21 +6,18 @@ what the spread of the samples explains.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from statistics import median
 from typing import Any
 
+from ..benchmarks.statistics import gain
 from ..profiles.report import Report, Verdict
 from .collection import Source, name, phone, text
 
 THRESHOLD = 0.10
 """Relative change of a median below which a speed counts as unchanged: warm phones vary by as much."""
-
-SIGMAS = 3.0
-"""A change must also exceed this many standard errors of the two medians."""
 
 _RANK = {Verdict.PASS: 2, Verdict.DEGRADED: 1, Verdict.FAIL: 0}
 
@@ -178,22 +175,6 @@ def _word(right: bool) -> str:
 
 
 def speed_ratio(before: Sequence[float], after: Sequence[float], threshold: float) -> float | None:
-    """Speed after / before where the change is real, else None.
-
-    Compares medians in the log domain. The standard error of a median of n samples is 1.2533 sigma / sqrt(n)
-    for normal noise, sigma = 1.4826 MAD.
-    """
-    if not before or not after or min(*before, *after) <= 0:
-        return None
-    logs = [[math.log(value) for value in samples] for samples in (before, after)]
-    change = median(logs[0]) - median(logs[1])
-    error = math.hypot(*(_standard_error(samples) for samples in logs))
-    if abs(change) <= max(math.log1p(threshold), SIGMAS * error):
-        return None
-    return math.exp(change)
-
-
-def _standard_error(samples: Sequence[float]) -> float:
-    centre = median(samples)
-    deviation = 1.4826 * median(abs(value - centre) for value in samples)
-    return 1.2533 * deviation / math.sqrt(len(samples))
+    """Speed after / before where the change is real, beyond the threshold and the noise, else None."""
+    change = gain(before, after)
+    return change.ratio if change is not None and change.beyond(threshold) else None

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import random
 import resource
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -237,4 +236,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -57,9 +57,9 @@ def test_true_size(runner: Any, scheme: Scheme, compare: Any, reference_of: Any)
 
 
 def _without_one(x: np.ndarray, w: np.ndarray, eps: float) -> np.ndarray:
-    return (x / np.sqrt(np.mean(x.astype(np.float64) ** 2, axis=1, keepdims=True) + eps) * w).astype(
-        np.float32
-    )
+    rms = np.sqrt(np.mean(x.astype(np.float64) ** 2, axis=1, keepdims=True) + eps)
+    scaled: np.ndarray = (x / rms * w).astype(np.float32)
+    return scaled
 
 
 def _swapped(nibbles: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:

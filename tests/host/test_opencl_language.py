@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ def plans() -> list[Plan]:
 
 def test_opencl_c_1_2_without_warnings(opencl: Any) -> None:
     kernels: dict[tuple[Any, ...], Kernel] = {}
-    files = {}
+    files: dict[str, Path] = {}
     for plan in plans():
         files.update(plan.files)
         for k in plan.kernels:

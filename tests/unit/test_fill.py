@@ -64,7 +64,9 @@ BITS = {"i8": 8, "i4": 4, "f32": 32, "f16": 16}
     transposed=st.booleans(),
     first=st.sampled_from([0, 1, 7, 4096]),
 )
-def test_against_the_specification(kind, seed, tile, blocks, transposed, first) -> None:
+def test_against_the_specification(
+    kind: Fill, seed: int, tile: tuple[int, int] | None, blocks: tuple[int, int], transposed: bool, first: int
+) -> None:
     height, width = tile or (1, 2)
     rows, cols = height * blocks[0], width * blocks[1]
     size = rows * cols * BITS[kind] // 8

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
-from gemmafit.cli.main import app
+from gemmafit.cli import main as _commands  # noqa: F401  (registers them)
+from gemmafit.cli.app import app
 from gemmafit.errors import InputError
 from gemmafit.probes.capture import Answer, Capture
 from gemmafit.probes.files import dump_capture, read_capture
@@ -34,7 +36,7 @@ COMMANDS = {
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
     path = tmp_path / "phone.yaml"
-    agent = {"probe": {"opencl": {"attempts": [], "error": HOSTILE, "device": None}}}
+    agent: dict[str, Any] = {"probe": {"opencl": {"attempts": [], "error": HOSTILE, "device": None}}}
     path.write_text(
         dump_capture(Capture("adb", {"serial": "R58M123ABCX"}, COMMANDS, agent)), encoding="utf-8"
     )

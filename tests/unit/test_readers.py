@@ -16,7 +16,7 @@ from gemmafit.profiles.tables import load_tables
 TABLES = load_tables()
 
 
-def snapshot(agent: dict[str, Any] | None = None, **commands: str) -> Snapshot:
+def snapshot(agent: dict[str, Any] | None = None, /, **commands: str) -> Snapshot:
     answers = {key: Answer(0, text) for key, text in commands.items()}
     return read(Capture("adb", {}, answers, agent))
 
@@ -61,7 +61,7 @@ PACKAGE = (
 
 
 class TestAppVisibility:
-    def see(self, sdk: int | None = 33, bits: int = 64, **commands: str) -> AppVisibility:
+    def see(self, *, sdk: int | None = 33, bits: int = 64, **commands: str) -> AppVisibility:
         abis = "arm64-v8a,armeabi-v7a" if bits == 64 else "armeabi-v7a"
         values = {"ro__product__cpu__abilist": abis}
         if sdk is not None:
@@ -101,7 +101,7 @@ class TestAppVisibility:
         ],
     )
     def test_why_not(self, commands: dict[str, str], part: str) -> None:
-        app = self.see(**commands)
+        app = self.see(sdk=33, bits=64, **commands)
         assert app.visible is False and part in app.because
 
     def test_the_engine_tries_its_next_name(self) -> None:
@@ -323,7 +323,9 @@ class TestAgent:
         assert found.warnings == ("libOpenCL.so opens in [unrestricted] but not in [system]",)
 
     def test_no_library(self) -> None:
-        probe = {"opencl": {"attempts": [], "library": None, "error": "no library opened", "device": None}}
+        probe: dict[str, Any] = {
+            "opencl": {"attempts": [], "library": None, "error": "no library opened", "device": None}
+        }
         assert snapshot({"probe": probe}).opencl.present is False
 
     def test_a_crash_is_not_an_absence(self) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from gemmafit.benchmarks import fill
 from gemmafit.benchmarks.block import SMALL, Block, Scheme, decode
-from gemmafit.benchmarks.executors import vulkan
+from gemmafit.benchmarks.executors import vulkan, vulkan_queue
 from gemmafit.benchmarks.executors.interface import BackendMissing, ExecutorError
 from gemmafit.benchmarks.limits import Limit
 from gemmafit.benchmarks.plan import Arg, Buffer, Dispatch, Kernel, Plan
@@ -144,7 +144,7 @@ def test_a_lost_device_is_an_error_by_name(
 def test_a_queue_without_a_clock_gives_no_device_time(
     vulkan_facts: Facts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vulkan.Queue, "timestamp_bits", 0)
+    monkeypatch.setattr(vulkan_queue.Queue, "timestamp_bits", 0)
     executor = vulkan.open_executor({})
     try:
         values = three(executor)

@@ -133,8 +133,8 @@ def test_attention(run_kernel: Run, activation: str, lanes: str, past: int) -> N
     module = Module("attention.comp", (activation, lanes))
     constants = (64, heads, dim, dim**-0.5)
     (y,) = run_kernel(module, constants, [q, k, v, np.zeros_like(q)], (past,), (heads, n), returns=[3])
-    full = [a.astype(np.float32) for a in (q, k, v)]
-    near(y, reference.attention(*full, heads, past), activation)
+    q32, k32, v32 = (a.astype(np.float32) for a in (q, k, v))
+    near(y, reference.attention(q32, k32, v32, heads, past), activation)
 
 
 @pytest.mark.parametrize(("past", "span"), [(130, 50), (99, 50), (100, 50), (20, 7)])
@@ -152,8 +152,8 @@ def test_attention_in_pieces(run_kernel: Run, activation: str, lanes: str, past:
     merge = Module("attention_merge.comp", (activation,))
     inputs = [sums, maximum, np.zeros_like(q)]
     (y,) = run_kernel(merge, (8, heads, dim), inputs, (pieces,), (heads,), returns=[2])
-    full = [a.astype(np.float32) for a in (q, k, v)]
-    near(y, reference.attention(*full, heads, past), activation)
+    q32, k32, v32 = (a.astype(np.float32) for a in (q, k, v))
+    near(y, reference.attention(q32, k32, v32, heads, past), activation)
 
 
 def test_attention_with_large_scores(run_kernel: Run, lanes: str) -> None:
@@ -214,8 +214,7 @@ def test_linear(
 
     def linear(i: int) -> NDArray[np.float32]:
         w = reference.values(weights[i], 0, rows)
-        out: NDArray[np.float32] = (x.astype(np.float32) @ w.T) * scales[i][first : first + rows]
-        return out
+        return ((x.astype(np.float32) @ w.T) * scales[i][first : first + rows]).astype(np.float32)
 
     expected = linear(0)
     if form == "gated":
