@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gemmafit.benchmarks import fill
-from gemmafit.benchmarks.plan import Buffer, PlanError
+from gemmafit.benchmarks.plan import Buffer, Fill, PlanError
 
 MASK = 0xFFFFFFFF
 
