@@ -44,7 +44,7 @@ def void_reason(before: Conditions, after: Conditions, cpus: Collection[int] | N
         now = after.cpu_max_mhz.get(cpu)
         if now is None or was <= 0 or (cpus is not None and cpu not in cpus):
             continue
-        if 1 - now / was > FREQUENCY_DROP:
+        if now < was * (1 - FREQUENCY_DROP):
             return f"throttled: the limit of cpu {cpu} fell from {was} to {now} MHz"
     was_hot, is_hot = before.thermal_status, after.thermal_status
     if was_hot is not None and is_hot is not None and was_hot != is_hot:
@@ -108,6 +108,7 @@ def sustained(runner: Runner, base: Base, seconds: float) -> Measurement:
     start = clock()
     phase = decode(base.context)
     pieces: list[tuple[float, Measurement]] = []
+    problem: str | None = None
     piece = min(PIECE_S, max(seconds / 2, 1.0))
     timing = Timing(warmup=1, repeat_min=2, repeat_max=10_000, budget_ms=int(piece * 1000))
     while clock() - start < seconds:
@@ -115,6 +116,7 @@ def sustained(runner: Runner, base: Base, seconds: float) -> Measurement:
         if row.status is not Status.OK:
             if not pieces:
                 return replace(row, details={**row.details, "sweep": "sustained"})
+            problem = f"ended after {clock() - start:.0f} s: {row.reason}"
             break
         pieces.append((clock() - start, row))
     began = pieces[0][0] - sum(pieces[0][1].samples_s)
@@ -128,7 +130,9 @@ def sustained(runner: Runner, base: Base, seconds: float) -> Measurement:
         "busy": round(sum(samples) / pieces[-1][0], 3),
     }
     deterministic = all(row.deterministic for _, row in pieces)
-    return replace(last, samples_s=samples, device_s=(), deterministic=deterministic, details=details)
+    return replace(
+        last, reason=problem, samples_s=samples, device_s=(), deterministic=deterministic, details=details
+    )
 
 
 def curve(pieces: Sequence[tuple[float, Measurement]], points: int = POINTS) -> list[list[float]]:

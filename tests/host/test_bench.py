@@ -1,0 +1,199 @@
+"""`gemmafit bench` on this computer: the CPU and PoCL really run; what is shown fits 80 columns."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rich.console import Console
+from typer.testing import CliRunner
+
+from gemmafit.benchmarks.bench import Bench, Wish, bench
+from gemmafit.benchmarks.block import SMALL, Scheme
+from gemmafit.benchmarks.measurements import Backend, Measurement, Status
+from gemmafit.benchmarks.sweeps import CHUNKS, CONTEXTS, Sweep
+from gemmafit.cli import bench_screen
+from gemmafit.cli.app import app
+from gemmafit.cli.main import COMMANDS
+from gemmafit.errors import TransportError
+from gemmafit.events import Event
+from gemmafit.probes.collect import collect
+from gemmafit.probes.local import LocalTarget
+from gemmafit.probes.read import read
+from gemmafit.probes.snapshot import Snapshot
+
+assert "bench" in COMMANDS
+
+
+@pytest.fixture(scope="module")
+def snapshot() -> Snapshot:
+    found = read(collect(LocalTarget()))
+    if not found.opencl.present:
+        pytest.skip(f"needs an OpenCL driver: {found.opencl.error}")
+    return found
+
+
+@pytest.fixture(scope="module")
+def done(snapshot: Snapshot) -> Bench:
+    """Everything, with a small block."""
+    wish = Wish(
+        backends=("cpu", "opencl"), quick=True, limits=True, sweeps=tuple(Sweep), sustained=1.0, dims=SMALL
+    )
+    return bench(LocalTarget(), snapshot, wish)
+
+
+def rows(done: Bench, backend: Backend, sweep: str) -> list[Measurement]:
+    return [r for r in done.rows if r.backend is backend and r.details.get("sweep") == sweep]
+
+
+def test_every_sweep_has_its_rows_with_a_status_and_a_reason(done: Bench) -> None:
+    assert done.broken is None
+    for row in done.rows:
+        assert (row.reason is None) == (row.status is Status.OK and row.valid), row.key
+    counts = Counter((r.backend, r.details.get("sweep")) for r in done.rows if r.status is Status.OK)
+    for backend in (Backend.CPU, Backend.OPENCL):
+        assert counts[backend, "weights"] == counts[backend, "fusion"] == 4
+        assert [r.details["at"] for r in rows(done, backend, "chunk")] == list(CHUNKS)
+        assert [r.context for r in rows(done, backend, "context")] == [n + 1 for n in CONTEXTS]
+        assert {r.status for s in ("binaries", "shards") for r in rows(done, backend, s)} == {Status.SKIPPED}
+    assert counts[Backend.CPU, "threads"] >= 2 and counts[Backend.OPENCL, "threads"] == 0
+    assert counts[Backend.CPU, "build"] == 0 and counts[Backend.OPENCL, "build"] == 2
+
+
+def test_what_was_swept_is_right_and_repeats_its_bits(done: Bench) -> None:
+    computed = [r for r in done.rows if r.status is Status.OK and r.phase in ("decode", "prefill")]
+    assert all(r.deviation is not None and r.deviation.ok and r.deterministic for r in computed)
+
+
+def test_threads_are_those_that_were_asked_for(done: Bench) -> None:
+    for row in rows(done, Backend.CPU, "threads"):
+        assert f"{row.details['at']} thread" in (row.device or ""), row.device
+
+
+def test_fused_and_unfused_are_different_kernels(done: Bench) -> None:
+    for backend in (Backend.CPU, Backend.OPENCL):
+        found = {r.details["at"]: r for r in rows(done, backend, "fusion") if r.phase == "decode"}
+        assert found["unfused"].details["dispatches"] > found["fused"].details["dispatches"]
+
+
+def test_pocl_keeps_programs_and_a_new_one_is_new_to_it(done: Bench) -> None:
+    """Not a timing: PoCL compiles for a second what it else loads in a tenth; told apart by a factor of 2."""
+    first, second = rows(done, Backend.OPENCL, "build")
+    if "pthread" not in (first.device or "") and "cpu" not in (first.device or ""):
+        pytest.skip(f"needs PoCL, not {first.device}")
+    assert min(first.samples_s) > 2 * max(second.samples_s)
+
+
+def test_limits_are_figures(done: Bench) -> None:
+    limits = {(r.backend, r.variant): r for r in done.rows if r.phase == "limit"}
+    for backend in (Backend.CPU, Backend.OPENCL):
+        for name in ("read", "copy", "peak_fp32"):
+            row = limits[backend, name]
+            assert row.status is Status.OK and row.value and row.value > 0 and len(row.samples_s) >= 3
+    assert limits[Backend.OPENCL, "dispatch"].unit == "us"
+    assert limits[Backend.CPU, "storage_warm"].value
+    assert not list(Path("/var/tmp").glob("gemmafit-*"))
+
+
+def test_sustained_is_a_curve(done: Bench) -> None:
+    for backend in (Backend.CPU, Backend.OPENCL):
+        (row,) = rows(done, backend, "sustained")
+        times = [t for t, _ in row.details["sustained"]]
+        assert len(times) > 5 and times == sorted(times) and all(v > 0 for _, v in row.details["sustained"])
+        assert 0 < row.details["busy"] <= 1
+
+
+def test_rows_survive_a_file(done: Bench) -> None:
+    data = done.to_dict({"tool": {"name": "gemmafit"}})
+    read_back = [Measurement.from_dict(row) for row in json.loads(json.dumps(data))["measurements"]]
+    assert [r.key for r in read_back] == [r.key for r in done.rows]
+    assert Bench(rows=read_back).findings == done.findings
+
+
+@pytest.mark.parametrize("width", [80, 60])
+def test_screen_fits_and_names_every_backend(done: Bench, width: int) -> None:
+    screen = StringIO()
+    bench_screen.summary(done, Console(file=screen, width=width, highlight=False))
+    lines = screen.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    text = "\n".join(lines)
+    for part in (
+        "Decode",
+        "Prefill",
+        "Roofline",
+        "cpu int8 decode",
+        "opencl int8 prefill",
+        "GFLOP/s",
+        "GB/s",
+    ):
+        assert part in text
+    assert "roof cpu" in text and "roof opencl" in text and "unfused" in text
+    assert all(len(bench_screen.line(row)) <= 80 for row in done.rows)
+
+
+class _Lost(LocalTarget):
+    """A phone whose cable is pulled at the third look at its state."""
+
+    looks = 0
+
+    def ask(self, *args: Any, **kwargs: Any) -> Any:
+        self.looks += 1
+        if self.looks == 3:
+            raise TransportError("the device is gone", serial="x")
+        return super().ask(*args, **kwargs)
+
+
+def test_a_lost_device_leaves_the_rows_until_then(snapshot: Snapshot) -> None:
+    wish = Wish(backends=("cpu",), quick=True, schemes=(Scheme.INT8,), dims=SMALL)
+    seen: list[str] = []
+    lost = bench(_Lost(), snapshot, wish, on_row=lambda row: seen.append(row.key))
+    assert str(lost.broken) == "the device is gone"
+    assert "cpu/int8/decode/fused" in seen and [r.key for r in lost.rows] == seen
+    assert lost.to_dict({})["incomplete"] == "the device is gone"
+
+
+def test_command_writes_rows_page_and_lines(snapshot: Snapshot, tmp_path: Path) -> None:
+    out, page = tmp_path / "rows.yaml", tmp_path / "rows.html"
+    command = ["bench", "local", "--quick", "--backend", "cpu", "--sweep", "shards", "-o", str(out)]
+    ran = CliRunner().invoke(app, [*command, "--html", str(page)], env={"COLUMNS": "80"})
+    assert ran.exit_code == 0, ran.output
+    data = yaml.safe_load(out.read_text())
+    assert list(data)[:5] == ["schema", "tool", "created", "target", "device"]
+    assert data["target"]["kind"] == "local" and set(data["conditions"]) == {"before", "after"}
+    assert {r["phase"] for r in data["measurements"]} >= {"decode", "prefill", "logits"}
+    assert "cpu int8 decode fused" in ran.stderr and ran.stdout == ""
+    assert "<svg" in page.read_text()
+
+
+def test_a_recording_shows_its_rows(done: Bench, tmp_path: Path) -> None:
+    from gemmafit.probes.capture import Capture
+    from gemmafit.probes.files import dump_capture
+
+    file = tmp_path / "phone.yaml"
+    command = ["bench", f"replay:{file}", "-f", "json"]
+    file.write_text(dump_capture(Capture("assembled")))
+    empty = CliRunner().invoke(app, command)
+    assert empty.exception is not None and "no measurements" in str(empty.exception)
+    agent = {"measurements": [r.to_dict() for r in done.rows]}
+    file.write_text(dump_capture(Capture("assembled", agent=agent)))
+    ran = CliRunner().invoke(app, command, env={"COLUMNS": "80"})
+    assert ran.exit_code == 0, ran.output
+    data = json.loads(ran.stdout)
+    assert len(data["measurements"]) == len(done.rows) and data["target"]["kind"] == "replay"
+    assert "Roofline" in ran.stderr and max(map(len, ran.stderr.splitlines())) <= 80
+
+
+def test_live_listens_to_events_and_rows(done: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = StringIO()
+    console = Console(file=terminal, width=80, height=24, force_terminal=True, highlight=False)
+    monkeypatch.setattr(bench_screen, "stderr", lambda: console)
+    with bench_screen.live(False) as (on_event, on_row):
+        on_event(Event("block", "cpu \x1b[31m int8"))
+        for row in done.rows:
+            on_row(row)
+    assert "\x1b[31m int8" not in terminal.getvalue()

@@ -1,0 +1,192 @@
+"""Which settings a sweep has, and what its rows are said to say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gemmafit.benchmarks.backends import Candidate
+from gemmafit.benchmarks.block import Scheme
+from gemmafit.benchmarks.findings import findings
+from gemmafit.benchmarks.measurements import Backend, Deviation, Measurement, Status
+from gemmafit.benchmarks.statistics import gain, spread
+from gemmafit.benchmarks.storage import parse
+from gemmafit.benchmarks.sweeps import (
+    CHUNKS,
+    CONTEXTS,
+    Base,
+    Sweep,
+    fusion_pair,
+    merged,
+    points,
+    thread_counts,
+)
+
+LANES = Candidate("lanes", "fp32", engine=False, fused=True)
+ENGINE = Candidate("engine", "fp32", engine=True, fused=True)
+LANES_UNFUSED = Candidate("lanes-unfused", "fp32", engine=False, fused=False)
+BASE = Base(LANES, Scheme.INT8, context=128, chunk=32)
+RIGHT = Deviation(0.1, 0.01, 0.99, "out", 0.02)
+SWEEPS_NOBODY_MEASURES = (Sweep.BINARIES, Sweep.SHARDS)
+
+
+def row(sweep: str, at: object, *samples_ms: float, **changes: Any) -> Measurement:
+    made = Measurement(
+        Backend.OPENCL, "int8", "decode", "lanes", Status.OK, samples_s=tuple(ms / 1e3 for ms in samples_ms),
+        deviation=RIGHT, details={"sweep": sweep, "at": at}, bytes=10**8, flops=2 * 10**8, tokens=1,
+    )  # fmt: skip
+    return replace(made, **changes)
+
+
+def text(*rows: Measurement) -> str:
+    return "\n".join(f.text for f in findings(rows))
+
+
+def test_fusing_is_compared_with_the_same_layout() -> None:
+    assert fusion_pair([ENGINE, LANES, LANES_UNFUSED]) == (LANES_UNFUSED, LANES)
+    cpu = [Candidate(n, "qd8", engine=False, fused=n == "fused") for n in ("fused", "unfused")]
+    assert [c.name for c in fusion_pair(cpu)] == ["unfused", "fused"]
+    assert fusion_pair([ENGINE, LANES]) == ()
+    assert fusion_pair([ENGINE, LANES_UNFUSED]) == ()
+
+
+def test_a_sweep_varies_one_thing() -> None:
+    candidates = [LANES, LANES_UNFUSED]
+    chunk = points(Sweep.CHUNK, BASE, candidates, 4)
+    assert [(p.at, p.phase.n) for p in chunk] == [(n, n) for n in CHUNKS]
+    context = points(Sweep.CONTEXT, BASE, candidates, 4)
+    assert [(p.at, p.phase.past, p.phase.n) for p in context] == [(n, n, 1) for n in CONTEXTS]
+    for p in (*chunk, *context):
+        assert (p.scheme, p.candidate, p.threads) == (Scheme.INT8, LANES, None)
+    weights = points(Sweep.WEIGHTS, BASE, candidates, 4)
+    assert {(p.phase.name, p.scheme, p.at) for p in weights} == {
+        (phase, scheme, str(scheme)) for phase in ("decode", "prefill") for scheme in Scheme
+    }
+    threads = points(Sweep.THREADS, BASE, candidates, 4)
+    assert [p.threads for p in threads if p.phase.name == "decode"] == [1, 2, 3, 4]
+
+
+def test_thread_counts_end_with_all_cores() -> None:
+    assert thread_counts(1) == (1,)
+    assert thread_counts(8) == tuple(range(1, 9))
+    assert thread_counts(10) == (1, 2, 4, 6, 8, 10)
+    assert thread_counts(128)[-1] == 64  # CPU_MAX_THREADS of the agent
+
+
+def test_gain_is_a_ratio_of_medians_with_what_the_spread_leaves_open() -> None:
+    change = gain([2.0, 2.02, 1.98, 2.0], [1.0, 1.01, 0.99, 1.0])
+    assert change is not None
+    assert change.ratio == pytest.approx(2.0) and 1.9 < change.low < 2 < change.high < 2.1
+    assert change.beyond(0.1) and not change.beyond(1.1)
+    noisy = gain([1.0, 2.0, 3.0], [0.9, 1.8, 2.7])
+    assert noisy is not None and noisy.low < 1 < noisy.high and not noisy.beyond(0.03)
+    assert gain([], [1.0]) is None and gain([0.0], [1.0]) is None
+
+
+def test_spread_is_that_of_a_normal_deviation() -> None:
+    assert spread([1.0]) is None
+    assert spread([1.0, 1.0, 9.0]) == 0  # one outlier is no spread
+    assert spread([0.9, 1.0, 1.1]) == pytest.approx(0.14826)
+
+
+def test_faster_is_said_with_its_ratio() -> None:
+    said = text(row("fusion", "unfused", 20, 20.2, 19.8), row("fusion", "fused", 10, 10.1, 9.9))
+    assert said.startswith("decode: fused is 2 times as fast as unfused (1.")
+    assert "10 ms against 20 ms" in said
+
+
+def test_fused_that_is_not_faster_is_said_to_be_so() -> None:
+    slower = text(row("fusion", "unfused", 10, 10.1, 9.9), row("fusion", "fused", 20, 20.2, 19.8))
+    assert "fused is NOT faster than unfused but 2 times slower" in slower
+    same = text(row("fusion", "unfused", 10, 12, 8), row("fusion", "fused", 10.1, 12, 8))
+    assert "not faster than unfused, nor slower, beyond the noise" in same
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"valid": False, "reason": "throttled"},
+        {"status": Status.ERROR, "reason": "throttled", "samples_s": ()},
+        {"deviation": Deviation(1, 0.5, 0.1, "out", 0.02)},
+    ],
+    ids=["void", "error", "wrong"],
+)
+def test_nothing_is_concluded_from_what_is_not_sound(changes: dict[str, Any]) -> None:
+    fast = row("fusion", "fused", 10, 10, 10)
+    said = findings([fast, row("fusion", "unfused", 20, 20, 20, **changes)])
+    assert [f.gain for f in said] == [None] and "one is missing" in said[0].text
+    alone = text(row("fusion", "unfused", 20, 20, 20, **changes))
+    assert "nothing measured" in alone and ("throttled" in alone or "wrong" in alone)
+
+
+def test_best_chunk_is_the_smallest_of_the_fastest() -> None:
+    rows = [
+        row("chunk", n, *(ms * k for k in (0.99, 1, 1.01)), phase="prefill", tokens=n)
+        for n, ms in ((8, 16.0), (16, 20.0), (32, 32.0), (64, 63.5), (128, 160.0))
+    ]
+    found = findings(rows)
+    assert "fastest in chunks of 32 (1000 tokens/s through one layer), 2 times" in found[0].text
+    assert found[0].gain is not None and found[0].gain.ratio == pytest.approx(2.0)
+    assert "larger ones were not measured" in text(*rows[:3]) and "larger" not in found[0].text
+
+
+def test_context_and_threads_in_words() -> None:
+    long = text(*(row("context", n, *[ms] * 3, context=n + 1) for n, ms in ((4096, 15.0), (128, 10.0))))
+    assert "with 4096 tokens in the cache takes 1.5 times as long as with 128: 15 ms against 10 ms" in long
+    used = {"backend": Backend.CPU, "driver": "isa dotprod, cpus 4-7"}
+    said = text(*(row("threads", n, *[ms] * 3, **used) for n, ms in ((1, 40.0), (2, 20.0), (4, 19.8))))
+    assert said == "decode: 2 threads on cores 4-7 are enough, 2 times as fast as 1 (of up to 4 tried)."
+
+
+def test_what_the_drivers_cache_gains() -> None:
+    cached = text(row("build", "first", 1400, 1500), row("build", "second", 140, 150))
+    assert "1.45 s in a first process, 145 ms in a second: the driver's own cache" in cached
+    none = text(row("build", "first", 1400, 1500), row("build", "second", 1390, 1510))
+    assert "no cache of the driver is seen" in none
+
+
+def test_what_is_not_measured_is_listed_once_with_the_reason() -> None:
+    rows = [
+        replace(row(str(s), "", status=Status.SKIPPED, reason="because"), backend=b, samples_s=())
+        for s in SWEEPS_NOBODY_MEASURES
+        for b in Backend
+    ]
+    assert text(*rows).splitlines() == [
+        "binaries: nothing measured (because).",
+        "shards: nothing measured (because).",
+    ]
+    assert text(row("threads", "", status=Status.UNSUPPORTED, reason="no")) == ""
+
+
+def test_there_and_back_is_one_row_with_the_worse_of_both() -> None:
+    worse = replace(RIGHT, rel_l2=0.019)
+    there = row("fusion", "fused", 10, deterministic=True), row("fusion", "unfused", 20, deterministic=True)
+    back = row("fusion", "unfused", 22, deterministic=False), row("fusion", "fused", 11, deviation=worse)
+    fused, unfused = merged([*there, *back])
+    assert fused.samples_s == (0.010, 0.011) and unfused.samples_s == (0.020, 0.022)
+    assert fused.deviation == worse and unfused.deterministic is False and fused.deterministic is None
+    broken = row("fusion", "fused", status=Status.ERROR, reason="crashed")
+    assert merged([there[0], broken]) == [broken]
+
+
+GNU = "64+0 records in\n64+0 records out\n67108864 bytes (67 MB, 64 MiB) copied, 0.067108864 s, 1.0 GB/s\n"
+TOYBOX = "64+0 records in\n64+0 records out\n67108864 bytes (64 M) copied, 0.033554 s, 1.9 G/s\n"
+
+
+def test_storage_of_gnu_and_toybox() -> None:
+    cold, warm = parse(f"cold\n{GNU}cold\n{GNU}warm\n{TOYBOX}")
+    assert (cold.variant, warm.variant) == ("storage_cold", "storage_warm")
+    assert cold.value == pytest.approx(1.0) and len(cold.samples_s) == 2
+    assert warm.value == pytest.approx(2.0, rel=1e-3) and warm.unit == "GB/s"
+
+
+@pytest.mark.parametrize(
+    "short", ["4096 bytes (4.1 kB) copied, 0.0001 s, 41 MB/s", "67108864 bytes copied, 0 s, x"]
+)
+def test_storage_that_was_not_read_whole_is_no_figure(short: str) -> None:
+    cold, warm = parse(f"cold\ndd: f: Invalid argument\nwarm\n{short}\n")
+    assert cold.status is Status.SKIPPED and "Invalid argument" in (cold.reason or "")
+    assert warm.status is Status.SKIPPED and warm.value is None
+    assert all(r.reason == "no read could be timed: no answer" for r in parse(""))

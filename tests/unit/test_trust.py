@@ -1,0 +1,148 @@
+"""When a number is void, and what a curve under load says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from gemmafit.benchmarks import trust
+from gemmafit.benchmarks.backends import Candidate
+from gemmafit.benchmarks.block import Scheme
+from gemmafit.benchmarks.findings import findings
+from gemmafit.benchmarks.measurements import Backend, Measurement, Status
+from gemmafit.benchmarks.sweeps import Base
+from gemmafit.probes.snapshot import Conditions
+
+ROW = Measurement(
+    Backend.CPU, "int8", "decode", "fused", Status.OK, samples_s=(0.01, 0.011, 0.009),
+    bytes=10**8, driver="isa i8mm, cpus 4-5,7", deterministic=True,
+)  # fmt: skip
+
+
+def state(mhz: dict[int, int] | None = None, **changes: Any) -> Conditions:
+    return Conditions(cpu_max_mhz=mhz or {}, **changes)
+
+
+@pytest.mark.parametrize(("after", "void"), [(2000, False), (1700, False), (1699, True), (2400, False)])
+def test_void_above_fifteen_percent(after: int, void: bool) -> None:
+    reason = trust.void_reason(state({4: 2000}), state({4: after}))
+    assert (reason is not None) == void
+    assert reason is None or reason == f"throttled: the limit of cpu 4 fell from 2000 to {after} MHz"
+
+
+def test_only_cores_that_were_used_count() -> None:
+    before, after = state({0: 1800, 4: 2000}), state({0: 600, 4: 2000})
+    assert trust.void_reason(before, after, {4}) is None
+    assert trust.void_reason(before, after, {0}) is not None
+    assert trust.void_reason(before, after, None) is not None
+
+
+def test_thermal_status_must_not_change_and_unknown_says_nothing() -> None:
+    assert trust.void_reason(state(thermal_status=0), state(thermal_status=1)) is not None
+    assert trust.void_reason(state(thermal_status=2), state(thermal_status=2)) is None
+    assert trust.void_reason(state(thermal_status=None), state(thermal_status=3)) is None
+    assert trust.void_reason(state({4: 2000}), state({})) is None
+
+
+def test_cores_as_the_agent_names_them() -> None:
+    assert trust.used_cpus(ROW) == frozenset({4, 5, 7})
+    for driver in (None, "isa avx2", "isa avx2, cpus ", "isa x, cpus 0-99999", "isa x, cpus a-b"):
+        assert trust.used_cpus(replace(ROW, driver=driver)) is None
+    assert trust.used_cpus(replace(ROW, backend=Backend.OPENCL)) is None
+
+
+def test_rows_are_judged_with_their_own_cores() -> None:
+    gpu = replace(ROW, backend=Backend.OPENCL)
+    skipped = replace(ROW, samples_s=(), status=Status.SKIPPED, reason="memory")
+    load = replace(ROW, details={"sustained": [[0.0, 1.0]]})
+    judged = trust.judged([ROW, gpu, skipped, load], state({0: 1800, 4: 2000}), state({0: 900, 4: 2000}))
+    assert [row.valid for row in judged] == [True, False, True, True]
+    assert "cpu 0" in (judged[1].reason or "") and judged[2].reason == "memory"
+    assert (
+        judged[0].details["spread"] == pytest.approx(0.1483, abs=1e-4) and "spread" not in judged[2].details
+    )
+
+
+def test_remarks_on_the_state() -> None:
+    assert trust.remarks(state(battery_percent=80, charging=False, thermal_status=0)) == []
+    said = " ".join(trust.remarks(state(battery_percent=4, charging=True, thermal_status=2)))
+    assert "4 %" in said and "charging" in said and "thermal status 2" in said
+
+
+def test_what_is_unknown_is_left_out_of_a_file() -> None:
+    assert trust.to_dict(state()) == {}
+    assert trust.to_dict(state(charging=False, thermal_status=0)) == {"charging": False, "thermal_status": 0}
+
+
+def test_curve_has_its_pauses_and_is_bounded() -> None:
+    piece = replace(ROW, samples_s=(0.1,) * 50)
+    points = trust.curve([(5.0, piece), (12.0, replace(piece, samples_s=(0.2,) * 50))], points=10)
+    assert len(points) == 10
+    assert points[0] == [pytest.approx(0.55), pytest.approx(1.0)]  # 10 samples of 0.1 s, 1 GB/s
+    assert [value for _, value in points] == [1.0] * 5 + [0.5] * 5
+    assert points[4][0] < 5 and points[5][0] == pytest.approx(2 + 1.1)  # the second piece began at 2 s
+
+
+@pytest.mark.parametrize(
+    ("last", "words"), [(0.8, "loses 20 %"), (1.0, "holds its speed"), (1.1, "gains 10 %")]
+)
+def test_drop_from_first_to_last_fifth_in_words(last: float, words: str) -> None:
+    samples = [[t, 20.0 if t < 8 else 20.0 * last] for t in range(10)]
+    assert trust.drop(samples) == pytest.approx(last)
+    row = replace(ROW, details={"sustained": samples, "busy": 0.9})
+    assert words in findings([row])[0].text and "90%" in findings([row])[0].text
+
+
+def test_few_points_are_no_trend() -> None:
+    assert trust.drop([[0.0, 1.0]] * 4) is None
+    assert "too few" in findings([replace(ROW, details={"sustained": [[1.0, 2.0]]})])[0].text
+
+
+@dataclass
+class Clock:
+    """Time that only the runner lets pass."""
+
+    now: float = 0.0
+    fails_at: float = 1e9
+    budgets: list[int] = field(default_factory=list)
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def block(
+        self, scheme: Any, phase: Any, candidate: Any, timing: Any, *, logits: bool
+    ) -> list[Measurement]:
+        """One second of filling weights, then as much timed work as was asked for."""
+        self.budgets.append(timing.budget_ms)
+        if self.now >= self.fails_at:
+            return [replace(ROW, status=Status.ERROR, reason="killed", samples_s=())]
+        seconds = timing.budget_ms / 1e3
+        self.now += 1 + seconds
+        return [replace(ROW, samples_s=(0.5,) * int(seconds * 2))]
+
+
+BASE = Base(Candidate("fused", "qd8", engine=False, fused=True), Scheme.INT8, 128, 32)
+
+
+def sustained(clock: Clock, seconds: float, monkeypatch: pytest.MonkeyPatch) -> Measurement:
+    monkeypatch.setattr(trust, "time", clock)
+    return trust.sustained(clock, BASE, seconds)  # type: ignore[arg-type]
+
+
+def test_sustained_runs_for_that_long_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    row = sustained(clock, 60, monkeypatch)
+    assert 60 <= clock.now < 72 and set(clock.budgets) == {10_000} and len(clock.budgets) == 6
+    assert len(row.samples_s) == 120 and row.details["sweep"] == "sustained"
+    assert row.details["busy"] == pytest.approx(60 / 65, abs=1e-3)  # the first second is before the load
+    assert row.details["sustained"][-1][0] <= 65
+
+
+def test_sustained_keeps_what_came_before_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = sustained(Clock(fails_at=20), 60, monkeypatch)
+    assert row.status is Status.OK and len(row.samples_s) == 40
+    assert "killed" in (row.reason or "")
+    first = sustained(Clock(fails_at=0), 60, monkeypatch)
+    assert first.status is Status.ERROR and first.reason == "killed"
