@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from ..probes import typed
+
 
 class Backend(StrEnum):
     CPU = "cpu"
@@ -121,7 +123,7 @@ class Measurement:
         Rows come from captures, which are untrusted: types are checked and nothing is negative.
         """
         try:
-            found = msgspec.convert(row, cls, strict=True)
+            found = typed.convert(row, cls)
         except msgspec.ValidationError as error:
             raise ValueError(str(error)) from error
         counts = (found.bytes, found.flops, found.tokens, found.context)

@@ -9,6 +9,7 @@ from typing import Any, cast
 import msgspec
 
 from ..errors import InputError
+from ..probes import typed
 from ..probes.yaml_input import load_yaml
 from .report import SCHEMA, Report
 
@@ -45,7 +46,7 @@ def from_dict(data: object, name: str = "report") -> Report:
     known = {k: v for k, v in found.items() if k in fields}
     known["extra"] = {str(k): v for k, v in found.items() if k not in fields}
     try:
-        return msgspec.convert(known, Report, strict=True)
+        return typed.convert(known, Report)
     except msgspec.ValidationError as error:
         raise InputError(f"{name}: {error}") from error
 

@@ -17,6 +17,7 @@ from yaml.constructor import SafeConstructor
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ..errors import InputError
+from ..probes import typed
 
 MAX_BYTES = 4 << 20
 """The largest table has some 30 KB."""
@@ -99,7 +100,7 @@ def convert(node: Node, kind: type[T]) -> T:
     """A node as a value of `kind`. Raises InputError naming file, line and key of what is wrong."""
     try:
         data = SafeConstructor().construct_object(node, deep=True)
-        return msgspec.convert(data, kind, strict=True)
+        return typed.convert(data, kind)
     except msgspec.ValidationError as error:
         where, key = _locate(node, str(error))
         message = str(error).partition(" - at `")[0]

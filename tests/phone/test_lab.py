@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -145,6 +146,22 @@ def test_forty_phones_some_of_which_do_not_play(
         assert {row.serial for row in run.rows() if row.status == "done"} >= {p.serial for p in well}
         assert run.todo() == []
         eventually(lambda: _left(found) == [])
+
+
+def test_check_all_gives_a_report_each_and_one_exit_code(
+    adb_server: AdbServer, unauthorized: str, tmp_path: Path
+) -> None:
+    with phones(2, adb_server) as found:
+        command = [*CLI, "check", "--all", "--no-push", "-o", str(tmp_path / "reports"), "-f", "junit"]
+        done = subprocess.run(
+            [*command, "--adb", str(adb_server.address)], capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 3, done.stderr  # one of the phones cannot be reached
+        reports = sorted((tmp_path / "reports").iterdir())
+        assert len(reports) == 2 and all(ET.parse(path).getroot().get("tests") for path in reports)
+        for serial in (unauthorized, *(phone.serial for phone in found)):
+            assert serial in done.stderr
+        assert _left(found) == []
 
 
 def test_two_runs_do_not_measure_on_one_phone_at_a_time(adb_server: AdbServer, tmp_path: Path) -> None:
