@@ -15,7 +15,7 @@ from ..probes.target import AgentSession, Target
 from . import run, storage, sweeps, trust
 from .backends import Candidate, lowerer
 from .block import GEMMA_2B, Dims, Scheme
-from .findings import Finding, findings, sound
+from .findings import Finding, above_the_roof, findings, sound
 from .measurements import Backend, Measurement
 from .rows import References
 from .runner import Runner
@@ -89,7 +89,7 @@ class Bench:
         """What a reader of the numbers should know."""
         void = sum(not row.valid for row in self.rows)
         said = [f"{void} of {len(self.rows)} rows are void: the device throttled."] if void else []
-        return trust.remarks(self.before) + said
+        return trust.remarks(self.before) + said + above_the_roof(self.rows)
 
     def to_dict(self, header: Mapping[str, Any]) -> dict[str, Any]:
         """The file of a benchmark: `header` (tool, target, device, created), conditions, findings, rows."""

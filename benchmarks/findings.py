@@ -14,6 +14,8 @@ from .sweeps import NOT_MEASURED, Sweep
 THRESHOLD = 0.03
 """Two processes with the same plan differ by up to this on an idle machine; a gain below it is none."""
 
+_ROOF_MARGIN = 0.1
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -49,6 +51,24 @@ def findings(rows: Iterable[Measurement]) -> list[Finding]:
         for row in listed:
             if row.backend is backend and row.details.get("sustained"):
                 found.append(_sustained(row))
+    return found
+
+
+def above_the_roof(rows: Iterable[Measurement]) -> list[str]:
+    """Kernels that read faster than the limit of reading: then the limit is too low, or a cache helped."""
+    listed = list(rows)
+    limits = {r.backend: r.value for r in listed if r.phase == "limit" and r.variant == "read" and r.value}
+    found: list[str] = []
+    for backend, limit in limits.items():
+        speeds = [
+            r.gb_per_s or 0.0 for r in listed if r.backend is backend and r.phase == "decode" and sound(r)
+        ]
+        top = max(speeds, default=0.0)
+        if top > limit * (1 + _ROOF_MARGIN):
+            found.append(
+                f"{backend}: a kernel reads {significant(top)} GB/s, above the measured limit of "
+                f"{significant(limit)}: weights lie in a cache, or the machine was busy when it was measured."
+            )
     return found
 
 
@@ -185,17 +205,19 @@ def _threads(backend: Backend, rows: Sequence[Measurement], phase: str) -> Findi
 
 def _sustained(row: Measurement) -> Finding:
     samples = row.details["sustained"]
-    left = trust.drop(samples)
+    change = trust.trend(samples)
     end = f"{significant(samples[-1][0])} s"
-    if left is None:
+    if change is None:
         text = f"sustained decode: too few points in {end} for a trend"
-    elif abs(1 - left) < THRESHOLD:
-        text = f"sustained decode holds its speed over {end}"
+    elif not change.beyond(THRESHOLD):
+        text = f"sustained decode holds its speed over {end}, within the noise"
     else:
-        change = f"{'loses' if left < 1 else 'gains'} {significant(100 * abs(1 - left), 2)} %"
-        text = f"sustained decode {change} from the first to the last fifth of {end}"
+        percent = significant(100 * abs(1 - change.ratio), 2)
+        way = f"{'loses' if change.ratio < 1 else 'gains'} {percent} %"
+        text = f"sustained decode {way} from the first to the last fifth of {end}"
     busy = row.details.get("busy")
-    return Finding("sustained", row.backend, text + (f" ({busy:.0%} of it under load)." if busy else "."))
+    share = f" ({100 * busy:.0f} % of it under load)" if busy else ""
+    return Finding("sustained", row.backend, f"{text}{share}.", change)
 
 
 def _ms(row: Measurement) -> str:

@@ -16,7 +16,7 @@ from ..probes.snapshot import Conditions
 from .block import decode
 from .measurements import Backend, Measurement, Status
 from .runner import Runner
-from .statistics import spread
+from .statistics import Gain, gain, spread
 from .sweeps import Base
 from .timing import Timing
 
@@ -148,10 +148,10 @@ def curve(pieces: Sequence[tuple[float, Measurement]], points: int = POINTS) -> 
     return [[round(median(t for t, _ in s), 2), round(median(v for _, v in s), 3)] for s in shares]
 
 
-def drop(samples: Sequence[Sequence[float]]) -> float | None:
-    """Last fifth over first fifth of a curve (0.8: a fifth slower); needs five points."""
+def trend(samples: Sequence[Sequence[float]]) -> Gain | None:
+    """Speed in the last fifth of a curve over that in the first (0.8: a fifth slower); needs five points."""
     fifth = len(samples) // 5
-    if not fifth:
+    if not fifth or any(value <= 0 for _, value in samples):
         return None
-    first, last = (median(v for _, v in part) for part in (samples[:fifth], samples[-fifth:]))
-    return last / first if first > 0 else None
+    first, last = ([1 / value for _, value in part] for part in (samples[:fifth], samples[-fifth:]))
+    return gain(first, last)

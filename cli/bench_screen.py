@@ -113,9 +113,9 @@ def summary(bench: Bench, console: Console) -> None:
         if sentences or problem:
             console.print(f"\n[bold]{backend}[/bold]")
         if problem:
-            console.print(Padding(f"[red]{safe(problem, 300)}[/red]", (0, 0, 0, 2)))
+            console.print(Padding(f"[red]{safe(problem, 300)}[/red]", (0, 0, 0, 2), expand=False))
         for text in sentences:
-            console.print(Padding(f"· {safe(text)}", (0, 0, 0, 2)))
+            console.print(Padding(f"· {safe(text)}", (0, 0, 0, 2), expand=False))
     for remark in bench.remarks:
         console.print(f"[yellow]! {safe(remark)}[/yellow]")
 

@@ -9,7 +9,7 @@ import pytest
 
 from gemmafit.benchmarks.backends import Candidate
 from gemmafit.benchmarks.block import Scheme
-from gemmafit.benchmarks.findings import findings
+from gemmafit.benchmarks.findings import above_the_roof, findings
 from gemmafit.benchmarks.measurements import Backend, Deviation, Measurement, Status
 from gemmafit.benchmarks.statistics import gain, spread
 from gemmafit.benchmarks.storage import parse
@@ -169,6 +169,13 @@ def test_there_and_back_is_one_row_with_the_worse_of_both() -> None:
     assert fused.deviation == worse and unfused.deterministic is False and fused.deterministic is None
     broken = row("fusion", "fused", status=Status.ERROR, reason="crashed")
     assert merged([there[0], broken]) == [broken]
+
+
+def test_a_kernel_above_the_roof_is_remarked() -> None:
+    read = row("", "", 100, phase="limit", variant="read", value=9.0, unit="GB/s", deviation=None)
+    assert above_the_roof([read, row("weights", "int8", 11)]) == []  # 9.1 GB/s
+    assert "10 GB/s, above the measured limit of 9" in above_the_roof([read, row("weights", "int8", 10)])[0]
+    assert above_the_roof([row("weights", "int8", 10)]) == []
 
 
 GNU = "64+0 records in\n64+0 records out\n67108864 bytes (67 MB, 64 MiB) copied, 0.067108864 s, 1.0 GB/s\n"

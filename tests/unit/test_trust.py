@@ -90,13 +90,19 @@ def test_curve_has_its_pauses_and_is_bounded() -> None:
 )
 def test_drop_from_first_to_last_fifth_in_words(last: float, words: str) -> None:
     samples = [[t, 20.0 if t < 8 else 20.0 * last] for t in range(10)]
-    assert trust.drop(samples) == pytest.approx(last)
+    change = trust.trend(samples)
+    assert change is not None and change.ratio == pytest.approx(last)
     row = replace(ROW, details={"sustained": samples, "busy": 0.9})
-    assert words in findings([row])[0].text and "90%" in findings([row])[0].text
+    assert words in findings([row])[0].text and "90 %" in findings([row])[0].text
+
+
+def test_a_noisy_curve_has_no_trend() -> None:
+    samples = [[t, 20.0 + (5 if t % 2 else -5) - (2 if t >= 40 else 0)] for t in range(50)]
+    assert "within the noise" in findings([replace(ROW, details={"sustained": samples})])[0].text
 
 
 def test_few_points_are_no_trend() -> None:
-    assert trust.drop([[0.0, 1.0]] * 4) is None
+    assert trust.trend([[0.0, 1.0]] * 4) is None
     assert "too few" in findings([replace(ROW, details={"sustained": [[1.0, 2.0]]})])[0].text
 
 
