@@ -78,8 +78,11 @@ def _bar(row: Measurement, amount: int) -> charts.Bar:
 
 def bench_page(bench: Bench, header: Mapping[str, Any]) -> str:
     """A self-contained page. `header` as in `Bench.to_dict`."""
+    device = header.get("device") or {}
+    known = [str(device[key]) for key in ("manufacturer", "model") if device.get(key)]
     return environment().get_template("bench.html").render(
-        bench=bench, facts=device_facts(header.get("device") or {}), header=header, name=name,
+        bench=bench, device=" ".join(known) or header["target"]["serial"], facts=device_facts(device),
+        header=header, name=name,
         charts=_charts(bench.rows), significant=significant, speed=speed,
         conditions=_conditions(bench),
     )  # fmt: skip
