@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-MIRROR = "http://deb.debian.org/debian"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
@@ -42,7 +41,7 @@ def unpack(
     archives = state / "cache" / "archives"
     for folder in (state / "lists" / "partial", archives / "partial", state / "etc"):
         folder.mkdir(parents=True, exist_ok=True)
-    (state / "etc" / "sources.list").write_text(f"deb [signed-by={KEYRING}] {MIRROR} {suite} main\n")
+    (state / "etc" / "sources.list").write_text(f"deb [signed-by={KEYRING}] {_mirror()} {suite} main\n")
     (state / "status").touch()
     apt = ["apt-get", "-q", "-y", *_options(state, architecture)]
     _run([*apt, "update"])
@@ -57,6 +56,22 @@ def unpack(
         if fsys.wait() != 0:
             raise Unavailable(f"{package.name} cannot be unpacked")
     shutil.rmtree(state)
+
+
+def _mirror() -> str:
+    """The Debian archive that this machine's own apt uses. Other suites of Debian are there as well."""
+    shown = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)", "Created-By: Packages"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    for line in shown.stdout.splitlines():
+        origin, label, uri = line.split("|", 2)
+        if (origin, label) == ("Debian", "Debian"):
+            return uri
+    raise Unavailable("apt knows no Debian archive here (after `apt-get update`)")
 
 
 def _options(state: Path, architecture: str) -> list[str]:
