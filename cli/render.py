@@ -11,7 +11,7 @@ from .console import safe
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..profiles.report import Predicted, Report, VariantResult
+    from ..profiles.report import Predicted, Report
 
 _STYLE = {
     "pass": "green",
@@ -129,7 +129,7 @@ def _variants(report: Report, wide: bool) -> Any:
     if wide:
         table.add_column("reasons", overflow="fold")
     chosen = report.recommendation
-    for row in _notable(report):
+    for row in report.notable(MAX_VARIANTS):
         best = chosen is not None and (row.id, row.backend) == (chosen.variant, chosen.backend)
         table.add_row(
             "[bold green]→[/]" if best else "",
@@ -140,16 +140,6 @@ def _variants(report: Report, wide: bool) -> Any:
             *([safe(", ".join(row.reasons))] if wide else []),
         )
     return table
-
-
-def _notable(report: Report) -> list[VariantResult]:
-    """The recommended and the fallback rows first, then the rest in the report's order."""
-    order = [(step.variant, step.backend) for step in report.fallback]
-    if report.recommendation:
-        order.insert(0, (report.recommendation.variant, report.recommendation.backend))
-    rank = {key: place for place, key in reversed(list(enumerate(order)))}
-    rows = sorted(report.variants, key=lambda row: rank.get((row.id, row.backend), len(order)))
-    return rows[:MAX_VARIANTS]
 
 
 def _predicted(predicted: Predicted | None, wide: bool) -> tuple[str, str, str]:

@@ -78,4 +78,6 @@ def phone(report: Report) -> str:
 def name(report: Report) -> str:
     """What a person calls the phone."""
     words = [text(report.device, key) for key in ("manufacturer", "model")]
+    if report.target.get("kind") == "local":
+        return "this computer"
     return " ".join(filter(None, words)) or report.target.get("serial") or "unknown device"

@@ -165,12 +165,12 @@ def grid(title: str, cells: Iterable[tuple[str, str, str]]) -> Markup:
     listed = list(cells)
     if not listed:
         return Markup("")
-    columns, size = 5, (WIDTH - 4 * 8) / 5
+    columns, size = 5, (WIDTH - 4 * 8 - 2) / 5
     svg = _svg(title, math.ceil(len(listed) / columns) * 56)
     for place, (name, status, word) in enumerate(listed):
-        x, y = place % columns * (size + 8), place // columns * 56
+        x, y = place % columns * (size + 8) + 1, place // columns * 56 + 1
         _shape(svg, "rect", x=round(x, 1), y=y, width=round(size, 1), height=48, rx=6, cls=f"cell {status}")
-        _text(svg, x + 10, y + 20, _short(name, 17), "start", "label")
+        _text(svg, x + 10, y + 20, _short(name, 14), "start", "label")
         _text(svg, x + 10, y + 37, word, "start", "tick")
     return _markup(svg)
 

@@ -20,6 +20,9 @@ from ..lab.matrix import Matrix
 from ..profiles.report import CheckStatus, Predicted, Report, Verdict, significant
 from . import charts
 
+MOST_BARS = 12
+"""Files in a chart; the table has them all."""
+
 COLUMNS = ("visible", "capable", "correct", "deterministic", "speed", "memory")
 _MARKS = {"pass": "✓", "warn": "!", "fail": "✗", "error": "✗", "unknown": "?", "skip": "–"}
 _KINDS = {Kind.REGRESSION: "fail", Kind.IMPROVEMENT: "pass", Kind.CHANGE: "warn", Kind.UNCLEAR: "unknown"}
@@ -91,7 +94,7 @@ def report_charts(report: Report) -> list[Chart]:
                 f"{row.id} {row.backend}", value.value, value.low, value.high,
                 strong=best is not None and (row.id, row.backend) == (best.variant, best.backend),
             )
-            for row in report.variants
+            for row in report.notable(MOST_BARS)
             if row.status is not CheckStatus.FAIL
             and row.predicted
             and (value := getattr(row.predicted, field))

@@ -163,3 +163,11 @@ class Report:
     schema: str = SCHEMA
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Additive top-level keys that come after the contract's."""
+
+    def notable(self, most: int) -> list[VariantResult]:
+        """The recommended and the fallback rows first, then the others in their order; at most `most`."""
+        order = [(step.variant, step.backend) for step in self.fallback]
+        if self.recommendation is not None:
+            order.insert(0, (self.recommendation.variant, self.recommendation.backend))
+        rank = {key: place for place, key in reversed(list(enumerate(order)))}
+        return sorted(self.variants, key=lambda row: rank.get((row.id, row.backend), len(order)))[:most]
