@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..errors import TargetError, UsageError
-from .discovery import READY, discover
-from .inventory import Inventory, Phone
+from .discovery import discover
+from .inventory import READY, Inventory, Phone
 from .job import Control, Finished, Job, Row, run_phone
 
 try:

@@ -6,19 +6,24 @@ from contextlib import suppress
 from dataclasses import replace
 
 from ..errors import TargetError, TransportError
-from .inventory import Inventory, Phone, needs_facts
-
-READY = "device"
-"""The state of a phone that can be used, as adb names it."""
+from .inventory import NO_SERVER, READY, Inventory, Phone, needs_facts
 
 
 def discover(inventory: Inventory) -> list[Phone]:
-    """The phones of all servers; a server that does not answer is a TargetError naming it."""
+    """The phones of all servers; one that does not answer stands in the list itself (NO_SERVER).
+
+    Raises TargetError if the only server does not answer.
+    """
     from ..probes.targets import devices
 
     phones: list[Phone] = []
     for server in inventory.servers or (None,):
-        phones += [Phone(server, d.serial, d.state, d.advice) for d in devices(server)]
+        try:
+            phones += [Phone(server, d.serial, d.state, d.advice) for d in devices(server)]
+        except (TargetError, TransportError) as error:
+            if len(inventory.servers) < 2:
+                raise
+            phones.append(Phone(server, f"adb server {server}", NO_SERVER, f"{error}; {error.hint or ''}"))
     if needs_facts(inventory):
         phones = [_with_facts(phone) if phone.state == READY else phone for phone in phones]
     return phones

@@ -86,6 +86,13 @@ class Inventory(Strict, frozen=True, kw_only=True):
 PROPERTIES = ("serial", "manufacturer", "model", "device", "soc", "gpu", "android")
 
 
+READY = "device"
+"""The state of a phone that can be used, as adb names it."""
+
+NO_SERVER = "no server"
+"""Not a phone: stands for all those of an adb server that does not answer."""
+
+
 @dataclass(frozen=True)
 class Phone:
     """A phone of a server as the listing and a short look at it tell.
@@ -156,7 +163,7 @@ def assign(inventory: Inventory, phones: Sequence[Phone]) -> list[tuple[Phone, G
     pairs: list[tuple[Phone, Group]] = []
     for phone in phones:
         group = next((group for group in inventory.groups if takes(group, phone)), None)
-        if group is not None:
+        if group is not None and phone.state != NO_SERVER:
             pairs.append((phone, group))
     return pairs
 

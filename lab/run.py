@@ -19,10 +19,9 @@ from pathlib import Path
 
 import msgspec
 
-from ..errors import InputError, UsageError
+from ..errors import GemmafitError, InputError, UsageError
 from ..profiles.writers import Format
-from .discovery import READY
-from .inventory import Group, Inventory, Phone, absent, assign
+from .inventory import NO_SERVER, READY, Group, Inventory, Phone, absent, assign
 from .job import Control, Finished, Job, Row
 from .pool import Pool
 
@@ -47,6 +46,11 @@ def make_plan(inventory: Inventory, phones: Sequence[Phone]) -> Plan:
             jobs.append(Job(job_id(phone), phone, group))
         else:
             rows.append(_unreachable(phone, group, f"{phone.serial} is {phone.state}"))
+    rows += [
+        _unreachable(phone, inventory.groups[0], f"the adb server {phone.server} is silent")
+        for phone in phones
+        if phone.state == NO_SERVER
+    ]
     for serial, group in absent(inventory, phones):
         phone = Phone(None, serial, "absent", "plug it in, or take it out of the inventory")
         rows.append(_unreachable(phone, group, f"{serial} is on no adb server"))
@@ -78,7 +82,8 @@ class LabRun:
 
     def start(self, plan: Plan) -> None:
         """Write the plan into an empty folder. Raises UsageError if a run is there already."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         if (self.folder / PLAN).exists():
             raise UsageError(
                 f"{self.folder} already holds a lab run", hint="Add --resume, or name another folder."
@@ -116,7 +121,8 @@ class LabRun:
         row = finished.row
         if finished.report is not None:
             folder = self.folder / row.id
-            folder.mkdir(exist_ok=True)
+            with writing(folder):
+                folder.mkdir(exist_ok=True)
             write_whole(folder / "report.yaml", Format.YAML.writer()(finished.report).encode())
             row = replace(row, report=f"{row.id}/report.yaml")
         self.append(row)
@@ -124,17 +130,37 @@ class LabRun:
 
     def append(self, row: Row) -> None:
         """Add a line to the results, on disk before this returns."""
-        with (self.folder / RESULTS).open("ab") as file:
+        path = self.folder / RESULTS
+        with writing(path), path.open("ab+") as file:
+            if file.tell() and (file.seek(-1, os.SEEK_END), file.read())[1] != b"\n":
+                file.write(b"\n")  # a line that a crash cut off
             file.write(msgspec.json.encode(row) + b"\n")
             file.flush()
             os.fsync(file.fileno())
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file whole or not at all. Raises GemmafitError when it cannot be written."""
     temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(data)
-    temporary.replace(path)
+    with writing(path):
+        try:
+            temporary.write_bytes(data)
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns a full disk or a missing permission into a sentence; what was written before stays."""
+    try:
+        yield
+    except OSError as error:
+        raise GemmafitError(
+            f"cannot write {path}: {error.strerror or error}",
+            hint="Make room, then go on with --resume.",
+        ) from error
 
 
 def execute(run: LabRun, jobs: Sequence[Job], pool: Pool, on_row: Callable[[Row], None]) -> None:

@@ -1,0 +1,149 @@
+"""Inventories, plans, and the folder of a run: what is wrong is named, what was written stays."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gemmafit.errors import GemmafitError, InputError, UsageError
+from gemmafit.lab.discovery import discover
+from gemmafit.lab.inventory import Gate, Group, Inventory, Phone, assign, load
+from gemmafit.lab.job import Finished, Row, gate_closed
+from gemmafit.lab.run import LabRun, exit_code, job_id, make_plan
+from gemmafit.lab.table import markdown
+from gemmafit.probes.snapshot import Conditions
+from gemmafit.profiles.report import Report
+
+A = Phone(None, "A", "device", None, {"model": "SM-S911B", "gpu": "Adreno 740"})
+B = Phone(None, "B", "device", None, {"model": "Pixel 8", "gpu": "Mali-G715"})
+LOCKED = Phone(None, "C", "unauthorized", "unlock it")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("groups: [{name: a, matsch: {model: x}}]", "matsch"),
+        ("groups: [{name: a, serials: [X, X]}]", "'X' is named twice"),
+        ("groups: [{name: a, serials: [X]}, {name: b, serials: [X]}]", "'X' is named twice"),
+        ("groups: [{name: a}, {name: a}]", "'a' is named twice"),
+        ("servers: [h:1, h:1]", "'h:1' is named twice"),
+        ("groups: [{name: a, match: {colour: red}}]", "colour"),
+        ("groups: [{name: a, options: {use: gaming}}]", "use"),
+        ("parallel: 0", "parallel"),
+        ("schema: gemmafit.lab/2", "gemmafit.lab/2"),
+        ("- a\n- b", "object"),
+        ("a: [", "line"),
+    ],
+)
+def test_what_is_wrong_in_an_inventory_is_named(text: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "lab.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=says):
+        load(path)
+
+
+def test_an_empty_inventory_is_all_phones(tmp_path: Path) -> None:
+    path = tmp_path / "lab.yaml"
+    path.write_text("")
+    assert [(p.serial, g.name) for p, g in assign(load(path), [A, B])] == [("A", "phones"), ("B", "phones")]
+
+
+def test_the_first_group_that_takes_a_phone_has_it() -> None:
+    inventory = Inventory(
+        groups=(Group(name="s", match={"model": "sm-s911*"}), Group(name="m", match={"gpu": "Mali-*"}))
+    )
+    assert [(p.serial, g.name) for p, g in assign(inventory, [A, B])] == [("A", "s"), ("B", "m")]
+
+
+def test_a_plan_has_a_job_or_a_reason_for_each_phone() -> None:
+    inventory = Inventory(groups=(Group(name="g", serials=("A", "C", "gone")), Group(name="rest")))
+    plan = make_plan(inventory, [A, B, LOCKED])
+    assert [(job.phone.serial, job.group.name) for job in plan.jobs] == [("A", "g"), ("B", "rest")]
+    assert {(row.serial, row.hint) for row in plan.unreachable} >= {("C", "unlock it")}
+    assert "gone is on no adb server" in [row.error for row in plan.unreachable]
+
+
+def test_one_silent_server_of_two_is_a_row_and_of_one_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        dead = f"127.0.0.1:{s.getsockname()[1]}"
+    monkeypatch.setattr("gemmafit.probes.adb_server.LOCAL", frozenset())  # do not start one there
+    with pytest.raises(GemmafitError):
+        discover(Inventory(servers=(dead,)))
+    phones = discover(Inventory(servers=(dead, dead)))
+    plan = make_plan(Inventory(), phones)
+    assert not plan.jobs and all(dead in (row.error or "") for row in plan.unreachable)
+
+
+@pytest.mark.parametrize("serial", ["../../x", "a/b", "\x1b[31m", "", "x" * 300, "127.0.0.1:5555"])
+def test_a_serial_makes_a_harmless_folder_name(serial: str) -> None:
+    name = job_id(Phone(None, serial, "device"))
+    assert name.replace("-", "").isalnum() and len(name) < 60
+    assert name != job_id(Phone("other:1", serial, "device"))
+
+
+def test_a_run_is_resumed_where_it_ended(tmp_path: Path, phone_report: Callable[..., Report]) -> None:
+    run = LabRun(tmp_path / "run")
+    plan = make_plan(Inventory(), [A, B, LOCKED])
+    run.start(plan)
+    with pytest.raises(UsageError, match="already holds"):
+        run.start(plan)
+    first, second = plan.jobs
+    kept = run.keep(Finished(Row(first.id, "A", None, "phones", "done", verdict="pass"), phone_report("a")))
+    assert (run.folder / (kept.report or "")).exists()
+    with (run.folder / "results.jsonl").open("ab") as file:
+        file.write(b'{"id": "cut o')  # the power went
+    assert run.todo() == [second]
+    run.append(Row(second.id, "B", None, "phones", "failed", error="the cable"))
+    assert run.todo() == [second]  # broken runs are run again
+    run.append(Row(second.id, "B", None, "phones", "done", verdict="fail"))
+    assert run.todo() == [] and len(run.rows()) == 3
+    assert exit_code(run.rows()) == 3
+    assert markdown(run.rows()).splitlines()[0].startswith("# gemmafit: 1 ")
+
+
+def test_a_full_disk_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = LabRun(tmp_path / "run")
+    run.start(make_plan(Inventory(), [A]))
+    before = run.rows()
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(GemmafitError, match="No space left") as caught:
+        run.append(Row("x", "A", None, "g", "done"))
+    assert caught.value.exit_code == 4 and "--resume" in (caught.value.hint or "")
+    assert before == [] and run.plan().jobs
+
+
+@pytest.mark.parametrize(
+    ("statuses", "code"),
+    [
+        ([("done", "pass")], 0),
+        ([("done", "degraded")], 0),
+        ([("done", "pass"), ("done", "fail")], 1),
+        ([("done", "inconclusive")], 5),
+        ([("done", "fail"), ("unreachable", None)], 3),
+        ([("unreachable", None), ("partial", "pass")], 4),
+        ([("stopped", None)], 4),
+    ],
+)
+def test_exit_codes(statuses: list[tuple[str, str | None]], code: int) -> None:
+    rows = [Row(str(n), "s", None, "g", status, verdict=v) for n, (status, v) in enumerate(statuses)]
+    assert exit_code(rows) == code
+
+
+def test_the_gate_holds_for_what_is_known_only() -> None:
+    gate = Gate(battery_min_percent=20, temperature_max_c=40.0, thermal_status_max=1)
+    assert gate_closed(gate, Conditions()) is None
+    assert "battery at 4 %" in (gate_closed(gate, Conditions(battery_percent=4)) or "")
+    assert "45" in (gate_closed(gate, Conditions(battery_temperature_c=45.0)) or "")
+    assert "thermal" in (gate_closed(gate, Conditions(thermal_status=3)) or "")
+    assert (
+        gate_closed(gate, Conditions(battery_percent=90, battery_temperature_c=30.0, thermal_status=0))
+        is None
+    )
