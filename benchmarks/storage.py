@@ -18,9 +18,10 @@ MEBIBYTES = 64
 
 _SCRIPT = f"""\
 base=/data/local/tmp; [ -d $base ] || base=/var/tmp
-d=$(mktemp -d $base/gemmafit-XXXXXXXX) || exit 1
-trap 'rm -rf "$d"' EXIT; trap 'exit 1' HUP INT TERM
-dd if=/dev/urandom of=$d/f bs=1048576 count={MEBIBYTES} 2>/dev/null || exit 1
+d=$base/gemmafit-storage-$$
+umask 077; mkdir $d 2>&1 || exit 1
+trap 'rm -rf $d' EXIT; trap 'exit 1' HUP INT TERM
+dd if=/dev/urandom of=$d/f bs=1048576 count={MEBIBYTES} 2>&1 || exit 1
 sync
 for i in 1 2 3; do
 echo cold; dd if=$d/f of=/dev/null bs=1048576 iflag=direct 2>&1
@@ -53,9 +54,9 @@ def parse(text: str) -> list[Measurement]:
             took = float(found[2])
             if int(found[1]) == MEBIBYTES << 20 and took > 0:
                 seconds[kind].append(took)
-        elif kind and "records" not in line:
+        elif "records" not in line and not _TIMED.match(line):
             said.setdefault(kind, line[:200])
-    return [_row(kind, samples, said.get(kind)) for kind, samples in seconds.items()]
+    return [_row(kind, samples, said.get(kind, said.get(""))) for kind, samples in seconds.items()]
 
 
 def _row(kind: str, samples: list[float], said: str | None) -> Measurement:

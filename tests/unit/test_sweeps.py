@@ -196,4 +196,6 @@ def test_storage_that_was_not_read_whole_is_no_figure(short: str) -> None:
     cold, warm = parse(f"cold\ndd: f: Invalid argument\nwarm\n{short}\n")
     assert cold.status is Status.SKIPPED and "Invalid argument" in (cold.reason or "")
     assert warm.status is Status.SKIPPED and warm.value is None
+    full = parse("dd: No space left on device\n")
+    assert all("No space left" in (r.reason or "") for r in full)
     assert all(r.reason == "no read could be timed: no answer" for r in parse(""))

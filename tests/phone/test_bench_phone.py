@@ -1,0 +1,71 @@
+"""`gemmafit bench` on a virtual phone: through the agent, and nothing of it stays there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gemmafit.probes.adb_server import AdbServer
+from gemmafit.tests.phone.vphone.handle import PROFILES, Phone, eventually
+
+GEMMAFIT = (sys.executable, "-m", "gemmafit.cli.main")
+BENCH = ("--backend", "cpu", "--scheme", "int8")
+
+
+def command(phone: Phone, server: AdbServer, out: Path, *options: str) -> list[str]:
+    return [*GEMMAFIT, "bench", phone.serial, "--adb", str(server.address), "-o", str(out), *BENCH, *options]
+
+
+@pytest.fixture
+def phone(boot: Callable[[Path], Phone]) -> Phone:
+    return boot(PROFILES / "x86_64-drivers.yaml")
+
+
+def test_a_phone_is_benchmarked(phone: Phone, adb_server: AdbServer, tmp_path: Path) -> None:
+    out = tmp_path / "rows.yaml"
+    options = ("--quick", "--limits", "--sweep", "threads", "--sustained", "2")
+    done = subprocess.run(
+        command(phone, adb_server, out, *options), capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    data = yaml.safe_load(out.read_text("utf-8"))
+    assert data["device"]["model"] == "Intel Phone" and data["target"]["kind"] == "adb"
+    rows: list[dict[str, Any]] = data["measurements"]
+    storage = [row for row in rows if row["variant"].startswith("storage")]
+    ran = [row for row in rows if row not in storage]
+    assert {row["status"] for row in ran} == {"ok"} and {row["executor"] for row in ran} == {"agent"}
+    # Debian's toybox, unlike Android's, has no dd: a figure that cannot be measured has the shell's words.
+    assert len(storage) == 2
+    assert all(row["status"] == "skipped" and "dd: " in row["reason"] for row in storage)
+    assert any(row.get("details", {}).get("sustained") for row in rows)
+    assert phone.left() == []
+    eventually(lambda: not phone.processes())
+
+
+def test_a_phone_that_is_pulled_out_leaves_rows(phone: Phone, adb_server: AdbServer, tmp_path: Path) -> None:
+    out = tmp_path / "rows.yaml"
+    host = subprocess.Popen(
+        command(phone, adb_server, out, "--sustained", "60"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    assert host.stderr is not None
+    try:
+        for line in host.stderr:  # a row for each thread count: the sweeps have begun
+            if line.startswith("cpu int8 decode fused 1 "):
+                phone.tell("unplug")
+                break
+        _, message = host.communicate(timeout=120)
+    finally:
+        host.kill()
+        host.wait()
+    assert host.returncode == 4 and "was lost" in message and "Traceback" not in message, message
+    data = yaml.safe_load(out.read_text("utf-8"))
+    assert "lost" in data["incomplete"]
+    assert any(row["phase"] == "prefill" and row["status"] == "ok" for row in data["measurements"])
+    eventually(lambda: not phone.left() and not phone.processes())
