@@ -182,8 +182,9 @@ def test_two_runs_do_not_measure_on_one_phone_at_a_time(adb_server: AdbServer, t
 
 def test_ctrl_c_once_ends_the_steps_and_the_run_resumes(adb_server: AdbServer, tmp_path: Path) -> None:
     with phones(4, adb_server) as found:
-        folder = tmp_path / "run"
-        command = [*CLI, "lab", "run", "-o", str(folder), "--adb", str(adb_server.address), "--parallel", "1"]
+        folder, lab = tmp_path / "run", tmp_path / "lab.yaml"
+        lab.write_text("groups: [{options: {run: false}, gate: {battery_min_percent: 0, wait_s: 0}}]\n")
+        command = [*CLI, "lab", "run", str(lab), "-o", str(folder), "--adb", str(adb_server.address), "--parallel", "1"]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         eventually(lambda: LabRun(folder).rows(), 120)
         process.send_signal(signal.SIGINT)
@@ -193,6 +194,9 @@ def test_ctrl_c_once_ends_the_steps_and_the_run_resumes(adb_server: AdbServer, t
         statuses = sorted(row.status for row in LabRun(folder).rows())
         assert len(statuses) == 4 and "stopped" in statuses and "done" in statuses
         eventually(lambda: _left(found) == [])
+        resumed = subprocess.run([*command, "--resume"], capture_output=True, text=True, timeout=120)
+        assert resumed.returncode in (0, 1, 5), resumed.stderr
+        assert [row.status for row in LabRun(folder).rows()] == ["done"] * 4
 
 
 def test_a_cluster_loses_a_worker(adb_server: AdbServer, tmp_path: Path) -> None:
