@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,13 +15,13 @@ from gemmafit.probes.transport import Transport
 from gemmafit.tests.phone.vphone.handle import PROFILES, Phone, eventually, running
 
 
-@pytest.fixture(scope="session")
-def adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdbServer]:
+@contextmanager
+def _server(home: Path) -> Iterator[AdbServer]:
     """The real adb server on a port of its own: a developer's phones and server are left alone."""
     with socket.create_server(("127.0.0.1", 0)) as s:
         port = s.getsockname()[1]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))  # the server makes keys there
+        patch.setenv("HOME", str(home))  # the server makes keys there
         patch.setenv("ADB_LOCAL_TRANSPORT_MAX_PORT", "5553")  # and must not look for emulators
         for name in ("ANDROID_SERIAL", "ADB_SERVER_SOCKET", "ANDROID_ADB_SERVER_PORT"):
             patch.delenv(name, raising=False)
@@ -30,6 +30,27 @@ def adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdbServer]:
     yield server
     with server.channel(5, "stopping the adb server") as channel:
         channel.request("host:kill")
+
+
+@pytest.fixture(scope="session")
+def adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdbServer]:
+    """An adb server that tests share; it knows the phones of all of them."""
+    with _server(tmp_path_factory.mktemp("home")) as server:
+        yield server
+
+
+@pytest.fixture
+def lab_server(tmp_path: Path) -> Iterator[AdbServer]:
+    """An adb server for tests in which every phone it knows counts."""
+    with _server(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def other_server(tmp_path: Path) -> Iterator[AdbServer]:
+    """A second one, as on another machine."""
+    with _server(tmp_path) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ RECIPES = Path(__file__).parents[2] / "docs" / "ci"
 
 
 @pytest.fixture
-def environment(adb_server: AdbServer, tmp_path: Path) -> dict[str, str]:
+def environment(lab_server: AdbServer, tmp_path: Path) -> dict[str, str]:
     """As on a runner: gemmafit on the PATH, the phones behind the usual adb server."""
     tools = tmp_path / "bin"
     tools.mkdir()
@@ -29,7 +29,7 @@ def environment(adb_server: AdbServer, tmp_path: Path) -> dict[str, str]:
     return {
         **os.environ,
         "PATH": f"{tools}:{os.environ['PATH']}",
-        "ADB_SERVER_SOCKET": f"tcp:{adb_server.address}",
+        "ADB_SERVER_SOCKET": f"tcp:{lab_server.address}",
         "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
         "GITHUB_RUN_ID": "42",
     }
@@ -53,7 +53,7 @@ def _steps(recipe: str) -> list[dict[str, Any]]:
     return steps
 
 
-def test_github(adb_server: AdbServer, environment: dict[str, str], tmp_path: Path) -> None:
+def test_github(lab_server: AdbServer, environment: dict[str, str], tmp_path: Path) -> None:
     """Two nights: the second compares with the first."""
     scripts = {step["name"]: step["run"] for step in _steps("github.yml") if "run" in step}
     (tmp_path / "lab.yaml").write_text(
@@ -61,8 +61,8 @@ def test_github(adb_server: AdbServer, environment: dict[str, str], tmp_path: Pa
         "groups:\n  - {name: all, options: {run: false}, gate: {battery_min_percent: 0, wait_s: 0}}\n"
     )
     with running(PROFILES / "plain-x86_64.yaml") as phone:
-        adb_server.attach(phone.serial)
-        eventually(lambda: adb_server.state(phone.serial) == "device")
+        lab_server.attach(phone.serial)
+        eventually(lambda: lab_server.state(phone.serial) == "device")
         for night in (1, 2):
             done = _run(scripts["every phone"], environment, tmp_path)
             assert done.returncode in (0, 1, 5), done.stderr
@@ -73,24 +73,24 @@ def test_github(adb_server: AdbServer, environment: dict[str, str], tmp_path: Pa
             assert compared.returncode == 0, compared.stdout + compared.stderr
             assert (tmp_path / "run" / "changes.html").exists() == (night == 2)
             _run("rm -rf run", environment, tmp_path)
-        adb_server.detach(phone.serial)
+        lab_server.detach(phone.serial)
 
 
-def test_gitlab(adb_server: AdbServer, environment: dict[str, str], tmp_path: Path) -> None:
+def test_gitlab(lab_server: AdbServer, environment: dict[str, str], tmp_path: Path) -> None:
     job = yaml.safe_load((RECIPES / "gitlab.yml").read_text())["gemmafit"]
     script = "\n".join(line for line in job["script"] if "pip install" not in line)
     script = script.replace(
         "gemmafit check", "gemmafit check --no-run"
     )  # the kernels have tests of their own
     with running(PROFILES / "plain-x86_64.yaml") as phone:
-        adb_server.attach(phone.serial)
-        eventually(lambda: adb_server.state(phone.serial) == "device")
+        lab_server.attach(phone.serial)
+        eventually(lambda: lab_server.state(phone.serial) == "device")
         done = _run(script, environment, tmp_path)
         verdict = str(load(tmp_path / "gemmafit.yaml").verdict)
         assert done.returncode == {"pass": 0, "degraded": 0, "fail": 1, "inconclusive": 5}[verdict], (
             done.stderr
         )
-        adb_server.detach(phone.serial)
+        lab_server.detach(phone.serial)
     after = _run("\n".join(job["after_script"]), environment, tmp_path)
     assert after.returncode == 0, after.stderr
     assert ET.parse(tmp_path / "gemmafit.xml").getroot().tag == "testsuites"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import struct
@@ -53,7 +52,7 @@ def phones(count: int, server: AdbServer) -> Iterator[list[Phone]]:
 
 
 @pytest.fixture
-def unauthorized(adb_server: AdbServer) -> Iterator[str]:
+def unauthorized(lab_server: AdbServer) -> Iterator[str]:
     """A phone that never accepts this computer's key: the real daemon of the package has no authentication."""
     listener = socket.create_server(("127.0.0.1", 0))
     serial = f"127.0.0.1:{listener.getsockname()[1]}"
@@ -66,10 +65,10 @@ def unauthorized(adb_server: AdbServer) -> Iterator[str]:
 
     threading.Thread(target=serve, daemon=True).start()
     with contextlib.suppress(Exception):
-        adb_server.attach(serial)
-    eventually(lambda: f"{serial}\tunauthorized" in adb_server.ask("host:devices"))
+        lab_server.attach(serial)
+    eventually(lambda: f"{serial}\tunauthorized" in lab_server.ask("host:devices"))
     yield serial
-    adb_server.detach(serial)
+    lab_server.detach(serial)
     listener.close()
 
 
@@ -105,15 +104,15 @@ def _left(found: list[Phone]) -> list[str]:
 
 
 def test_forty_phones_some_of_which_do_not_play(
-    adb_server: AdbServer, unauthorized: str, tmp_path: Path
+    lab_server: AdbServer, unauthorized: str, tmp_path: Path
 ) -> None:
     """Unplugged in the middle, full, without a shell that answers, rebooting, unauthorized; then --resume."""
-    with phones(COUNT, adb_server) as found:
+    with phones(COUNT, lab_server) as found:
         gone, full, hanging, rebooting, *well = found
         (full.root / "data/local/tmp").chmod(0o555)  # as a full or locked file system answers
         frozen = _daemon(hanging)
         os.kill(frozen, signal.SIGSTOP)
-        inventory = _inventory(adb_server)
+        inventory = _inventory(lab_server)
         pool = ThreadPool(inventory.parallel)
         plan = make_plan(inventory, pool.discover(inventory))
         assert len(plan.jobs) == COUNT
@@ -138,7 +137,7 @@ def test_forty_phones_some_of_which_do_not_play(
         eventually(lambda: _left(found) == [], 60)
 
         gone.tell("plug")
-        adb_server.attach(gone.serial)
+        lab_server.attach(gone.serial)
         (full.root / "data/local/tmp").chmod(0o771)
         todo = {job.phone.serial for job in run.todo()}
         assert todo.isdisjoint({phone.serial for phone in well})
@@ -149,12 +148,12 @@ def test_forty_phones_some_of_which_do_not_play(
 
 
 def test_check_all_gives_a_report_each_and_one_exit_code(
-    adb_server: AdbServer, unauthorized: str, tmp_path: Path
+    lab_server: AdbServer, unauthorized: str, tmp_path: Path
 ) -> None:
-    with phones(2, adb_server) as found:
+    with phones(2, lab_server) as found:
         command = [*CLI, "check", "--all", "--no-push", "-o", str(tmp_path / "reports"), "-f", "junit"]
         done = subprocess.run(
-            [*command, "--adb", str(adb_server.address)], capture_output=True, text=True, timeout=120
+            [*command, "--adb", str(lab_server.address)], capture_output=True, text=True, timeout=120
         )
         assert done.returncode == 3, done.stderr  # one of the phones cannot be reached
         reports = sorted((tmp_path / "reports").iterdir())
@@ -164,15 +163,15 @@ def test_check_all_gives_a_report_each_and_one_exit_code(
         assert _left(found) == []
 
 
-def test_two_runs_do_not_measure_on_one_phone_at_a_time(adb_server: AdbServer, tmp_path: Path) -> None:
+def test_two_runs_do_not_measure_on_one_phone_at_a_time(lab_server: AdbServer, tmp_path: Path) -> None:
     """The phone itself is the lock, so that other hosts respect it, too."""
-    with phones(1, adb_server) as found:
-        inventory = _inventory(adb_server, retries=0)
+    with phones(1, lab_server) as found:
+        inventory = _inventory(lab_server, retries=0)
         pool = ThreadPool(1)
         plan = make_plan(inventory, pool.discover(inventory))
         from gemmafit.probes.targets import resolve
 
-        with resolve(found[0].serial, str(adb_server.address)).session():
+        with resolve(found[0].serial, str(lab_server.address)).session():
             run = LabRun(tmp_path / "run")
             run.start(plan)
             execute(run, plan.jobs, pool, lambda row: None)
@@ -180,11 +179,22 @@ def test_two_runs_do_not_measure_on_one_phone_at_a_time(adb_server: AdbServer, t
             assert row.status == "unreachable" and "in use" in (row.error or ""), row
 
 
-def test_ctrl_c_once_ends_the_steps_and_the_run_resumes(adb_server: AdbServer, tmp_path: Path) -> None:
-    with phones(4, adb_server) as found:
+def test_ctrl_c_once_ends_the_steps_and_the_run_resumes(lab_server: AdbServer, tmp_path: Path) -> None:
+    with phones(4, lab_server) as found:
         folder, lab = tmp_path / "run", tmp_path / "lab.yaml"
         lab.write_text("groups: [{options: {run: false}, gate: {battery_min_percent: 0, wait_s: 0}}]\n")
-        command = [*CLI, "lab", "run", str(lab), "-o", str(folder), "--adb", str(adb_server.address), "--parallel", "1"]
+        command = [
+            *CLI,
+            "lab",
+            "run",
+            str(lab),
+            "-o",
+            str(folder),
+            "--adb",
+            str(lab_server.address),
+            "--parallel",
+            "1",
+        ]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         eventually(lambda: LabRun(folder).rows(), 120)
         process.send_signal(signal.SIGINT)
@@ -199,19 +209,15 @@ def test_ctrl_c_once_ends_the_steps_and_the_run_resumes(adb_server: AdbServer, t
         assert [row.status for row in LabRun(folder).rows()] == ["done"] * 4
 
 
-def test_a_cluster_loses_a_worker(adb_server: AdbServer, tmp_path: Path) -> None:
+def test_a_cluster_loses_a_worker(lab_server: AdbServer, other_server: AdbServer, tmp_path: Path) -> None:
     """Two workers with an adb server each; one is killed in the middle; its phones are rows that say so."""
     pytest.importorskip("distributed", reason="needs distributed")
-    with socket.create_server(("127.0.0.1", 0)) as s:
-        other_port = s.getsockname()[1]
-    other = AdbServer(type(adb_server.address)("127.0.0.1", other_port))
-    other.ask("host:version")
     with socket.create_server(("127.0.0.1", 0)) as s:
         scheduler_port = s.getsockname()[1]
     address = f"tcp://127.0.0.1:{scheduler_port}"
     with ExitStack() as stack:
-        here = stack.enter_context(phones(3, adb_server))
-        there = stack.enter_context(phones(3, other))
+        here = stack.enter_context(phones(3, lab_server))
+        there = stack.enter_context(phones(3, other_server))
         programs = [
             [
                 sys.executable,
@@ -224,8 +230,8 @@ def test_a_cluster_loses_a_worker(adb_server: AdbServer, tmp_path: Path) -> None
                 "--no-dashboard",
                 "--no-show",
             ],
-            [*CLI, "lab", "worker", address, "--adb", str(adb_server.address)],
-            [*CLI, "lab", "worker", address, "--adb", str(other.address)],
+            [*CLI, "lab", "worker", address, "--adb", str(lab_server.address)],
+            [*CLI, "lab", "worker", address, "--adb", str(other_server.address)],
         ]
         running_programs: list[subprocess.Popen[bytes]] = []
         for program in programs:
@@ -257,9 +263,6 @@ def test_a_cluster_loses_a_worker(adb_server: AdbServer, tmp_path: Path) -> None
         lost = [rows[phone.serial] for phone in there if rows[phone.serial].status != "done"]
         assert lost and all("worker" in (row.error or "") for row in lost)
         eventually(lambda: _left([*here, *there]) == [], 60)
-    shutil.rmtree(tmp_path / "run")
-    with other.channel(5, "stopping the adb server") as channel:
-        channel.request("host:kill")
 
 
 def _all(known: list[LabPhone], count: int) -> list[LabPhone] | None:
