@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import TargetError, UsageError
 from .discovery import discover
 from .inventory import READY, Inventory, Phone
-from .job import Control, Finished, Job, Row, run_phone
+from .job import Control, Finished, Job, ended, run_phone
 
 try:
     from distributed import Client, Future, Worker, as_completed
@@ -80,11 +80,11 @@ class DaskPool:
             for future in self._lost(futures, missing_since):
                 job = futures.pop(future)
                 future.cancel()
-                yield _ended(job, "failed", "its worker was lost and no other has this phone")
+                yield ended(job, "failed", "its worker was lost and no other has this phone")
             for future in self._waiting(futures) if control.stop.is_set() else ():
                 job = futures.pop(future)
                 future.cancel()
-                yield _ended(job, "stopped", "stopped before it was examined")
+                yield ended(job, "stopped", "stopped before it was examined")
             time.sleep(0 if not futures else POLL_S / 4)
 
     def _lost(self, futures: dict[AnyFuture, Job], since: dict[AnyFuture, float]) -> list[AnyFuture]:
@@ -113,12 +113,7 @@ def _result(future: AnyFuture, job: Job) -> Finished:
     if future.status == "finished":
         finished: Finished = future.result()
         return finished
-    return _ended(job, "failed", f"its job ended as {future.status} on the cluster")
-
-
-def _ended(job: Job, status: str, error: str) -> Finished:
-    phone = job.phone
-    return Finished(Row(job.id, phone.serial, phone.server, job.group.name, status, error=error))
+    return ended(job, "failed", f"its job ended as {future.status} on the cluster")
 
 
 def serve(scheduler: str, adb: str | None) -> None:

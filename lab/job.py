@@ -74,6 +74,12 @@ class Control:
     stop: threading.Event = field(default_factory=threading.Event)
 
 
+def ended(job: Job, status: str, error: str) -> Finished:
+    """A job that ended from outside: lost, stopped, given up."""
+    phone = job.phone
+    return Finished(Row(job.id, phone.serial, phone.server, job.group.name, status, error=error))
+
+
 def run_phone(job: Job, control: Control | None = None, on_event: Listener = ignore) -> Finished:
     """Examine one phone. Transport faults are tried again; a wrong state or a verdict is not."""
     clock = _Clock(job, control or Control(), on_event)

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from .discovery import discover
 from .inventory import Inventory, Phone
-from .job import Control, Finished, Job, run_phone
+from .job import Control, Finished, Job, ended, run_phone
+
+GRACE_S = 60.0
+"""How long a job may take beyond its own deadline and patience before it is given up."""
 
 
 class Pool(Protocol):
@@ -38,30 +42,39 @@ class ThreadPool:
         return discover(inventory)
 
     def run(self, jobs: Sequence[Job], control: Control) -> Iterator[Finished]:
-        """See `Pool.run`. The threads are daemons: a second Ctrl-C does not wait for a phone."""
-        waiting: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        """See `Pool.run`. The threads are daemons: nobody waits for a phone that never ends."""
+        waiting = list(reversed(jobs))
+        running: dict[str, tuple[Job, float]] = {}
         ready: queue.SimpleQueue[Finished] = queue.SimpleQueue()
-        for job in jobs:
-            waiting.put(job)
+        while waiting or running:
+            while waiting and len(running) < self._parallel:
+                job = waiting.pop()
+                running[job.id] = (job, time.monotonic() + _limit(job))
+                threading.Thread(
+                    target=_work, args=(job, control, ready), name=f"lab-{job.id}", daemon=True
+                ).start()
+            for finished in _next(ready):
+                # Of a job that was given up, a late result is no news.
+                if running.pop(finished.row.id, None) is not None:
+                    yield finished
+            now = time.monotonic()
+            for job in [job for job, until in running.values() if now > until]:
+                del running[job.id]
+                yield ended(job, "failed", f"did not end within {_limit(job):.0f} s and was given up")
 
-        def work() -> None:
-            while True:
-                try:
-                    job = waiting.get_nowait()
-                except queue.Empty:
-                    return
-                ready.put(run_phone(job, control))
 
-        for number in range(min(self._parallel, len(jobs))):
-            threading.Thread(target=work, name=f"lab-{number}", daemon=True).start()
-        for _ in jobs:
-            yield _next(ready)
+def _work(job: Job, control: Control, ready: queue.SimpleQueue[Finished]) -> None:
+    ready.put(run_phone(job, control))
 
 
-def _next(ready: queue.SimpleQueue[Finished]) -> Finished:
+def _limit(job: Job) -> float:
+    """Seconds after which a job is given up."""
+    return job.group.deadline_s + job.group.gate.wait_s + GRACE_S
+
+
+def _next(ready: queue.SimpleQueue[Finished]) -> list[Finished]:
     # A wait without a timeout cannot be interrupted by Ctrl-C on every platform.
-    while True:
-        try:
-            return ready.get(timeout=0.5)
-        except queue.Empty:
-            continue
+    try:
+        return [ready.get(timeout=0.2)]
+    except queue.Empty:
+        return []

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from gemmafit.errors import GemmafitError, InputError, UsageError
+from gemmafit.lab import pool
 from gemmafit.lab.discovery import discover
 from gemmafit.lab.inventory import Gate, Group, Inventory, Phone, assign, load
-from gemmafit.lab.job import Finished, Row, gate_closed
+from gemmafit.lab.job import Control, Finished, Job, Row, gate_closed
 from gemmafit.lab.run import LabRun, exit_code, job_id, make_plan
 from gemmafit.lab.table import markdown
 from gemmafit.probes.snapshot import Conditions
@@ -147,3 +149,21 @@ def test_the_gate_holds_for_what_is_known_only() -> None:
         gate_closed(gate, Conditions(battery_percent=90, battery_temperature_c=30.0, thermal_status=0))
         is None
     )
+
+
+def test_a_job_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    forever = threading.Event()
+
+    def examine(job: Job, control: Control) -> Finished:
+        if job.phone.serial == "A":
+            forever.wait(30)
+        return Finished(Row(job.id, job.phone.serial, None, "g", "done", verdict="pass"))
+
+    monkeypatch.setattr(pool, "run_phone", examine)
+    monkeypatch.setattr(pool, "GRACE_S", 0.5)
+    group = Group(deadline_s=0, gate=Gate(wait_s=0))
+    jobs = make_plan(Inventory(groups=(group,)), [A, B]).jobs
+    found = {f.row.serial: f.row for f in pool.ThreadPool(1).run(jobs, Control())}
+    forever.set()
+    assert (found["A"].status, found["B"].status) == ("failed", "done")
+    assert "given up" in (found["A"].error or "")

@@ -84,7 +84,7 @@ def _refuse(connection: socket.socket) -> None:
 
 
 def _inventory(server: AdbServer, **options: object) -> Inventory:
-    group = Group(options=RunOptions(run=False), gate=OPEN, **{"retries": 0, "deadline_s": 240, **options})  # type: ignore[arg-type]
+    group = Group(options=RunOptions(run=False), gate=OPEN, **{"retries": 0, "deadline_s": 60, **options})  # type: ignore[arg-type]
     return Inventory(servers=(str(server.address),), groups=(group,), parallel=8)
 
 
