@@ -161,7 +161,7 @@ backend cpu
 buffer out bytes=4 fill=zero
 kernel peak routine=peak_f32
 step long repeat=10000 budget_ms=3600000
-run peak args=B:out,I:10
+run peak args=B:out,I:200
 end
 """
 

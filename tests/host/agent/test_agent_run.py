@@ -89,7 +89,7 @@ end
 
 
 def test_deadline_between_repeats_is_no_crash(agent: Any) -> None:
-    long = "step long repeat=10000..10000 budget_ms=3600000\nrun peak args=B:c,I:50\nend\n"
+    long = "step long repeat=10000..10000 budget_ms=3600000\nrun peak args=B:c,I:200\nend\n"
     ended = agent.plan(HEAD + "kernel peak routine=peak_f32\n" + long + FIRST, deadline=1.5)
     assert ended.exit == 0
     assert not ended.result.complete
@@ -108,7 +108,7 @@ def test_the_watchdog_ends_what_hangs_and_earlier_rows_stay(agent: Any) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_with_what_it_has(agent: Any, number: int) -> None:
-    long = "step long repeat=10000..10000 budget_ms=3600000\nrun peak args=B:c,I:20\nend\n"
+    long = "step long repeat=10000..10000 budget_ms=3600000\nrun peak args=B:c,I:200\nend\n"
     (agent.directory / "plan.txt").write_text(HEAD + "kernel peak routine=peak_f32\n" + FIRST + long)
     process = agent.start("run", "--plan", "plan.txt", "--out", "result")
     assert process.stdout.readline() == '{"event": "step", "name": "first", "done": 1, "total": 2}\n'
