@@ -99,13 +99,8 @@ def read_rate(
 ) -> Rate | None:
     """Bytes per second that decoding reads weights of this scheme with, under the kernels of `engine`."""
     rows = _usable(measurements, backend, "decode")
-    own = [row.gb_per_s for row in rows if row.scheme == scheme and row.gb_per_s]
-    spread = knowledge.prediction.measured.spread
-    if own:
-        return Rate(_around(max(own) * 1e9, spread), MEASURED)
-    if others := [row.gb_per_s for row in rows if row.gb_per_s]:
-        # Another width of the weights: the same memory, but other work to unpack them.
-        return Rate(_around(min(others) * 1e9, spread**1.5), MEASURED)
+    if measured := _measured([(row.scheme, row.gb_per_s) for row in rows], scheme, knowledge):
+        return measured
     chip = find_chip(snapshot, knowledge)
     spec = knowledge.prediction.spec.get(backend)  # type: ignore[call-overload]
     if chip is None or spec is None:
@@ -129,12 +124,8 @@ def compute_rate(
 ) -> Rate | None:
     """Operations per second that prefill computes with, under the kernels of `engine`."""
     rows = _usable(measurements, backend, "prefill")
-    own = [row.gflop_per_s for row in rows if row.scheme == scheme and row.gflop_per_s]
-    spread = knowledge.prediction.measured.spread
-    if own:
-        return Rate(_around(max(own) * 1e9, spread), MEASURED)
-    if others := [row.gflop_per_s for row in rows if row.gflop_per_s]:
-        return Rate(_around(min(others) * 1e9, spread**1.5), MEASURED)
+    if measured := _measured([(row.scheme, row.gflop_per_s) for row in rows], scheme, knowledge):
+        return measured
     spec = knowledge.prediction.spec.get(backend)  # type: ignore[call-overload]
     if spec is None:
         return None
@@ -152,6 +143,17 @@ def compute_rate(
         return None
     share = spec.compute_share
     return Rate(Range(peak * share.value, peak * share.low, peak * share.high), SPECIFICATION)
+
+
+def _measured(figures: Sequence[tuple[str, float | None]], scheme: str, knowledge: Knowledge) -> Rate | None:
+    """The rate of this weight scheme from (scheme, 1e9 a second) of rows that ran; None without any."""
+    spread = knowledge.prediction.measured.spread
+    if own := [figure for row_scheme, figure in figures if row_scheme == scheme and figure]:
+        return Rate(_around(max(own) * 1e9, spread), MEASURED)
+    if others := [figure for _, figure in figures if figure]:
+        # Another width of the weights: the same memory, but other work to unpack them.
+        return Rate(_around(min(others) * 1e9, spread**1.5), MEASURED)
+    return None
 
 
 def _specified(limit: float, phase: Phase, snapshot: Snapshot, engine: Engine) -> Rate:
