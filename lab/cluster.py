@@ -17,9 +17,10 @@ from ..errors import TargetError, UsageError
 from .discovery import discover
 from .inventory import READY, Inventory, Phone
 from .job import Control, Finished, Job, ended, run_phone
+from .pool import limit_s
 
 try:
-    from distributed import Client, Future, Worker, as_completed
+    from distributed import Client, Future, Worker
 except ModuleNotFoundError as error:  # the extra is optional
     raise UsageError(
         "a lab of several machines needs the package distributed", hint="pip install 'gemmafit[lab]'"
@@ -31,7 +32,13 @@ CONNECT_S = 15
 LOST_AFTER_S = 20.0
 """How long a phone may be with no worker before its job is given up; a restarted worker is back sooner."""
 
-POLL_S = 2.0
+POLL_S = 0.5
+
+ANSWER_S = 60.0
+"""For a question to the scheduler or to a worker, which may have to start its adb server."""
+
+RESULT_S = 5.0
+"""For fetching a result that is ready; one that died with its worker would be waited for without end."""
 
 
 def resource(serial: str) -> str:
@@ -51,10 +58,22 @@ class DaskPool:
             ) from error
 
     def discover(self, inventory: Inventory) -> list[Phone]:
-        """The phones of all workers, asked where they are; each phone once."""
+        """The phones of all workers, asked where they are; each phone once.
+
+        Raises TargetError if a worker does not answer.
+        """
+        asked = [
+            self._client.submit(discover, inventory, workers=[address], pure=False)
+            for address in self._workers()
+        ]
         found: dict[str, Phone] = {}
-        answers: dict[str, list[Phone]] = self._client.run(discover, inventory)
-        for phones in answers.values():
+        for answer in asked:
+            try:
+                phones: list[Phone] = answer.result(timeout=ANSWER_S)
+            except TimeoutError as error:
+                raise TargetError(
+                    "a worker of the cluster does not answer", hint="Restart it with `gemmafit lab worker`."
+                ) from error
             for phone in phones:
                 if phone.serial not in found or phone.state == READY:
                     found[phone.serial] = phone
@@ -69,51 +88,76 @@ class DaskPool:
             ): job
             for job in jobs
         }  # fmt: skip
+        began = time.monotonic()
         missing_since: dict[AnyFuture, float] = {}
-        done = as_completed(loop=self._client.loop)
-        done.update(futures)
         while futures:
-            for future in _ready(done):
-                job = futures.pop(future, None)
-                if job is not None:
-                    yield _result(future, job)
-            for future in self._lost(futures, missing_since):
-                job = futures.pop(future)
+            for future, job in list(futures.items()):
+                if (finished := _result(future, job)) is not None:
+                    del futures[future]
+                    yield finished
+            for future, why in self._given_up(futures, began, missing_since):
                 future.cancel()
-                yield ended(job, "failed", "its worker was lost and no other has this phone")
+                yield ended(futures.pop(future), "failed", why)
             for future in self._waiting(futures) if control.stop.is_set() else ():
-                job = futures.pop(future)
                 future.cancel()
-                yield ended(job, "stopped", "stopped before it was examined")
-            time.sleep(0 if not futures else POLL_S / 4)
+                yield ended(futures.pop(future), "stopped", "stopped before it was examined")
+            time.sleep(0 if not futures else POLL_S)
 
-    def _lost(self, futures: dict[AnyFuture, Job], since: dict[AnyFuture, float]) -> list[AnyFuture]:
-        """Futures whose phone has been on no worker for too long."""
-        workers: dict[str, Any] = self._client.scheduler_info(n_workers=-1)["workers"]
+    def _given_up(
+        self, futures: dict[AnyFuture, Job], began: float, missing_since: dict[AnyFuture, float]
+    ) -> list[tuple[AnyFuture, str]]:
+        """Futures whose phone has been on no worker for too long, or that do not end; and why."""
+        workers = self._workers()
         offered = {name for worker in workers.values() for name in worker.get("resources", {})}
         now = time.monotonic()
+        lost: list[tuple[AnyFuture, str]] = []
         for future, job in futures.items():
             if resource(job.phone.serial) in offered:
-                since.pop(future, None)
+                missing_since.pop(future, None)
             else:
-                since.setdefault(future, now)
-        return [future for future in futures if now - since.get(future, now) > LOST_AFTER_S]
+                missing_since.setdefault(future, now)
+            if now - missing_since.get(future, now) > LOST_AFTER_S:
+                lost.append((future, "its worker was lost and no other has this phone"))
+            elif now - began > limit_s(job):
+                lost.append((future, f"did not end within {limit_s(job):.0f} s and was given up"))
+        return lost
+
+    def _workers(self) -> dict[str, Any]:
+        """What the scheduler knows of its workers: address -> facts. Raises TargetError if it is silent."""
+        workers: dict[str, Any] = self._ask("identity", n_workers=-1)["workers"]
+        return workers
 
     def _waiting(self, futures: dict[AnyFuture, Job]) -> list[AnyFuture]:
         """Futures that no worker has begun with."""
-        begun = {key for keys in self._client.processing().values() for key in keys}
+        processing: dict[str, list[str]] = self._ask("processing", workers=None)
+        begun = {key for keys in processing.values() for key in keys}
         return [future for future in futures if future.key not in begun]
 
+    def _ask(self, question: str, **arguments: object) -> Any:
+        """One of the scheduler's own questions, which the client asks without a deadline."""
+        try:
+            ask = getattr(self._client.scheduler, question)
+            return self._client.sync(ask, callback_timeout=ANSWER_S, **arguments)
+        except (OSError, TimeoutError) as error:
+            raise TargetError(
+                f"the Dask scheduler does not answer: {error}", hint="Start it again, then --resume."
+            ) from error
 
-def _ready(done: Any) -> list[AnyFuture]:
-    return list(done.next_batch(block=False)) if not done.is_empty() else []
 
+def _result(future: AnyFuture, job: Job) -> Finished | None:
+    """None while there is none: also of a job that ended and whose worker died before its result was fetched.
 
-def _result(future: AnyFuture, job: Job) -> Finished:
+    The scheduler runs such a job again where the phone is, or the phone turns out to be on no worker.
+    """
     if future.status == "finished":
-        finished: Finished = future.result()
+        try:
+            finished: Finished = future.result(timeout=RESULT_S)
+        except TimeoutError:
+            return None
         return finished
-    return ended(job, "failed", f"its job ended as {future.status} on the cluster")
+    if future.status in ("error", "cancelled"):
+        return ended(job, "failed", f"its job ended as {future.status} on the cluster")
+    return None
 
 
 def serve(scheduler: str, adb: str | None) -> None:

@@ -49,7 +49,7 @@ class ThreadPool:
         while waiting or running:
             while waiting and len(running) < self._parallel:
                 job = waiting.pop()
-                running[job.id] = (job, time.monotonic() + _limit(job))
+                running[job.id] = (job, time.monotonic() + limit_s(job))
                 threading.Thread(
                     target=_work, args=(job, control, ready), name=f"lab-{job.id}", daemon=True
                 ).start()
@@ -60,14 +60,17 @@ class ThreadPool:
             now = time.monotonic()
             for job in [job for job, until in running.values() if now > until]:
                 del running[job.id]
-                yield ended(job, "failed", f"did not end within {_limit(job):.0f} s and was given up")
+                yield ended(job, "failed", f"did not end within {limit_s(job):.0f} s and was given up")
 
 
 def _work(job: Job, control: Control, ready: queue.SimpleQueue[Finished]) -> None:
-    ready.put(run_phone(job, control))
+    try:
+        ready.put(run_phone(job, control))
+    except Exception as error:  # a defect of ours costs this phone's row, not the run
+        ready.put(ended(job, "failed", f"unexpected {type(error).__name__}: {error}"))
 
 
-def _limit(job: Job) -> float:
+def limit_s(job: Job) -> float:
     """Seconds after which a job is given up."""
     return job.group.deadline_s + job.group.gate.wait_s + GRACE_S
 
