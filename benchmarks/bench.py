@@ -12,7 +12,7 @@ from ..events import Event, Listener, ignore
 from ..probes.collect import ask_conditions
 from ..probes.snapshot import Conditions, Snapshot
 from ..probes.target import AgentSession, Target
-from . import run, storage, sweeps, trust
+from . import layouts, notes, run, storage, sweeps, trust
 from .backends import Candidate, lowerer
 from .block import GEMMA_2B, Dims, Scheme
 from .findings import Finding, above_the_roof, findings, sound
@@ -87,9 +87,7 @@ class Bench:
     @property
     def remarks(self) -> list[str]:
         """What a reader of the numbers should know."""
-        void = sum(not row.valid for row in self.rows)
-        said = [f"{void} of {len(self.rows)} rows are void: the device throttled."] if void else []
-        return trust.remarks(self.before) + said + above_the_roof(self.rows)
+        return notes.notes(self.rows, self.before) + above_the_roof(self.rows)
 
     def to_dict(self, header: Mapping[str, Any]) -> dict[str, Any]:
         """The file of a benchmark: `header` (tool, target, device, created), conditions, findings, rows."""
@@ -98,6 +96,9 @@ class Bench:
             **header,
             "conditions": {"before": trust.to_dict(self.before), "after": trust.to_dict(self.after)},
             **({"incomplete": str(self.broken)} if self.broken is not None else {}),
+            "notes": self.remarks,
+            "layouts": [pair.to_dict() for pair in layouts.every(self.rows)],
+            "agent": notes.agent_memory(self.rows),
             "findings": [finding.to_dict() for finding in self.findings],
             "measurements": [row.to_dict() for row in self.rows],
         }

@@ -49,6 +49,11 @@ def empty_row(backend: Backend, block: Block, candidate: Candidate) -> Measureme
         precision=candidate.precision_of(block.phase.name),
         tokens=block.phase.n,
         context=block.phase.context,
+        details={
+            "engine_layout": candidate.engine,
+            "fused": candidate.fused,
+            **dict(candidate.details),
+        },
     )
 
 
@@ -98,9 +103,6 @@ def _block_row(
         deviation=deviation.worst(deviations),
         details={
             **row.details,
-            "engine_layout": candidate.engine,
-            "fused": candidate.fused,
-            **dict(candidate.details),
             "buffers_bytes": plan.size,
             "dispatches": len(step.dispatches),
             "rel_l2": {d.stage: float(f"{d.rel_l2:.3g}") for d in deviations},
@@ -128,7 +130,11 @@ def _timed(row: Measurement, result: Result, found: StepResult) -> Measurement:
     if status is Status.OK and not found.samples_ns:
         status, reason = Status.ERROR, reason or "no repeat was timed"
     built = sum(b.seconds for b in result.builds)
-    details: dict[str, Any] = {"build_s": round(built, 4), "peak_rss_bytes": result.peak_rss}
+    details: dict[str, Any] = {
+        "device_type": result.device.type if result.device else None,
+        "build_s": round(built, 4),
+        "peak_rss_bytes": result.peak_rss,
+    }
     return replace(
         row,
         status=status,
@@ -139,7 +145,7 @@ def _timed(row: Measurement, result: Result, found: StepResult) -> Measurement:
         executor=result.executor,
         device=result.device.name if result.device else None,
         driver=result.device.driver if result.device else None,
-        details={name: value for name, value in details.items() if value is not None},
+        details=row.details | {name: value for name, value in details.items() if value is not None},
     )
 
 

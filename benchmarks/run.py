@@ -1,7 +1,8 @@
 """Runs the reference block on a target: every backend, scheme and phase, each compared with the reference.
 
 One process for each backend and plan, so that a driver that crashes costs a row. Of the variants of a GPU
-backend the fastest *correct* one at decode also does the prefill; a wrong one is recorded and never chosen.
+backend two do every scheme and phase: the fastest *correct* one at decode, and the fastest in the engine's
+layout, which its speed is predicted from. A wrong one is recorded and never chosen.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ..events import Listener, ignore
+from ..probes.collect import ask_conditions
 from ..probes.snapshot import Snapshot
 from ..probes.target import AgentSession, Target
+from . import trust
 from .backends import Candidate, Lowerer, lowerer
 from .block import GEMMA_2B, Block, Dims, Phase, Scheme, decode, prefill
 from .measurements import Backend, Measurement, Status
@@ -28,7 +31,7 @@ class Options:
     Attributes:
         backends: () for all three.
         quick: fewer repeats and variants, a shorter prefill, no limits.
-        thorough: also the unfused kernels, and prefill in the engine's layout.
+        thorough: all variants, also the unfused kernels.
         chunk: tokens of the prefill; None: up to 128 (quick: 32), as many as take a second or two.
         context: tokens in the cache at decode.
         variants: only these; () for those that the device suggests.
@@ -68,7 +71,7 @@ MOST_VARIANTS = 4
 """How many variants are tried on a device, at most (unless `thorough`)."""
 _QUICK_VARIANTS = 2
 SEARCH_S = 20.0
-"""Seconds after which no further variant is begun (unless `thorough`)."""
+"""Seconds after which no further variant is begun (unless `thorough`), except the engine's layout."""
 LONGEST_PREFILL_S = 1.5
 """Seconds that one repeat of the prefill may take at the speed of decode."""
 
@@ -81,8 +84,9 @@ def measure(
     *,
     into: list[Measurement] | None = None,
 ) -> list[Measurement]:
-    """The rows of all backends. `into` receives each row as soon as it is there, so that a device lost on
-    the way leaves what came before.
+    """The rows of all backends; those of a backend are void if the device was not as before once it was
+    done (`trust`). `into` receives each row as soon as it is there, so that a device lost on the way leaves
+    what came before.
 
     Raises TransportError if the device is lost, AgentError if no session can be opened on it.
     """
@@ -91,8 +95,12 @@ def measure(
     chosen = [b for b in Backend if not options.backends or b in options.backends]
     with target.session(on_event) as session:
         for backend in chosen:
+            start = len(rows)
             for row in backend_rows(session, snapshot, backend, options, references, on_event):
                 rows.append(row)
+            if any(row.samples_s for row in rows[start:]):
+                now = ask_conditions(target)
+                rows[start:] = trust.judged(rows[start:], snapshot.conditions, now)
     return rows
 
 
@@ -137,24 +145,27 @@ class _Bench:
     def rows(self) -> Iterator[Measurement]:
         """All rows of the backend. The first scheme tries the variants, the others follow its choice."""
         best: Candidate | None = None
+        engine: Candidate | None = None
         start = time.monotonic()
         for scheme in self.options.schemes:
-            candidates = self._candidates(best)
+            candidates = self._candidates(best, engine)
             decoded: dict[Candidate, Measurement] = {}
             if "decode" in self.options.phases:
                 for candidate in candidates:
-                    if decoded and not self.options.thorough and time.monotonic() - start > SEARCH_S:
+                    late = time.monotonic() - start > SEARCH_S and not candidate.engine
+                    if decoded and late and not self.options.thorough:
                         block = Block(self.options.dims, scheme, decode(self.options.context))
-                        late = empty_row(self.lower.backend, block, candidate)
-                        yield replace(late, reason=f"the search for a variant ended after {SEARCH_S:g} s")
+                        row = empty_row(self.lower.backend, block, candidate)
+                        yield replace(row, reason=f"the search for a variant ended after {SEARCH_S:g} s")
                         continue
                     for row in self._run(scheme, decode(self.options.context), candidate):
                         yield row
                         if row.phase == "decode":
                             decoded[candidate] = row
                 best = fastest(decoded) or best
+                engine = fastest({c: row for c, row in decoded.items() if c.engine}) or engine
             if "prefill" in self.options.phases:
-                for candidate in self._for_prefill(best, candidates):
+                for candidate in self._for_prefill(best, engine, candidates):
                     known = decoded.get(candidate) or decoded.get(best or candidate)
                     chunk = self.options.chunk_for(known.seconds if known else None)
                     yield from self._run(scheme, prefill(chunk), candidate)
@@ -166,27 +177,30 @@ class _Bench:
             return []
         return self.runner.block(scheme, phase, candidate, self.options.timing(phase.name))
 
-    def _candidates(self, best: Candidate | None) -> list[Candidate]:
+    def _candidates(self, best: Candidate | None, engine: Candidate | None) -> list[Candidate]:
         every = self.lower.candidates()
         if self.options.variants:
             return [c for c in every if c.name in self.options.variants]
         thorough = self.options.thorough
         every = tuple(c for c in every if (c.fused or thorough) and not c.dot)
         if best is not None:  # the choice of the first scheme, and what it is compared with
-            return [c for c in every if c == best or (thorough and (c.engine or not c.fused))]
+            return [c for c in every if c in (best, engine) or (thorough and (c.engine or not c.fused))]
         kept = list(every if thorough else every[: _QUICK_VARIANTS if self.options.quick else MOST_VARIANTS])
         engine = next((c for c in every if c.engine), None)
         if engine is not None and engine not in kept:
             kept[-1] = engine
         return kept
 
-    def _for_prefill(self, best: Candidate | None, candidates: list[Candidate]) -> list[Candidate]:
+    def _for_prefill(
+        self, best: Candidate | None, engine: Candidate | None, candidates: list[Candidate]
+    ) -> list[Candidate]:
         if self.options.variants or best is None:
             return candidates if self.options.variants else candidates[:1]
-        others = [c for c in candidates if c != best and (c.engine or not c.fused)]
-        dot = [c for c in self.lower.candidates() if c.dot]  # at decode they are like the others
-        more = [*others, *dot] if self.options.thorough else [] if self.options.quick else dot
-        return [best, *more]
+        thorough = self.options.thorough
+        others = [c for c in candidates if c == engine or (thorough and (c.engine or not c.fused))]
+        if not self.options.quick:
+            others += [c for c in self.lower.candidates() if c.dot]  # at decode they are like the others
+        return [best, *(c for c in others if c != best)]
 
 
 def fastest(tried: Mapping[Candidate, Measurement]) -> Candidate | None:

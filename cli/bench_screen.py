@@ -65,7 +65,7 @@ def _cells(row: Measurement) -> tuple[str, str, str, str]:
     """What, how long, how fast, how right."""
     from ..pages.bench import name, speed
 
-    what = f"limit {row.backend} {row.variant}" if row.phase == "limit" else name(row)
+    what = name(row)
     took = f"{significant(row.seconds * 1e3)} ms" if row.seconds else ""
     if row.reason is not None:
         status = f"{row.status if row.valid else 'void'}: {plain(row.reason, 200)}"

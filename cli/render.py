@@ -49,6 +49,8 @@ def render(report: Report, console: Console) -> None:
         )
     )
     console.print(_backends(report, console.width >= WIDE))
+    for note in report.notes:
+        console.print(f"[dim]{safe(note)}[/dim]")
     if report.variants:
         console.print(_variants(report, console.width >= WIDE))
     _recommendation(report, console)
@@ -109,10 +111,16 @@ def measured(report: Report, backend: str) -> str:
         speed = row["bytes"] / times[len(times) // 2] / 1e9
         if speed > top:
             top = speed
-            best = f"{row.get('scheme')} {significant(speed)} GB/s"
+            best = f"{row.get('scheme')} {significant(speed)} GB/s{_mark(backend, row)}"
             if deviation := row.get("deviation"):
                 best += f", err {significant(100 * deviation['rel_l2'], 2)} %"
     return best
+
+
+def _mark(backend: str, row: Mapping[str, Any]) -> str:
+    """An asterisk where a driver that computes on the CPU stood in for a GPU; the notes say so."""
+    software = (row.get("details") or {}).get("device_type") == "cpu"
+    return "*" if software and backend != "cpu" else ""
 
 
 def _variants(report: Report, wide: bool) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 from ..benchmarks.bench import Bench
 from ..benchmarks.findings import sound
 from ..benchmarks.measurements import Backend, Measurement
+from ..benchmarks.notes import MARK, is_software
 from ..benchmarks.sweeps import Sweep
 from ..profiles.report import significant
 from . import charts
@@ -30,9 +31,12 @@ def own(rows: Sequence[Measurement]) -> list[Measurement]:
 def name(row: Measurement) -> str:
     """What a row is about."""
     at, sweep = row.details.get("at"), row.details.get("sweep")
+    backend = f"{row.backend}{MARK if is_software(row) else ''}"
     if sweep is not None and not row.samples_s and at is None:
-        return f"{row.backend} {sweep}"
-    text = f"{row.backend} {row.scheme} {row.phase} {row.variant}"
+        return f"{backend} {sweep}"
+    if row.phase == "limit":
+        return f"{backend} limit {row.variant}"
+    text = f"{backend} {row.scheme} {row.phase} {row.variant}"
     return text if at is None or str(at) in text else f"{text} {at}"
 
 
@@ -44,7 +48,8 @@ def roofs(rows: Sequence[Measurement]) -> list[charts.Roof]:
         read = next((r.value for r in limits if r.variant == "read"), None)
         peaks = [r.value for r in limits if r.unit in PEAKS and r.value is not None]
         if read:
-            found.append(charts.Roof(str(backend), read, max(peaks, default=None)))
+            mark = MARK if is_software(limits[0]) else ""
+            found.append(charts.Roof(f"{backend}{mark}", read, max(peaks, default=None)))
     return found
 
 
@@ -135,7 +140,8 @@ def _charts(rows: Sequence[Measurement]) -> list[Chart]:
         figures.append(Chart(title, charts.bars(title, bars, unit), whiskers))
     for row in rows:
         if samples := row.details.get("sustained"):
-            title = f"Under sustained load: {row.backend} {row.scheme} {row.phase}"
+            mark = MARK if is_software(row) else ""
+            title = f"Under sustained load: {row.backend}{mark} {row.scheme} {row.phase}"
             figures.append(Chart(title, charts.curve(title, [(t, v) for t, v in samples], "GB/s")))
     return figures
 
@@ -150,4 +156,5 @@ def _swept(sweep: Sweep, row: Measurement) -> charts.Bar:
             values = [1e3 * t for t in times]
         case _:
             values = [(row.bytes or 0) / t / 1e9 for t in times]
-    return charts.Bar(f"{row.backend} {row.details['at']}", values[1], min(values), max(values))
+    mark = MARK if is_software(row) else ""
+    return charts.Bar(f"{row.backend}{mark} {row.details['at']}", values[1], min(values), max(values))

@@ -116,7 +116,9 @@ def report_charts(report: Report) -> list[Chart]:
 
 
 def _label(row: Mapping[str, Any]) -> str:
-    return " ".join(str(row.get(key) or "") for key in ("backend", "scheme", "phase", "variant")).strip()
+    software = (row.get("details") or {}).get("device_type") == "cpu" and row.get("backend") != "cpu"
+    backend = f"{row.get('backend')}{'*' if software else ''}"
+    return " ".join([backend, *(str(row.get(key) or "") for key in ("scheme", "phase", "variant"))]).strip()
 
 
 def _bandwidth(measured: list[Mapping[str, Any]]) -> Chart:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import __version__
+from ..benchmarks import layouts, notes
 from ..benchmarks.measurements import Backend, Measurement
 from ..probes.snapshot import Scope, Snapshot
 from . import device, recommend, verdict
@@ -50,6 +51,7 @@ def judge(
     judged = [_judge_variant(case, v, shared, predictions) for v in case.variants]
     found = verdict.decide(case, judged)
     best = recommend.best_of_all(case, judged)
+    measured = layouts.every(measurements)
     return Report(
         tool={"name": "gemmafit", "version": __version__},
         created=created or "",
@@ -65,6 +67,9 @@ def judge(
         measurements=tuple(row.to_dict() for row in measurements),
         conditions={"before": device.state(snapshot), "after": dict(conditions_after or {})},
         capture={"sha256": capture_sha256},
+        notes=(*notes.notes(measurements, snapshot.conditions), *map(layouts.sentence, measured)),
+        layouts=tuple(pair.to_dict() for pair in measured),
+        agent=notes.agent_memory(measurements),
         extra=_extra(case, best),
     )
 

@@ -2,15 +2,17 @@
 
 Decode is a bandwidth problem: every weight is read once a token, so tokens/s = achieved GB/s / bytes. Prefill
 is an arithmetic problem: 2 operations per weight of the layers and token. Rates are taken, in falling order
-of trust, from the reference block on this device, a figure reached on the same chip, its specification.
+of trust, from the reference block on this device (in the engine's layout of the weights where that was
+measured), a figure reached on the same chip, its specification.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..benchmarks.measurements import Measurement, Status
+from ..benchmarks.layouts import layouts
+from ..benchmarks.measurements import Measurement
 from ..probes.snapshot import Snapshot
 from .calibration import (
     Engine,
@@ -98,7 +100,7 @@ def read_rate(
     engine: Engine | None = None,
 ) -> Rate | None:
     """Bytes per second that decoding reads weights of this scheme with, under the kernels of `engine`."""
-    rows = _usable(measurements, backend, "decode")
+    rows = [pair.basis for pair in layouts(measurements, backend, "decode")]
     if measured := _measured([(row.scheme, row.gb_per_s) for row in rows], scheme, knowledge):
         return measured
     chip = find_chip(snapshot, knowledge)
@@ -123,7 +125,7 @@ def compute_rate(
     engine: Engine | None = None,
 ) -> Rate | None:
     """Operations per second that prefill computes with, under the kernels of `engine`."""
-    rows = _usable(measurements, backend, "prefill")
+    rows = [pair.basis for pair in layouts(measurements, backend, "prefill")]
     if measured := _measured([(row.scheme, row.gflop_per_s) for row in rows], scheme, knowledge):
         return measured
     spec = knowledge.prediction.spec.get(backend)  # type: ignore[call-overload]
@@ -146,10 +148,10 @@ def compute_rate(
 
 
 def _measured(figures: Sequence[tuple[str, float | None]], scheme: str, knowledge: Knowledge) -> Rate | None:
-    """The rate of this weight scheme from (scheme, 1e9 a second) of rows that ran; None without any."""
+    """The rate of this weight scheme from (scheme, 1e9 a second), one of each that ran; None without any."""
     spread = knowledge.prediction.measured.spread
     if own := [figure for row_scheme, figure in figures if row_scheme == scheme and figure]:
-        return Rate(_around(max(own) * 1e9, spread), MEASURED)
+        return Rate(_around(own[0] * 1e9, spread), MEASURED)
     if others := [figure for _, figure in figures if figure]:
         # Another width of the weights: the same memory, but other work to unpack them.
         return Rate(_around(min(others) * 1e9, spread**1.5), MEASURED)
@@ -245,19 +247,6 @@ def _ops_per_cycle(core: str | None, snapshot: Snapshot, knowledge: Knowledge) -
         ):
             return float(getattr(table, feature))
     return None
-
-
-def _usable(rows: Iterable[Measurement], backend: str, phase: str) -> list[Measurement]:
-    """Rows that ran, undisturbed and right: the speed of wrong results says nothing."""
-    return [
-        row
-        for row in rows
-        if row.backend == backend
-        and row.phase == phase
-        and row.status is Status.OK
-        and row.valid
-        and (row.deviation is None or row.deviation.ok)
-    ]
 
 
 def _layer_overhead(

@@ -161,6 +161,13 @@ class Report:
     conditions: Mapping[str, Any]
     capture: Mapping[str, Any]  # sha256 of the capture it was judged from
     schema: str = SCHEMA
+    notes: tuple[str, ...] = ()
+    """What to know about the measurements: the device's state, what stood in for a GPU, what was left out."""
+    layouts: tuple[Mapping[str, Any], ...] = ()
+    """For each GPU backend, scheme and phase: the engine's layout of the weights, the best, and from which of
+    them the speed is predicted (`benchmarks.layouts`)."""
+    agent: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """What the agent held at most and may hold; empty where it did not run."""
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Additive top-level keys that come after the contract's."""
 

@@ -70,6 +70,8 @@ def write(report: Report) -> str:
             for v in report.variants
         ),
     )
+    if report.notes:
+        lines += ["", "## About the measurements", "", *(f"- {escape(note)}" for note in report.notes)]
     notable = [c for c in report.checks if c.status is not CheckStatus.PASS]
     if notable:
         lines += ["", "## What stands in the way", ""]

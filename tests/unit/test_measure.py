@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,9 @@ from gemmafit.benchmarks.measurements import Backend, Measurement, Status
 from gemmafit.benchmarks.plan import Plan, parse
 from gemmafit.benchmarks.run import Options, measure
 from gemmafit.errors import AgentError, ToolchainError, TransportError
-from gemmafit.probes.snapshot import Memory, OpenCl, Snapshot
-from gemmafit.probes.target import AgentRun
+from gemmafit.probes.capture import Answer
+from gemmafit.probes.snapshot import Conditions, Memory, OpenCl, Snapshot
+from gemmafit.probes.target import AgentRun, Command
 
 GPU = Snapshot("local", opencl=OpenCl(present=True, device_type="gpu", max_work_group_size=256))
 OPTIONS = Options(backends=("opencl",), dims=SMALL, limits=False, schemes=(Scheme.INT8,))
@@ -52,12 +53,16 @@ class Device:
     seconds: Callable[[Plan], float] = lambda plan: 1e-3
     spoil: Callable[[Plan], bool] = lambda plan: False
     plans: list[Plan] = field(default_factory=list)
+    state: dict[str, Answer] = field(default_factory=dict)
     kind = serial = "local"
     abi = "linux-x86_64"
 
     @contextmanager
     def session(self, on_event: object = None) -> Iterator[Device]:
         yield self
+
+    def ask(self, commands: Sequence[Command], on_event: object = None) -> dict[str, Answer]:
+        return self.state
 
     def push(self, files: dict[str, Path | bytes]) -> None:
         text = files["plan.txt"]
@@ -121,9 +126,17 @@ def test_a_sound_device(device: Device) -> None:
     assert Measurement.from_dict(json.loads(json.dumps(rows[0].to_dict()))) == rows[0]
 
 
-def test_the_fastest_does_the_prefill(device: Device) -> None:
+def test_the_fastest_and_the_engine_layout_do_all_phases_and_schemes(device: Device) -> None:
     device.seconds = lambda plan: 0.5 if layout_of(plan) == "(32, 16)" else 2.0  # tiled
-    assert {r.variant for r in rows_of(device) if r.phase == "prefill"} == {"tiled"}
+    both = replace(OPTIONS, schemes=(Scheme.INT8, Scheme.INT4))
+    rows = [r for r in rows_of(device, options=both) if r.phase in ("decode", "prefill")]
+    chosen = [r for r in rows if r.phase == "prefill" or r.scheme == "int4"]
+    assert {(r.scheme, r.phase, r.variant) for r in chosen} == {
+        (scheme, phase, variant)
+        for scheme, phase in (("int8", "prefill"), ("int4", "decode"), ("int4", "prefill"))
+        for variant in ("tiled", "engine")
+    }
+    assert {r.details["engine_layout"] for r in rows if r.variant == "engine"} == {True}
 
 
 def test_a_wrong_variant_is_recorded_and_never_chosen(device: Device) -> None:
@@ -175,6 +188,15 @@ def test_no_result(device: Device, run: AgentRun, expected: str) -> None:
     rows = rows_of(device)
     assert rows and all(r.status is Status.ERROR for r in rows)
     assert all(r.reason is not None and expected in r.reason for r in rows), rows[0].reason
+
+
+def test_rows_of_a_device_that_got_warm_are_void(device: Device) -> None:
+    device.state = {"thermal": Answer(0, "Thermal Status: 2\n")}
+    cold = replace(GPU, conditions=Conditions(thermal_status=0))
+    rows = rows_of(device, cold)
+    assert rows and not any(row.valid for row in rows)
+    assert {row.reason for row in rows} == {"the thermal status went from 0 to 2"}
+    assert all(row.valid for row in rows_of(device, replace(GPU, conditions=Conditions(thermal_status=2))))
 
 
 def test_a_missing_backend_is_asked_once(device: Device) -> None:

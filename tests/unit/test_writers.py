@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 ORDER = [
     "schema", "tool", "created", "target", "device", "verdict", "summary", "recommendation", "fallback",
     "variants", "backends", "checks", "measurements", "conditions", "capture",
+    "notes", "layouts", "agent",
 ]  # fmt: skip
 
 

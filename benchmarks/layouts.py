@@ -1,0 +1,125 @@
+"""The two layouts of the weights that a backend was measured in: the engine's and the fastest.
+
+Google's engine lays its weights out in one way on every GPU (`Candidate.engine`), so its speed is predicted
+from rows in that layout; what another layout reaches on the device shows what the engine leaves lying there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..profiles.report import significant
+from .measurements import Backend, Measurement, Status
+
+PHASES = ("decode", "prefill")
+
+
+@dataclass(frozen=True)
+class Layouts:
+    """The fastest right rows of one backend, scheme and phase.
+
+    Attributes:
+        engine: in the engine's layout; None where that was not measured, or not with right results.
+        best: in any layout.
+        problem: why there is no `engine`, where it was tried; None too where the backend has no such layout.
+    """
+
+    engine: Measurement | None
+    best: Measurement
+    problem: str | None = None
+
+    @property
+    def basis(self) -> Measurement:
+        """The row that the engine's speed is predicted from."""
+        return self.engine or self.best
+
+    @property
+    def unit(self) -> str:
+        """Of the figure that counts: decode is bound by memory, prefill by arithmetic."""
+        return "GB/s" if self.best.phase == "decode" else "GFLOP/s"
+
+    def to_dict(self) -> dict[str, Any]:
+        """For a file: both by name with their figures, and which of them the prediction rests on."""
+        best = self.best
+        found: dict[str, Any] = {
+            "backend": str(best.backend),
+            "scheme": best.scheme,
+            "phase": best.phase,
+            "unit": self.unit,
+            "engine": None if self.engine is None else _figure(self.engine),
+            "best": _figure(best),
+            "predicted_from": "engine" if self.engine is not None else "best",
+        }
+        return found if self.problem is None else {**found, "engine_problem": self.problem}
+
+
+def layouts(rows: Iterable[Measurement], backend: str, phase: str) -> list[Layouts]:
+    """One for each scheme that has a right, undisturbed row."""
+    there = [r for r in rows if r.backend == backend and r.phase == phase and "sweep" not in r.details]
+    found: list[Layouts] = []
+    for scheme in dict.fromkeys(row.scheme for row in there):
+        own = [row for row in there if row.scheme == scheme]
+        right = [row for row in own if usable(row)]
+        if not right:
+            continue
+        engine = max((row for row in right if _in_engine_layout(row)), key=_speed, default=None)
+        failed = next((row for row in own if _in_engine_layout(row)), None) if engine is None else None
+        found.append(Layouts(engine, max(right, key=_speed), None if failed is None else _problem(failed)))
+    return found
+
+
+def every(rows: Sequence[Measurement]) -> list[Layouts]:
+    """Of all backends that have a layout of the engine's: those of the CPU are the agent's own."""
+    return [
+        pair
+        for backend in Backend
+        if backend is not Backend.CPU
+        for phase in PHASES
+        for pair in layouts(rows, backend, phase)
+    ]
+
+
+def usable(row: Measurement) -> bool:
+    """Ran, undisturbed and right: the speed of wrong results says nothing."""
+    return (
+        row.status is Status.OK
+        and row.valid
+        and (row.deviation is None or row.deviation.ok)
+        and bool(row.gb_per_s if row.phase == "decode" else row.gflop_per_s)
+    )
+
+
+def sentence(pair: Layouts) -> str:
+    """Both layouts for people."""
+    best, engine = pair.best, pair.engine
+    unit = pair.unit
+    lead = f"{best.backend} {best.scheme} {best.phase}: predicted from"
+    found = f"{best.variant} {significant(_speed(best))} {unit}"
+    if engine is None:
+        why = f" ({pair.problem})" if pair.problem else ""
+        return f"{lead} the best found, {found}; no right figure in the engine's layout{why}."
+    text = f"{lead} the engine's layout, {engine.variant} {significant(_speed(engine))} {unit}"
+    if engine is best:
+        return f"{text}, which is also the best found."
+    return f"{text}; best found {found} (x {significant(_speed(best) / _speed(engine))})."
+
+
+def _in_engine_layout(row: Measurement) -> bool:
+    # Details of a recording are untrusted: only a plain true counts.
+    return row.details.get("engine_layout") is True
+
+
+def _speed(row: Measurement) -> float:
+    return (row.gb_per_s if row.phase == "decode" else row.gflop_per_s) or 0.0
+
+
+def _figure(row: Measurement) -> dict[str, Any]:
+    return {"variant": row.variant, "layout": row.details.get("layout"), "value": float(f"{_speed(row):.4g}")}
+
+
+def _problem(row: Measurement) -> str:
+    if row.status is Status.OK and row.deviation is not None and not row.deviation.ok:
+        return "its results are wrong"
+    return row.reason or "it has no figure"

@@ -1,0 +1,83 @@
+"""What a reader of measured numbers must know about them, in sentences. Pure: from rows, new or read back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..probes.snapshot import Conditions
+from . import trust
+from .measurements import Backend, Measurement, Status
+
+AGENT_BYTES = 400 * 10**6
+"""What the agent holds at most. Of a phone with 2 GB, Android itself leaves about twice that to one app."""
+
+SOFTWARE = "proves correctness and layout, not a phone's speed"
+MARK = "*"
+"""Beside every figure of a software device."""
+
+
+def notes(rows: Iterable[Measurement], before: Conditions) -> list[str]:
+    """About the device's state, devices that are none, rows that do not count, rows that were left out."""
+    listed = list(rows)
+    return [
+        *(trust.remarks(before) if listed else ()),
+        *software_notes(listed),
+        *_void(listed),
+        *_left_out(listed),
+        *_memory(listed),
+    ]
+
+
+def is_software(row: Measurement) -> bool:
+    """Whether a driver that computes on the CPU stood in for a GPU: PoCL, lavapipe, SwiftShader and others
+    say so themselves."""
+    return row.backend is not Backend.CPU and row.details.get("device_type") == "cpu"
+
+
+def software_notes(rows: Sequence[Measurement]) -> list[str]:
+    """One sentence a device."""
+    devices = dict.fromkeys((row.backend, row.device) for row in rows if is_software(row))
+    return [
+        f"{MARK} {backend}: {device or 'its device'} computes on the CPU; it {SOFTWARE}."
+        for backend, device in devices
+    ]
+
+
+def peak_memory(rows: Iterable[Measurement]) -> int | None:
+    """Largest resident bytes (VmHWM) of any of the agent's processes, or None where it did not run."""
+    peaks = (row.details.get("peak_rss_bytes") for row in rows if row.executor == "agent" and row.samples_s)
+    return max((peak for peak in peaks if isinstance(peak, int)), default=None)
+
+
+def agent_memory(rows: Iterable[Measurement]) -> dict[str, Any]:
+    """For a file: the agent's peak and what it is allowed; empty where it did not run."""
+    peak = peak_memory(rows)
+    return {} if peak is None else {"peak_rss_bytes": peak, "limit_bytes": AGENT_BYTES}
+
+
+def _void(rows: Sequence[Measurement]) -> list[str]:
+    reasons = Counter(row.reason or "the conditions changed" for row in rows if not row.valid)
+    return [f"{count} of {len(rows)} rows are void: {reason}." for reason, count in reasons.items()]
+
+
+def _left_out(rows: Sequence[Measurement]) -> list[str]:
+    """Rows that were skipped for want of memory, by backend. Other reasons stand in the rows alone."""
+    skipped = [r for r in rows if r.status is Status.SKIPPED and "memory" in (r.reason or "")]
+    found: list[str] = []
+    for backend in Backend:
+        mine = [row for row in skipped if row.backend is backend]
+        if mine:
+            what = ", ".join(dict.fromkeys(f"{r.scheme} {r.phase} {r.variant}".strip() for r in mine))
+            found.append(f"{backend}: left out for want of memory: {what} ({mine[0].reason}).")
+    return found
+
+
+def _memory(rows: Sequence[Measurement]) -> list[str]:
+    peak = peak_memory(rows)
+    if peak is None:
+        return []
+    limit = f"{AGENT_BYTES / 1e6:.0f} MB"
+    verdict = f"of the {limit} that it may" if peak <= AGENT_BYTES else f"MORE than the {limit} that it may"
+    return [f"The agent held at most {peak / 1e6:.0f} MB, {verdict}."]

@@ -1,0 +1,55 @@
+"""What a reader of numbers is told: software devices, void rows, what did not fit, the agent's memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gemmafit.benchmarks import notes
+from gemmafit.benchmarks.measurements import Backend, Measurement, Status
+from gemmafit.pages.bench import name
+from gemmafit.probes.snapshot import Conditions
+
+ROW = Measurement(
+    Backend.OPENCL, "int8", "decode", "engine", Status.OK, samples_s=(0.01,), bytes=10**8,
+    device="a CPU driver", details={"device_type": "cpu", "peak_rss_bytes": 300 * 10**6},
+)  # fmt: skip
+STATE = Conditions(battery_percent=4, charging=True)
+
+
+def said(*rows: Measurement, state: Conditions = Conditions()) -> str:  # noqa: B008  (frozen)
+    return "\n".join(notes.notes(rows, state))
+
+
+def test_a_software_device_is_marked_wherever_it_shows() -> None:
+    assert "opencl: a CPU driver computes on the CPU; it proves correctness and layout" in said(ROW, ROW)
+    assert said(ROW, ROW).count("a CPU driver") == 1
+    assert name(ROW).startswith("opencl* ") and name(replace(ROW, phase="limit")).startswith("opencl* ")
+    for other in (replace(ROW, backend=Backend.CPU), replace(ROW, details={"device_type": "gpu"})):
+        assert "computes on the CPU" not in said(other) and "*" not in name(other)
+
+
+def test_state_of_the_device() -> None:
+    text = said(ROW, state=STATE)
+    assert "The battery is at 4 %" in text and "charging" in text
+    assert notes.notes([], STATE) == []  # nothing ran that a battery could have slowed
+
+
+def test_void_rows_with_their_reason() -> None:
+    text = said(ROW, replace(ROW, valid=False, reason="the thermal status went from 0 to 2"))
+    assert "1 of 2 rows are void: the thermal status went from 0 to 2." in text
+
+
+def test_what_was_left_out_for_want_of_memory() -> None:
+    skipped = replace(
+        ROW, samples_s=(), status=Status.SKIPPED, reason="needs 141 MiB, 64 MiB of memory are free"
+    )
+    assert "left out for want of memory: int8 decode engine (needs 141 MiB" in said(skipped)
+    assert "left out" not in said(replace(skipped, reason="the search for a variant ended after 20 s"))
+
+
+def test_the_agent_says_what_it_held() -> None:
+    assert "at most 300 MB, of the 400 MB" in said(ROW)
+    assert notes.agent_memory([ROW]) == {"peak_rss_bytes": 300 * 10**6, "limit_bytes": 400 * 10**6}
+    greedy = replace(ROW, details={"peak_rss_bytes": 500 * 10**6})
+    assert "500 MB, MORE than" in said(ROW, greedy)
+    assert notes.agent_memory([replace(ROW, executor="pyopencl")]) == {}
