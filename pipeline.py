@@ -85,7 +85,7 @@ def examine(target: Target, request: Request, on_event: Listener = ignore) -> Ex
             broken = TransportError(str(capture.recorded["incomplete"]), serial=target.serial)
     except TransportError as error:
         broken = error
-    snapshot = read(capture)
+    snapshot = read(capture, knowledge.tables)
     if broken is None:
         try:
             _measure(target, capture, snapshot, request, on_event, rows)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..profiles.estimate import Anchor, Estimate
     from ..profiles.knowledge import Knowledge
     from ..profiles.report import Range
+    from ..profiles.tables import Tables
 
 SCHEMA = "gemmafit.estimate/1"
 
@@ -83,7 +84,7 @@ def estimate(
     rows = run(snapshot, knowledge, anchor, data_sheet_only=data_sheet, prompt_tokens=prompt_tokens)
     rows = [row for row in rows if family in ("any", row.model.family)]
     if format is EstimateFormat.TEXT:
-        _show(snapshot, rows)
+        _show(snapshot, rows, knowledge.tables)
     else:
         _dump(snapshot, rows, format)
 
@@ -110,7 +111,7 @@ def _anchor(text: str | None, knowledge: Knowledge) -> Anchor | None:
     return anchor
 
 
-def _show(snapshot: Snapshot, rows: list[Estimate]) -> None:
+def _show(snapshot: Snapshot, rows: list[Estimate], tables: Tables) -> None:
     from rich.table import Table
 
     from ..profiles.estimate import possible_socs
@@ -137,7 +138,7 @@ def _show(snapshot: Snapshot, rows: list[Estimate]) -> None:
             _BASIS[row.basis],
         )
     console.print(table)
-    if soc.name is None and (names := possible_socs(gpu.model or "")):
+    if soc.name is None and (names := possible_socs(gpu.model or "", tables)):
         note = f"the CPU is not known: name the SoC with --soc ({', '.join(names[:6])})"
         stderr().print(f"[dim]{safe(note)}[/dim]")
     legend = ", ".join(f"{_BASIS[b]} {b}" for b in dict.fromkeys(row.basis for row in rows))

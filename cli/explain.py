@@ -73,7 +73,7 @@ def explain(
     if target is not None and report is not None:
         raise UsageError("--target and --report exclude each other")
     phone = _resolve(target, adb) if target is not None or logcat else None
-    snapshot = _snapshot(phone, report)
+    snapshot = _snapshot(phone, report, profiles)
     facts = _model_facts(model)
     if logcat:
         if text is not None:
@@ -150,7 +150,7 @@ def _resolve(name: str | None, adb: str | None) -> Target:
     return resolve(name, adb)
 
 
-def _snapshot(phone: Target | None, report: Path | None) -> Snapshot | None:
+def _snapshot(phone: Target | None, report: Path | None, profiles: Path | None) -> Snapshot | None:
     if report is not None:
         from ..profiles.from_report import snapshot_of
         from ..profiles.report_io import load
@@ -159,8 +159,9 @@ def _snapshot(phone: Target | None, report: Path | None) -> Snapshot | None:
     if phone is not None:
         from ..probes.collect import collect
         from ..probes.read import read
+        from ..profiles.tables import load_tables
 
-        return read(collect(phone, push=False))
+        return read(collect(phone, push=False), load_tables(profiles))
     return None
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..probes.modelfile import Finding, ModelFile, Section, Tflite
     from ..probes.snapshot import Snapshot
     from ..profiles.modelfit import Fit, Identity
+    from ..profiles.tables import Tables
 
 model_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look into model files.")
 app.add_typer(model_app, name="model")
@@ -77,7 +78,7 @@ def inspect(
     if hash:
         found = replace(found, sha256=_digest(file, quiet))
     identity = identify(found, knowledge.models.values())
-    snapshot = _snapshot(target, report, adb)
+    snapshot = _snapshot(target, report, adb, knowledge.tables)
     fit = will_load(found, identity, snapshot, knowledge) if snapshot is not None else None
     if format is ModelFormat.TEXT:
         _show(found, identity, fit)
@@ -116,7 +117,7 @@ def _digest(file: Path, quiet: bool) -> str:
         return digest(file, show)
 
 
-def _snapshot(target: str | None, report: Path | None, adb: str | None) -> Snapshot | None:
+def _snapshot(target: str | None, report: Path | None, adb: str | None, tables: Tables) -> Snapshot | None:
     if report is not None:
         from ..profiles.from_report import snapshot_of
         from ..profiles.report_io import load
@@ -127,7 +128,7 @@ def _snapshot(target: str | None, report: Path | None, adb: str | None) -> Snaps
         from ..probes.read import read
         from ..probes.targets import resolve
 
-        return read(collect(resolve(target, adb), push=False))
+        return read(collect(resolve(target, adb), push=False), tables)
     return None
 
 

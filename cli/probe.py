@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..events import Event, Listener
-from .app import AdbOption, OutputOption, TargetArgument, app
+from .app import AdbOption, OutputOption, ProfilesOption, TargetArgument, app
 from .console import emit, safe, stderr, stdout
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def probe(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
     adb: AdbOption = None,
+    profiles: ProfilesOption = None,
 ) -> None:
     """Show who a phone is: SoC, CPU, GPU, memory, and what is visible to the shell and to apps.
 
@@ -54,15 +55,17 @@ def probe(
     from ..probes.collect import collect
     from ..probes.read import read
     from ..probes.targets import resolve
+    from ..profiles.knowledge import load
     from .files import write
     from .progress import progress
 
+    knowledge = load(profiles)
     steps: list[Event] = []
     with progress(quiet) as show:
         capture = collect(
             resolve(target, adb), push=not no_push, package=package, on_event=_both(show, steps.append)
         )
-    snapshot = read(capture)
+    snapshot = read(capture, knowledge.tables)
     if format is ProbeFormat.TEXT and output is None:
         from .probe_screen import render
 

@@ -36,7 +36,7 @@ def _cores_of_32_bit(tables: Tables) -> set[str]:
 def _kind(tables: Tables, row: SocRow, old: set[str]) -> Kind | None:
     """A phone with this chip, or None for one that no engine is built for."""
     cores = tuple(dict.fromkeys(cluster.core for cluster in row.cpu))
-    gpu = identify(tables.gpus, row.gpu) if row.gpu else None
+    gpu = identify(tables.gpus, row.gpu.model) if row.gpu.model else None
     if not cores or any(core in old for core in cores) or gpu is None or gpu.architecture is None:
         return None
     name = row.name if row.name.startswith(row.manufacturer) else f"{row.manufacturer} {row.name}"

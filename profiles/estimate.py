@@ -31,7 +31,7 @@ from .knowledge import Knowledge, Model
 from .predict import find_chip, predict
 from .report import CheckStatus, Predicted, Range
 from .rules import fits
-from .tables import SocRow, load_tables
+from .tables import SocRow, Tables
 
 GIB = 1 << 30
 
@@ -72,20 +72,20 @@ def phone(gpu: str, ram_gb: float, soc: str | None, knowledge: Knowledge) -> Sna
 
     Raises UsageError for a GPU or SoC that no table knows.
     """
-    tables = load_tables()
+    tables = knowledge.tables
     found = identify(tables.gpus, gpu)
     if found is None or found.model is None:
         raise UsageError(
             f"unknown GPU {gpu!r}",
             hint="Write it as the specification does: Adreno 740, Mali-G610 MC6, Immortalis-G720.",
         )
-    row = _soc(found.model, soc)
+    row = _soc(tables, found.model, soc)
     clusters = row.cpu if row is not None else ()
     usable = knowledge.thresholds.memory.ram_visible_fraction
     return Snapshot(
         kind="estimate",
         gpu=Gpu(
-            found.vendor, found.model, found.architecture, found.cores or (row.gpu_cores if row else None)
+            found.vendor, found.model, found.architecture, found.cores or (row.gpu.cores if row else None)
         ),
         soc=Soc(row.manufacturer, row.models[0] if row.models else None, row.name) if row else Soc(name=soc),
         cpu=Cpu(tuple(Cluster(c.core, c.count, c.mhz) for c in clusters)),
@@ -93,14 +93,14 @@ def phone(gpu: str, ram_gb: float, soc: str | None, knowledge: Knowledge) -> Sna
     )
 
 
-def possible_socs(gpu: str) -> list[str]:
+def possible_socs(gpu: str, tables: Tables) -> list[str]:
     """Names of the SoCs that have a GPU, where there are several: without a choice the CPU stays unknown."""
-    names = [row.name for row in load_tables().socs if row.gpu == gpu]
+    names = [row.name for row in tables.socs if row.gpu.model == gpu]
     return names if len(names) > 1 else []
 
 
-def _soc(gpu: str, name: str | None) -> SocRow | None:
-    rows = load_tables().socs
+def _soc(tables: Tables, gpu: str, name: str | None) -> SocRow | None:
+    rows = tables.socs
     if name is not None:
         wanted = name.casefold()
         matching = [r for r in rows if wanted in (r.name.casefold(), *(m.casefold() for m in r.models))]
@@ -110,7 +110,7 @@ def _soc(gpu: str, name: str | None) -> SocRow | None:
                 f"unknown SoC {name!r}", hint="Give its name (Snapdragon 8 Gen 2) or part number (SM8550)."
             )
         return matching[0]
-    matching = [r for r in rows if r.gpu == gpu]
+    matching = [r for r in rows if r.gpu.model == gpu]
     return matching[0] if len(matching) == 1 else None
 
 

@@ -1,8 +1,9 @@
 """The knowledge base: reviewed rows about models, runtimes, chips and drivers, as typed values.
 
 Every table is one YAML file of this folder. A user's own folder is laid over it: a row of the same id
-replaces the built-in one, other rows are added, and keys of a mapping are replaced one by one. Every row has
-`because` and `source`.
+replaces the built-in one, other rows are added, and keys of a mapping are replaced one by one; of the tables
+that devices' names are read with (tables.py) the user's rows come first. Every row has `because` and
+`source`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ..errors import InputError
 from .conditions import Condition
 from .references import check_references
 from .tablefile import Table, compose
+from .tables import IDENTITY, Tables, load_tables
 
 FOLDER = Path(__file__).parent
 
@@ -346,6 +348,12 @@ class Knowledge(msgspec.Struct, frozen=True, kw_only=True):
     tflite_compat: dict[str, ListRule]
     thresholds: Thresholds
     prediction: Prediction
+    overlay: Path | None = None
+
+    @property
+    def tables(self) -> Tables:
+        """What devices' names are read with; loaded when first asked for."""
+        return load_tables(self.overlay)
 
 
 ROWS: dict[str, type[Entry]] = {
@@ -365,8 +373,8 @@ MAPPINGS: dict[str, Any] = {"thresholds": Thresholds, "prediction": Prediction}
 """File stem -> the type of the whole file."""
 
 
-OTHER_TABLES = ("signatures",)
-"""Tables of a user's folder that are read elsewhere (signatures.py)."""
+OTHER_TABLES = ("signatures", *IDENTITY)
+"""Tables of a user's folder that are read elsewhere (signatures.py, tables.py)."""
 
 
 def load(overlay: Path | None = None) -> Knowledge:
@@ -393,7 +401,9 @@ def _load(folder: Path, overlay: Path | None) -> Knowledge:
         tables[stem] = {row.id: row for row in rows}
     for stem, kind in MAPPINGS.items():
         tables[stem] = _table(folder, overlay, stem).mapping(kind)
-    knowledge = Knowledge(**tables)
+    knowledge = Knowledge(**tables, overlay=overlay)
+    if overlay is not None:
+        knowledge.tables  # noqa: B018 - a mistake in a user's file is told before anything is done
     check_references(knowledge, overlay or folder)
     return knowledge
 

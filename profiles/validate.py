@@ -12,7 +12,7 @@ from ..errors import UsageError
 from .calibration import load_calibration
 from .knowledge import MAPPINGS, ROWS, Knowledge, load
 from .signatures import load_signatures
-from .tables import Tables, load_tables
+from .tables import Tables
 
 
 def tables(overlay: Path | None = None) -> dict[str, dict[str, Any]]:
@@ -34,7 +34,7 @@ def _tables(overlay: Path | None) -> dict[str, dict[str, Any]]:
     found |= {name: _settings(knowledge, name) for name in MAPPINGS}
     found["calibration"] = _plain(load_calibration())
     found["signatures"] = {row.id: _plain(row) for row in load_signatures(overlay)}
-    return found | _identity(load_tables())
+    return found | _identity(knowledge.tables)
 
 
 def row(overlay: Path | None, table: str, id: str) -> dict[str, Any]:

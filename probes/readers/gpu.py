@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from ...profiles.tables import Gpus, SocRow
+from ...profiles.tables import Gpus, SocGpu, SocRow
 from ..parsers.gles import GlesStrings
 from ..parsers.gpu_nodes import MaliGpuInfo, parse_kgsl_model, parse_mali_gpuinfo
 from ..parsers.text import integer
@@ -47,7 +47,7 @@ def identify(gpus: Gpus, text: str) -> Identified | None:
             architecture = gpus.architecture(rule.vendor, model)
         stated = groups.get(rule.cores, rule.cores) if rule.cores else ""
         cores = integer(stated) if stated else None
-        return Identified(rule.vendor, model, architecture, cores or None, rule.desktop)
+        return Identified(rule.vendor, model, architecture, cores or None, rule.kind == "desktop")
     return None
 
 
@@ -129,10 +129,10 @@ def _claims(
     mali = facts.parse("mali_gpuinfo", parse_mali_gpuinfo)
     if mali:
         found.append(("Mali gpuinfo", _mali(gpus, mali)))
-    if soc is not None and soc.gpu:
-        said_soc = identify(gpus, soc.gpu)
+    if soc is not None and soc.gpu.model:
+        said_soc = identify(gpus, soc.gpu.model)
         if said_soc:
-            found.append((f"socs.yaml: {soc.name}", replace(said_soc, cores=soc.gpu_cores)))
+            found.append((f"socs.yaml: {soc.name}", replace(said_soc, cores=soc.gpu.cores)))
     return found
 
 
@@ -156,8 +156,9 @@ def _cores(
             return claim.cores, source
     if opencl.compute_units and said.vendor in gpus.unit_vendors and not said.software:
         return opencl.compute_units, "OpenCL CL_DEVICE_MAX_COMPUTE_UNITS"
-    if soc is not None and soc.gpu_cores and soc.gpu and said.model and _same(said.model, soc.gpu):
-        return soc.gpu_cores, f"socs.yaml: {soc.name}"
+    own = soc.gpu if soc is not None else SocGpu()
+    if soc is not None and own.cores and own.model and said.model and _same(said.model, own.model):
+        return own.cores, f"socs.yaml: {soc.name}"
     return None, None
 
 

@@ -76,7 +76,7 @@ def test_small_old_gpus_are_never_predicted_above_their_memory() -> None:
 
 
 def test_the_cpu_needs_the_soc() -> None:
-    assert possible_socs("Adreno 740")
+    assert possible_socs("Adreno 740", KNOWLEDGE.tables)
     assert rows("Adreno 740", 8)["gemma-2b-it-cpu-int4", "cpu"].predicted.prefill_tok_s is None
     with_soc = rows("Adreno 740", 8, "Snapdragon 8 Gen 2")["gemma-2b-it-cpu-int4", "cpu"]
     assert with_soc.predicted.prefill_tok_s is not None

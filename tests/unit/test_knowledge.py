@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from gemmafit.errors import InputError
+from gemmafit.probes.readers.gpu import identify
 from gemmafit.profiles.knowledge import MAPPINGS, ROWS, Knowledge, Quantisation, load
 
 ROW = """
@@ -72,6 +73,42 @@ def test_a_gpu_file_and_a_cpu_file_are_never_the_same(knowledge: Knowledge) -> N
             assert model.backends == (("opencl",) if "-gpu-" in model.file else ("cpu",))
 
 
+GPUS = """
+schema: gemmafit.gpus/1
+because: a test
+source: a test
+rules:
+- {vendor: Mine, pattern: 'Fancy (?P<model>\\d+)', model: 'Fancy {model}', architecture: New}
+- {vendor: Mine, pattern: 'Adreno.*740', model: Adreno 740, architecture: Renamed}
+"""
+SOCS = """
+schema: gemmafit.socs/1
+because: a test
+source: a test
+socs:
+- {name: Fancy One, manufacturer: Mine, models: [SM8550], cpu: [[4, Cortex-A55, 1800]], gpu: {model: Fancy 9}}
+"""
+
+
+def test_rows_that_names_are_read_with_come_first(tmp_path: Path, knowledge: Knowledge) -> None:
+    (tmp_path / "gpus.yaml").write_text(GPUS, encoding="utf-8")
+    (tmp_path / "socs.yaml").write_text(SOCS, encoding="utf-8")
+    mine, built_in = load(tmp_path).tables, knowledge.tables
+    found = identify(mine.gpus, "Fancy 12")
+    assert found is not None and (found.vendor, found.model, found.architecture) == (
+        "Mine",
+        "Fancy 12",
+        "New",
+    )
+    assert identify(built_in.gpus, "Fancy 12") is None
+    own, other = identify(mine.gpus, "Adreno (TM) 740"), identify(mine.gpus, "Adreno (TM) 730")
+    assert own is not None and own.architecture == "Renamed"
+    assert other is not None and other.architecture == "Adreno 7xx"
+    assert mine.by_model["SM8550"].name == "Fancy One"
+    assert built_in.by_model["SM8550"].name == "Snapdragon 8 Gen 2"
+    assert mine.cores == built_in.cores
+
+
 def test_overlay_adds_and_replaces_rows(tmp_path: Path, knowledge: Knowledge) -> None:
     (tmp_path / "models.yaml").write_text(
         ROW + ROW.replace("my-model", "gemma3-270m-it-q8"), encoding="utf-8"
@@ -118,6 +155,15 @@ def test_overlay_adds_and_replaces_rows(tmp_path: Path, knowledge: Knowledge) ->
         ("models", "", r"models\.yaml: empty"),
         ("models", "[" * 100_000, r"models\.yaml"),
         ("modles", ROW, r"modles\.yaml: no such table"),
+        ("gpus", GPUS.replace("vendor: Mine", "vendr: Mine"), r"gpus\.yaml:6: .*unknown field `vendr`"),
+        (
+            "gpus",
+            GPUS.replace(r"\d+)", r"\d+"),
+            r"gpus\.yaml:6: rules\[0\]\.pattern: pattern .* unterminated",
+        ),
+        ("gpus", GPUS.replace("because: a test", ""), r"gpus\.yaml:2: .*missing required field `because`"),
+        ("socs", SOCS.replace("[4,", "[four,"), r"socs\.yaml:6: socs\[0\]\.cpu\[0\]\[0\]: Expected `int`"),
+        ("cores", "schema: gemmafit.socs/1\n", r"cores\.yaml:1: "),
         ("thresholds", "uses: {chat: {decode_tok_s: fast}}\n", r"thresholds\.yaml:1: .*Expected `float"),
         ("thresholds", "speeed: {}\n", r"thresholds\.yaml:1: .*unknown field `speeed`"),
         (

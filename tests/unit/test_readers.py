@@ -265,10 +265,10 @@ def test_socs(text: str, name: str | None, exact: bool) -> None:
 def test_every_gpu_in_the_table_of_socs_is_known() -> None:
     """The SoC table names GPUs as the rules do, each with its architecture."""
     for soc in TABLES.socs:
-        if soc.gpu:
-            said = identify(TABLES.gpus, soc.gpu)
-            assert said is not None and said.model == soc.gpu, soc.name
-            assert said.architecture or soc.gpu == "Tegra", soc.name
+        if soc.gpu.model:
+            said = identify(TABLES.gpus, soc.gpu.model)
+            assert said is not None and said.model == soc.gpu.model, soc.name
+            assert said.architecture or said.model == "Tegra", soc.name
 
 
 def test_every_core_in_the_table_of_socs_is_known() -> None:
