@@ -17,10 +17,8 @@ from gemmafit.benchmarks.timing import Timing
 ONCE = Timing(warmup=0, repeat_min=1, repeat_max=1)
 DECODE, PREFILL = decode(21), prefill(16, 5)
 
-NIBBLES = "vload16(k, block) ^ (int)0x88888888"
-SWAPPED = (
-    "(((vload16(k, block) & 0x0f0f0f0f) << 4) | ((vload16(k, block) >> 4) & 0x0f0f0f0f)) ^ (int)0x88888888"
-)
+NIBBLES = "vload16(k, block)"
+SWAPPED = "(((vload16(k, block) & 0x0f0f0f0f) << 4) | ((vload16(k, block) >> 4) & 0x0f0f0f0f))"
 
 # what is wrong, variant, phase, file, right text, wrong text
 MUTATIONS = [
@@ -29,6 +27,7 @@ MUTATIONS = [
     ("missing 1+w", "lanes", DECODE, "block.cl", "(1.0f + vload4(i, w))", "vload4(i, w)"),
     ("swapped nibbles", "lanes", DECODE, "gemv.cl", NIBBLES, SWAPPED),
     ("swapped nibbles", "lanes", PREFILL, "gemm.cl", NIBBLES, SWAPPED),
+    ("offset of the neighbour nibble", "lanes", DECODE, "gemv.cl", "1.03125f", "1.5f"),
     ("missing scale", "lanes", DECODE, "gemv.cl", "sum[o] * scale[row + o]", "sum[o]"),
     ("scale of another row", "lanes", DECODE, "gemv.cl", "scale[row + o]", "scale[row]"),
     ("scale of another row", "tiled", PREFILL, "gemm.cl", "vload4(0, scale + row)", "scale[row]"),
