@@ -30,6 +30,7 @@ class Request:
         push: False pushes nothing at all to the device (implies not run).
         backends: run the block only there; () for all.
         quick: fewer repeats and a shorter prefill.
+        tuning: use, retune or off: see `benchmarks.tuning.Tuning`.
         package: an installed app whose view of the libraries is wanted.
         family, use, decode_tok_s, ttft_s, prompt_tokens, context: see `profiles.judge.Options`.
         knowledge: None for the built-in tables.
@@ -39,6 +40,7 @@ class Request:
     push: bool = True
     backends: tuple[str, ...] = ()
     quick: bool = False
+    tuning: str = "off"
     package: str | None = None
     family: str = "gemma-2b"
     use: str = "chat"
@@ -146,8 +148,9 @@ def _measure(
         rows += recorded_measurements(capture, target.serial)
     elif request.run and request.push:
         from .benchmarks.run import Options, measure
+        from .benchmarks.tuning import Tuning
 
-        options = Options(backends=request.backends, quick=request.quick)
+        options = Options(backends=request.backends, quick=request.quick, tuning=Tuning(request.tuning))
         measure(target, snapshot, options, on_event, into=rows)
 
 

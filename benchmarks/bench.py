@@ -20,6 +20,7 @@ from .measurements import Backend, Measurement
 from .rows import References
 from .runner import Runner
 from .sweeps import Base, Sweep
+from .tuning import Tuning
 
 SCHEMA = "gemmafit.bench/1"
 
@@ -34,6 +35,7 @@ class Wish:
         sweeps: None for the usual ones.
         sustained: seconds of decode on each backend, or None.
         chunk: tokens of a prefill; None: what the device does in a second or two.
+        tuning: whether the choice of a variant is remembered, and taken when it is.
     """
 
     backends: tuple[str, ...] = ()
@@ -45,6 +47,7 @@ class Wish:
     context: int = 128
     chunk: int | None = None
     dims: Dims = GEMMA_2B
+    tuning: Tuning = Tuning.OFF
 
     @property
     def swept(self) -> tuple[Sweep, ...]:
@@ -62,6 +65,7 @@ class Wish:
             context=self.context,
             dims=self.dims,
             limits=False,
+            tuning=self.tuning,
         )
 
 

@@ -66,7 +66,8 @@ class Measurement:
         valid: False when the conditions changed while measuring (throttling); `reason` says how.
         executor: agent | pyopencl | vulkan.
         value, unit: the result of a limit (e.g. 31.2 GB/s).
-        details: further facts (threads, work-group, isa, memory, per-kernel seconds).
+        details: further facts (threads, work-group, isa, memory, per-kernel seconds). `tuned`: the variant
+            was not searched for but remembered from a search at this time.
     """
 
     backend: Backend

@@ -19,7 +19,7 @@ MARK = "*"
 
 
 def notes(rows: Iterable[Measurement], before: Conditions) -> list[str]:
-    """About the device's state, devices that are none, rows that do not count, rows that were left out."""
+    """About the device's state, devices that are none, rows that do not count or were left out."""
     listed = list(rows)
     return [
         *(trust.remarks(before) if listed else ()),
@@ -27,6 +27,7 @@ def notes(rows: Iterable[Measurement], before: Conditions) -> list[str]:
         *_void(listed),
         *_left_out(listed),
         *_memory(listed),
+        *_remembered(listed),
     ]
 
 
@@ -81,3 +82,16 @@ def _memory(rows: Sequence[Measurement]) -> list[str]:
     limit = f"{AGENT_BYTES / 1e6:.0f} MB"
     verdict = f"of the {limit} that it may" if peak <= AGENT_BYTES else f"MORE than the {limit} that it may"
     return [f"The agent held at most {peak / 1e6:.0f} MB, {verdict}."]
+
+
+def _remembered(rows: Sequence[Measurement]) -> list[str]:
+    """One sentence for each backend whose variant was not searched for."""
+    when: dict[Backend, str] = {}
+    for row in rows:
+        if isinstance(made := row.details.get("tuned"), str):
+            when.setdefault(row.backend, made)
+    return [
+        f"{backend}: variants are those that a search found on such a device and driver, {made}; "
+        "--retune searches again."
+        for backend, made in when.items()
+    ]

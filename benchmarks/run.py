@@ -2,16 +2,19 @@
 
 One process for each backend and plan, so that a driver that crashes costs a row. Of the variants of a GPU
 backend two do every scheme and phase: the fastest *correct* one at decode, and the fastest in the engine's
-layout, which its speed is predicted from. A wrong one is recorded and never chosen.
+layout, which its speed is predicted from. A wrong one is recorded and never chosen. What was chosen is
+remembered (`tuning.py`).
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from ..events import Listener, ignore
+from ..errors import ToolchainError
+from ..events import Event, Listener, ignore
 from ..probes.collect import ask_conditions
 from ..probes.snapshot import Snapshot
 from ..probes.target import AgentSession, Target
@@ -22,6 +25,7 @@ from .measurements import Backend, Measurement, Status
 from .rows import References, empty_row
 from .runner import Runner
 from .timing import Timing
+from .tuning import Memory, Tuning, memory
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Options:
         variants: only these; () for those that the device suggests.
         threads: of the CPU backend; None: as many as the agent thinks right.
         deadline: seconds for one process.
+        tuning: whether the choice of a variant is remembered, and taken when it is.
     """
 
     backends: tuple[str, ...] = ()
@@ -51,6 +56,7 @@ class Options:
     dims: Dims = GEMMA_2B
     limits: bool = True
     deadline: float = 60.0
+    tuning: Tuning = Tuning.OFF
 
     def chunk_for(self, decode_s: float | None) -> int:
         """Tokens of a prefill by what one token takes at decode, which is an upper bound for each of many."""
@@ -119,7 +125,17 @@ def backend_rows(
     else:
         lower = lowerer(backend, snapshot, options.threads)
         runner = Runner(session, snapshot, lower, references, options.dims, options.deadline, on_event)
-        yield from _Bench(runner, options).rows()
+        yield from _Bench(runner, options, _memory(runner, options)).rows()
+
+
+def _memory(runner: Runner, options: Options) -> Memory | None:
+    """The memory of earlier choices. None where every variant is wanted, or named."""
+    if options.thorough or options.variants:
+        return None
+    try:
+        return memory(runner.snapshot, runner.lower, options.dims, options.context, options.tuning)
+    except ToolchainError:  # kernels that were not built: each row will say so
+        return None
 
 
 def absent(backend: Backend, snapshot: Snapshot) -> str | None:
@@ -137,6 +153,7 @@ class _Bench:
 
     runner: Runner
     options: Options
+    memory: Memory | None = None
 
     @property
     def lower(self) -> Lowerer:
@@ -146,31 +163,69 @@ class _Bench:
         """All rows of the backend. The first scheme tries the variants, the others follow its choice."""
         best: Candidate | None = None
         engine: Candidate | None = None
-        start = time.monotonic()
+        end = math.inf if self.options.thorough else time.monotonic() + SEARCH_S
         for scheme in self.options.schemes:
             candidates = self._candidates(best, engine)
             decoded: dict[Candidate, Measurement] = {}
             if "decode" in self.options.phases:
-                for candidate in candidates:
-                    late = time.monotonic() - start > SEARCH_S and not candidate.engine
-                    if decoded and late and not self.options.thorough:
-                        block = Block(self.options.dims, scheme, decode(self.options.context))
-                        row = empty_row(self.lower.backend, block, candidate)
-                        yield replace(row, reason=f"the search for a variant ended after {SEARCH_S:g} s")
-                        continue
-                    for row in self._run(scheme, decode(self.options.context), candidate):
-                        yield row
-                        if row.phase == "decode":
-                            decoded[candidate] = row
+                phase = decode(self.options.context)
+                yield from self._search(scheme, dict.fromkeys(candidates, phase), decoded, end)
                 best = fastest(decoded) or best
-                engine = fastest({c: row for c, row in decoded.items() if c.engine}) or engine
+                engine = fastest_engine(decoded) or engine
             if "prefill" in self.options.phases:
+                phases: dict[Candidate, Phase] = {}
                 for candidate in self._for_prefill(best, engine, candidates):
                     known = decoded.get(candidate) or decoded.get(best or candidate)
-                    chunk = self.options.chunk_for(known.seconds if known else None)
-                    yield from self._run(scheme, prefill(chunk), candidate)
+                    phases[candidate] = prefill(self.options.chunk_for(known.seconds if known else None))
+                yield from self._search(scheme, phases, {})
         if self.options.limits and not self.options.quick and not self.runner.gone:
             yield from self.runner.limits()
+
+    def _search(
+        self,
+        scheme: Scheme,
+        phases: Mapping[Candidate, Phase],
+        tried: dict[Candidate, Measurement],
+        end: float = math.inf,
+    ) -> Iterator[Measurement]:
+        """The rows of one phase, of all candidates or, as long as those are right, of the remembered alone.
+        `tried` receives the phase's own row of each; after `end` no other than the engine's is begun."""
+        candidates = list(phases)
+        name = next(iter(phases.values())).name if phases else ""
+        choice = self.memory.recall(scheme, name, candidates) if self.memory else None
+        if choice is not None:
+            chosen = [c for c in candidates if c.name in choice.names]
+            for candidate in chosen:
+                for row in self._run(scheme, phases[candidate], candidate):
+                    yield replace(row, details={**row.details, "tuned": f"{choice.made:%Y-%m-%dT%H:%M:%SZ}"})
+                    if row.phase == name:
+                        tried[candidate] = row
+            if all(fastest({c: row for c, row in tried.items() if c == one}) for one in chosen):
+                return
+            self.runner.on_event(Event("tuning", "the remembered variant fails now: searching again"))
+        for candidate in (c for c in candidates if c not in tried):
+            if tried and time.monotonic() > end and not candidate.engine:
+                row = empty_row(
+                    self.lower.backend, Block(self.options.dims, scheme, phases[candidate]), candidate
+                )
+                yield replace(row, reason=f"the search for a variant ended after {SEARCH_S:g} s")
+                continue
+            for row in self._run(scheme, phases[candidate], candidate):
+                yield row
+                if row.phase == name:
+                    tried[candidate] = row
+        self._remember(scheme, name, candidates, tried)
+
+    def _remember(
+        self, scheme: Scheme, phase: str, candidates: list[Candidate], tried: dict[Candidate, Measurement]
+    ) -> None:
+        best = fastest(tried)
+        if self.memory is None or best is None or self.runner.gone:
+            return
+        try:
+            self.memory.keep(scheme, phase, best, fastest_engine(tried), candidates)
+        except OSError as error:  # costs the next run a search, and this one nothing
+            self.runner.on_event(Event("tuning", f"the choice of a variant cannot be remembered: {error}"))
 
     def _run(self, scheme: Scheme, phase: Phase, candidate: Candidate) -> list[Measurement]:
         if self.runner.gone:
@@ -211,3 +266,8 @@ def fastest(tried: Mapping[Candidate, Measurement]) -> Candidate | None:
         if row.status is Status.OK and row.seconds and row.deviation is not None and row.deviation.ok
     ]
     return min(right, key=lambda pair: pair[0] or 0.0)[1] if right else None
+
+
+def fastest_engine(tried: Mapping[Candidate, Measurement]) -> Candidate | None:
+    """The same in the engine's layout."""
+    return fastest({c: row for c, row in tried.items() if c.engine})

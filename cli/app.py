@@ -12,6 +12,8 @@ from typing import Annotated
 
 import typer
 
+from ..errors import UsageError
+
 app = typer.Typer(
     name="gemmafit",
     no_args_is_help=True,
@@ -65,6 +67,17 @@ HistoryOption = Annotated[
         help="History database (default: gemmafit-history.db here).",
     ),
 ]
+NoCacheOption = Annotated[
+    bool, typer.Option("--no-cache", help="Neither take nor keep the fastest variant of such a device.")
+]
+RetuneOption = Annotated[bool, typer.Option("--retune", help="Search for the fastest variant again.")]
 HtmlOption = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Also write a self-contained page.")
 ]
+
+
+def tuning(no_cache: bool, retune: bool) -> str:
+    """The name of `benchmarks.tuning.Tuning` that the two options stand for."""
+    if no_cache and retune:
+        raise UsageError("--no-cache and --retune contradict each other")
+    return "off" if no_cache else "retune" if retune else "use"

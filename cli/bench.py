@@ -12,7 +12,7 @@ import typer
 
 from .. import __version__
 from ..errors import UsageError
-from .app import AdbOption, HtmlOption, TargetArgument, app
+from .app import AdbOption, HtmlOption, NoCacheOption, RetuneOption, TargetArgument, app, tuning
 from .check import BackendName
 from .console import emit, stderr
 from .files import write
@@ -85,6 +85,8 @@ def bench(
     quick: Annotated[
         bool, typer.Option("--quick", help="int8 only, fewer repeats, no sweep but fusion, no limits.")
     ] = False,
+    no_cache: NoCacheOption = False,
+    retune: RetuneOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr.")] = False,
     adb: AdbOption = None,
 ) -> None:
@@ -103,6 +105,7 @@ def bench(
     from ..benchmarks.bench import Wish
     from ..benchmarks.block import Scheme
     from ..benchmarks.sweeps import Sweep
+    from ..benchmarks.tuning import Tuning
     from ..probes.targets import resolve
     from .bench_screen import live, summary
 
@@ -113,6 +116,7 @@ def bench(
         limits=not quick if limits is None else limits,
         sweeps=tuple(Sweep(str(name)) for name in sweep) if sweep else None,
         sustained=sustained,
+        tuning=Tuning(tuning(no_cache, retune)),
     )
     found = resolve(target, adb)
     with live(quiet) as (on_event, on_row):

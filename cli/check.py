@@ -14,10 +14,13 @@ from .app import (
     FormatName,
     FormatOption,
     HtmlOption,
+    NoCacheOption,
     OutputOption,
     ProfilesOption,
+    RetuneOption,
     TargetArgument,
     app,
+    tuning,
 )
 from .console import safe, stderr
 from .files import write, write_report
@@ -70,6 +73,8 @@ def check(
         list[BackendName] | None, typer.Option(help="Run the block only there (repeatable).")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer repeats and a shorter prefill.")] = False,
+    no_cache: NoCacheOption = False,
+    retune: RetuneOption = False,
     no_run: Annotated[bool, typer.Option("--no-run", help="Probe and predict; run no kernels.")] = False,
     no_push: Annotated[
         bool, typer.Option("--no-push", help="Push nothing to the phone (implies --no-run).")
@@ -112,6 +117,7 @@ def check(
         "push": not no_push,
         "backends": tuple(str(name) for name in backend or ()),
         "quick": quick,
+        "tuning": tuning(no_cache, retune),
         "package": package,
         "family": family,
         "use": str(use),
