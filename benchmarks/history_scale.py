@@ -1,8 +1,8 @@
 """How the history behaves with many reports: time and memory of adding, comparing and counting.
 
-usage: python -m gemmafit.benchmarks.history_scale [--reports N] [--phones N] [URL or FILE]
+usage: python -m gemmafit.benchmarks.history_scale REPORT [--reports N] [--phones N] [URL or FILE]
 
-Synthetic reports: one real report of this computer's recordings per phone, varied in date, driver and speed.
+Synthetic reports: REPORT once per phone and day, varied in date, driver and speed.
 """
 
 from __future__ import annotations
