@@ -1,9 +1,10 @@
 /* A pool of persistent threads. Workers spin for a moment between jobs (a layer is a dozen jobs a few microseconds
  * apart) and then sleep on a futex.
  *
- * A job is handed out through one 64-bit word, generation | parts | next: a worker that takes a ticket knows from the
- * word alone whether there is work in it, so that one which wakes up late (a busy phone) never delays the others and
- * never reads a job that is already over. */
+ * Every worker has a share of a job, the same part of each job, so that the rows it wrote in one are in its own cache
+ * in the next; who is done takes from the others' shares. A share is one 64-bit word, generation | end | next: a worker
+ * that takes a ticket knows from the word alone whether there is work in it, so that one which wakes up late (a busy
+ * phone) never delays the others and never reads a job that is already over. */
 #include "../platform.h"
 #include "denormals.h"
 #include "pool.h"
@@ -29,6 +30,10 @@ enum {
 #define NEXT_MASK ((1u << NEXT_BITS) - 1)
 #define GENERATION(ticket) ((uint32_t)((ticket) >> (2 * NEXT_BITS)))
 
+typedef struct share {
+    _Alignas(64) uint64_t ticket;
+} share;
+
 typedef struct worker {
     cpu_pool *pool;
     pthread_t thread;
@@ -36,7 +41,7 @@ typedef struct worker {
 } worker;
 
 struct cpu_pool {
-    _Alignas(64) uint64_t ticket;
+    share shares[CPU_MAX_THREADS];
     _Alignas(64) uint32_t done;
     _Alignas(64) uint32_t wake; /* futex word: counts jobs */
     uint32_t sleepers;
@@ -74,28 +79,37 @@ static void set_affinity(const cpu_pool *pool, int index) {
     sched_setaffinity(0, sizeof set, &set);
 }
 
-/* Takes tasks until there are none. Tasks of a job newer than the one that woke the worker are as good: a job's fields
- * are stable until its last task is done. */
-static void work(cpu_pool *pool, int index) {
+/* Takes tasks of one share until there are none. */
+static void work_on(cpu_pool *pool, share *of, int index) {
     for (;;) {
-        const uint64_t ticket = __atomic_fetch_add(&pool->ticket, 1, __ATOMIC_ACQUIRE);
-        const uint32_t next = ticket & NEXT_MASK, parts = (ticket >> NEXT_BITS) & NEXT_MASK;
-        if (next >= parts) return;
+        const uint64_t seen = __atomic_load_n(&of->ticket, __ATOMIC_RELAXED);
+        if ((seen & NEXT_MASK) >= ((seen >> NEXT_BITS) & NEXT_MASK)) return;
+        const uint64_t ticket = __atomic_fetch_add(&of->ticket, 1, __ATOMIC_ACQUIRE);
+        const uint32_t next = ticket & NEXT_MASK, limit = (ticket >> NEXT_BITS) & NEXT_MASK;
+        if (next >= limit) return;
         const int first = (int)next * pool->grain, end = first + pool->grain;
         for (int task = first; task < end && task < pool->tasks; task++) pool->fn(pool->context, task, index);
         __atomic_fetch_add(&pool->done, 1, __ATOMIC_RELEASE);
     }
 }
 
+/* Its own share first. Tasks of a job newer than the one that woke the worker are as good: a job's fields are stable
+ * until its last task is done. */
+static void work(cpu_pool *pool, int index) {
+    const int threads = pool->threads;
+    for (int i = 0; i < threads; i++) work_on(pool, &pool->shares[(index + i) % threads], index);
+}
+
 static void *worker_main(void *argument) {
     const worker *self = argument;
     cpu_pool *pool = self->pool;
+    const share *own = &pool->shares[self->index];
     set_affinity(pool, self->index);
     set_float_mode(float_mode() | FLUSH);
     uint32_t seen = 0;
     for (;;) {
         for (int spins = 0;; spins++) {
-            const uint32_t generation = GENERATION(__atomic_load_n(&pool->ticket, __ATOMIC_ACQUIRE));
+            const uint32_t generation = GENERATION(__atomic_load_n(&own->ticket, __ATOMIC_ACQUIRE));
             if (generation != seen) {
                 seen = generation;
                 break;
@@ -106,7 +120,7 @@ static void *worker_main(void *argument) {
             }
             const uint32_t wake = __atomic_load_n(&pool->wake, __ATOMIC_SEQ_CST);
             __atomic_fetch_add(&pool->sleepers, 1, __ATOMIC_SEQ_CST);
-            if (GENERATION(__atomic_load_n(&pool->ticket, __ATOMIC_SEQ_CST)) == seen)
+            if (GENERATION(__atomic_load_n(&own->ticket, __ATOMIC_SEQ_CST)) == seen)
                 futex(&pool->wake, FUTEX_WAIT_PRIVATE, wake);
             __atomic_fetch_sub(&pool->sleepers, 1, __ATOMIC_SEQ_CST);
             spins = 0;
@@ -116,11 +130,15 @@ static void *worker_main(void *argument) {
     }
 }
 
+/* The caller's own share last: the others start while it is still writing. */
 static void publish(cpu_pool *pool, uint32_t parts) {
-    const uint32_t generation = GENERATION(__atomic_load_n(&pool->ticket, __ATOMIC_RELAXED)) + 1;
-    __atomic_store_n(&pool->ticket,
-                     (uint64_t)(generation & 0xffffffu) << (2 * NEXT_BITS) | (uint64_t)parts << NEXT_BITS,
-                     __ATOMIC_SEQ_CST);
+    const uint32_t threads = (uint32_t)pool->threads;
+    const uint64_t generation = (GENERATION(pool->shares[0].ticket) + 1) & 0xffffffu;
+    for (uint32_t i = threads; i-- > 0;) {
+        const uint64_t next = (uint64_t)parts * i / threads, end = (uint64_t)parts * (i + 1) / threads;
+        __atomic_store_n(&pool->shares[i].ticket, generation << (2 * NEXT_BITS) | end << NEXT_BITS | next,
+                         __ATOMIC_SEQ_CST);
+    }
     __atomic_fetch_add(&pool->wake, 1, __ATOMIC_SEQ_CST);
     if (__atomic_load_n(&pool->sleepers, __ATOMIC_SEQ_CST)) futex(&pool->wake, FUTEX_WAKE_PRIVATE, CPU_MAX_THREADS);
 }

@@ -4,9 +4,10 @@
 
 #include "cpu.h"
 
-/* Calls fn(context, task, worker) once for each task in 0..tasks-1 and returns when all are done. Tasks are handed out
- * in order, `grain` at a time (a hand-out costs about as much as 100 ns of work); which worker (0..threads-1) gets one
- * is unspecified, so a result must not depend on it. tasks / grain < 2^20. */
+/* Calls fn(context, task, worker) once for each task in 0..tasks-1 and returns when all are done. Worker i (0..threads-1)
+ * has the i-th part of them, in order, and then helps the others; they are taken `grain` at a time (which costs about
+ * as much as 100 ns of work). Who gets a task in the end is unspecified, so a result must not depend on it.
+ * tasks / grain < 2^20 - CPU_MAX_THREADS. */
 typedef void cpu_task_fn(void *context, int task, int worker);
 void cpu_parallel(cpu_pool *pool, cpu_task_fn *fn, void *context, int tasks, int grain);
 

@@ -56,10 +56,15 @@ INLINE float sum_lanes(vec v) {
     return c[0] + c[1];
 }
 
+/* Pairwise, as sum_lanes. */
+#define MAXIMUM(a, b) ((a) > (b) ? (a) : (b))
 INLINE float max_lanes(vec v) {
-    float m = v[0];
-    for (int i = 1; i < LANES; i++) m = v[i] > m ? v[i] : m;
-    return m;
+    const vec8 a = MAXIMUM(__builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7),
+                                             __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15));
+    const vec4 b =
+        MAXIMUM(__builtin_shufflevector(a, a, 0, 1, 2, 3), __builtin_shufflevector(a, a, 4, 5, 6, 7));
+    const vec2 c = MAXIMUM(__builtin_shufflevector(b, b, 0, 1), __builtin_shufflevector(b, b, 2, 3));
+    return c[0] > c[1] ? c[0] : c[1];
 }
 
 /* Adding and subtracting 1.5 * 2^23 rounds |x| < 2^22 to an integer, half to even; the integer is then the difference
