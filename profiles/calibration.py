@@ -15,9 +15,7 @@ their errors.
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,7 +25,7 @@ import msgspec
 from msgspec import Meta
 
 from .conditions import Condition, Facts, evaluate
-from .knowledge import Architecture, Bits, Knowledge, Quantisation, Row
+from .knowledge import Architecture, Quantisation, Row
 from .report import Range
 from .tablefile import Table, compose
 
@@ -136,7 +134,8 @@ class Workload:
     def prefill_operations(self, engine: Engine) -> float:
         """Operations of one prompt token, activations counted as what they cost in operations."""
         network = self.architecture
-        work = network.prefill_flops_per_token + engine.activation_ops * network.layers * network.d_model
+        moved = network.layers * network.d_model * network.prefill_share
+        work = network.prefill_flops_per_token + engine.activation_ops * moved
         return work * (1 + engine.int8_ops * (self.bits.ffn >= 8))
 
     def decode_rate(self, engine: Engine, tokens_per_s: float) -> float | None:
@@ -176,128 +175,3 @@ def specified_rate(limit: float, phase: Phase, row: GpuClass, exponent: float) -
     """A device's rate from a data sheet's: GB/s from GB/s, or GFLOP/s from GFLOP/s."""
     coefficient, cap = (row.decode, row.decode_cap) if phase == "decode" else (row.prefill, row.prefill_cap)
     return around(min(coefficient * limit**exponent, cap * limit), row.spread(phase))
-
-
-# --- the published table ---------------------------------------------------------------------------------
-
-QUANTISATIONS: Mapping[str, tuple[Bits, Bits, Bits]] = {
-    "q8": (8, 8, 8),
-    "int8": (8, 8, 8),
-    "8/4/4": (8, 4, 4),
-    "int4": (4, 4, 4),
-    "int4 qat": (4, 4, 4),
-    "int4 b128": (4, 4, 8),
-    "int4 b32": (4, 4, 8),
-    "int4 mixed b32": (4, 4, 8),
-    "fp32": (32, 32, 32),
-}
-"""Bits of attention, FFN and embedding by the table's names (the embedding's from the files' sizes)."""
-
-EXCLUDED = "excluded"
-"""A note that begins so takes a row out of the fits; it stays in the table for everybody to see."""
-
-
-@dataclass(frozen=True)
-class Speed:
-    """A published speed of a known network. `engine` is a row of calibration.yaml.
-
-    Attributes:
-        unit: the GPU's model, or "CPU".
-        excluded: why the row is no evidence, or "".
-    """
-
-    source: str
-    device: str
-    soc: str
-    unit: str
-    engine: str
-    model: str
-    quantisation: str
-    workload: Workload
-    prefill: float | None
-    decode: float | None
-    prompt: int | None
-    excluded: str = ""
-
-
-def read_speeds(path: Path, knowledge: Knowledge) -> list[Speed]:
-    """Rows of a published table (the columns of published_speeds.csv) whose network and engine are known."""
-    networks = _networks(knowledge)
-    found = []
-    with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            bits = QUANTISATIONS.get(row["quant"].strip().lower())
-            engine = _engine(row["backend"], row["gpu_or_cpu"])
-            if bits is None or engine is None or row["model"] not in networks:
-                continue
-            prompt = row["prompt_len"].lstrip("~")
-            note = row.get("note") or ""
-            context = 4096 if "4096" in note else 1280
-            found.append(
-                Speed(
-                    source=row["source"],
-                    device=row["device"],
-                    soc=row["soc"],
-                    unit=_unit(row["gpu_or_cpu"]),
-                    engine=engine,
-                    model=row["model"],
-                    quantisation=row["quant"],
-                    workload=Workload(
-                        networks[row["model"]], Quantisation(*bits), _mean_context(context, engine)
-                    ),
-                    prefill=_number(row["prefill_tok_s"]),
-                    decode=_number(row["decode_tok_s"]),
-                    prompt=int(prompt) if prompt.isdigit() else None,
-                    excluded=note if note.startswith(EXCLUDED) else "",
-                )
-            )
-    return found
-
-
-def _mean_context(compiled: int, engine: str) -> int:
-    # ML Drift attends to what is there (1024 of prompt, on average half of the 256 that follow); the graphs
-    # of the CPU are compiled for the whole cache and read all of it.
-    return compiled if engine == "cpu" else min(1152, compiled)
-
-
-def _engine(backend: str, unit: str) -> str | None:
-    name = backend.lower()
-    if "mtp" in name or "mlc" in name:
-        return None
-    if name.startswith("ml drift"):
-        return "ml-drift"
-    if not name.startswith(("mediapipe", "litert-lm")):
-        return None
-    return "cpu" if unit.upper().startswith("CPU") else "litert-gpu"
-
-
-def _unit(text: str) -> str:
-    """`Mali-G715 MC7` -> `Mali-G715`, `GPU (Adreno 840)` -> `Adreno 840`, `CPU 4t` -> `CPU`."""
-    if text.upper().startswith("CPU"):
-        return "CPU"
-    inner = text.partition("(")[2].partition(")")[0] or text
-    return inner.partition(" MC")[0].partition(" MP")[0].strip()
-
-
-def _number(text: str | None) -> float | None:
-    return float(text) if text and text.strip() else None
-
-
-def _networks(knowledge: Knowledge) -> dict[str, Architecture]:
-    networks = {}
-    with (FOLDER / "published_models.csv").open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            name = row["name"]
-            if row["architecture"]:
-                networks[name] = knowledge.architectures[row["architecture"]]
-                continue
-            sizes = {
-                key: int(row[key])
-                for key in ("layers", "d_model", "heads", "kv_heads", "head_dim", "ffn", "vocab")
-            }
-            network = Architecture(
-                id=name, title=name, context=4096, parameters=1, capability=0, because="calibration only",
-                source=row["source"], **sizes,
-            )  # fmt: skip
-            networks[name] = network
-    return networks

@@ -60,6 +60,7 @@ class Architecture(Entry, frozen=True, kw_only=True):
     kv_layers: Count | None = None
     kv_values: Count | None = None
     streamed_fraction: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    prefill_share: Annotated[float, Meta(gt=0, le=1)] = 1.0
 
     @property
     def attention_weights(self) -> int:
@@ -92,8 +93,9 @@ class Architecture(Entry, frozen=True, kw_only=True):
 
     @property
     def prefill_flops_per_token(self) -> int:
-        """2 x multiply-accumulates of the layers; the head runs once per prompt."""
-        return 2 * (self.attention_weights + self.ffn_weights)
+        """2 x multiply-accumulates of the layers; the head runs once per prompt, and so do layers that only
+        read the cache of others (`prefill_share` is the work of the rest)."""
+        return round(2 * (self.attention_weights + self.ffn_weights) * self.prefill_share)
 
 
 class Quantisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

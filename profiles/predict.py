@@ -108,7 +108,7 @@ def read_rate(
     if chip is None or spec is None:
         return None
     if backend == "opencl" and chip.read_gb_s is not None:
-        return Rate(_around(chip.read_gb_s * 1e9, knowledge.prediction.known_bandwidth.spread), CHIP)
+        return Rate(_reached(chip.read_gb_s, "decode", knowledge, engine), CHIP)
     if backend != "cpu" and engine is not None:
         return _specified(chip.dram_gb_s, "decode", snapshot, engine)
     share = spec.dram_share
@@ -136,8 +136,7 @@ def compute_rate(
     else:
         chip = find_chip(snapshot, knowledge)
         if chip is not None and chip.compute_gflops is not None:
-            known = knowledge.prediction.known_bandwidth.spread
-            return Rate(_around(chip.compute_gflops * 1e9, known), CHIP)
+            return Rate(_reached(chip.compute_gflops, "prefill", knowledge, engine), CHIP)
         if chip is not None and chip.fp16_gflops is not None and engine is not None:
             return _specified(chip.fp16_gflops, "prefill", snapshot, engine)
         peak = chip.fp16_gflops * 1e9 if chip is not None and chip.fp16_gflops is not None else None
@@ -156,6 +155,12 @@ def _measured(figures: Sequence[tuple[str, float | None]], scheme: str, knowledg
         # Another width of the weights: the same memory, but other work to unpack them.
         return Rate(_around(min(others) * 1e9, spread**1.5), MEASURED)
     return None
+
+
+def _reached(figure: float, phase: Phase, knowledge: Knowledge, engine: Engine | None) -> Range:
+    """1e9 a second that something reached on this chip: in another phone, perhaps by another engine."""
+    known = knowledge.prediction.known_bandwidth.spread
+    return _around(figure * 1e9, known if engine is None else joined(known, engine.spread(phase)))
 
 
 def _specified(limit: float, phase: Phase, snapshot: Snapshot, engine: Engine) -> Rate:
