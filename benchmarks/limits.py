@@ -32,7 +32,8 @@ def cpu_plan(threads: int | None = None, budget_ms: int = 300) -> tuple[Plan, tu
     """A plan for the agent's CPU routines with one step for each limit, of the same name.
 
     read, copy        GB/s; copy counts what is read and what is written
-    peak_fp32, peak_int8  of multiply-adds in registers, all threads
+    peak_fp32, peak_fp16, peak_int8  of multiply-adds in registers, all threads; peak_fp16 is unsupported on a
+                      CPU without half-precision arithmetic (Armv8.2 asimdhp, AVX512-FP16)
     """
     timing = Timing(repeat_min=3, repeat_max=10, budget_ms=budget_ms)
     operations = 2.0 * _MEGA * (1 << 20)
@@ -42,6 +43,7 @@ def cpu_plan(threads: int | None = None, budget_ms: int = 300) -> tuple[Plan, tu
             (Limit("read", "GB/s", READ_BYTES), "stream_read", buffers("data", "sum")),
             (Limit("copy", "GB/s", 2 * READ_BYTES), "stream_copy", buffers("data", "copied")),
             (Limit("peak_fp32", "GFLOP/s", operations), "peak_f32", buffers("out") + ints(_MEGA)),
+            (Limit("peak_fp16", "GFLOP/s", operations), "peak_f16", buffers("out") + ints(_MEGA)),
             (Limit("peak_int8", "GOP/s", operations), "peak_i8", buffers("out") + ints(_MEGA)),
         )
     )

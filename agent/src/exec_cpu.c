@@ -46,7 +46,8 @@ static status build_cpu(int kernel, const char *source, size_t size, char *log, 
     (void)source, (void)size, (void)log;
     if (!k->routine) return fault_set(f, STATUS_ERROR, "a CPU kernel needs routine=");
     const char *error = cpu_find(k->routine, k->isa, &cpu.kernels[kernel]);
-    return error ? fault_set(f, STATUS_ERROR, "%s", error) : STATUS_OK;
+    if (!error) return STATUS_OK;
+    return fault_set(f, cpu.kernels[kernel].lacking ? STATUS_UNSUPPORTED : STATUS_ERROR, "%s", error);
 }
 
 static status prepare_cpu(const plan_step *step, fault *f) {

@@ -36,6 +36,7 @@ typedef struct cpu_pool cpu_pool;
 typedef struct cpu_kernel {
     const struct cpu_routine *routine;
     const cpu_isa *isa;
+    int lacking; /* refused because of what this CPU is, not because of what was asked for */
 } cpu_kernel;
 
 /* Runs with `args` in the order of the signature. Returns NULL or what is wrong with the arguments. */
@@ -59,7 +60,7 @@ typedef struct cpu_tile {
 extern const cpu_tile cpu_tiles[2];
 
 /* Finds `routine` for `isa` ("auto": the best that the running CPU has). Returns NULL, or an error text that names
- * what there is; an isa that this CPU lacks is such an error. The text is valid until the next call. */
+ * what there is; an isa or arithmetic that this CPU lacks is such an error. The text is valid until the next call. */
 const char *cpu_find(const char *routine, const char *isa, cpu_kernel *found);
 
 /* Runs a kernel. NULL, or an error text (valid until the next call); nothing was written then. */

@@ -71,7 +71,7 @@ static int has_neon(void) { return (getauxval(AT_HWCAP) & ASIMD) != 0; }
 static int has_dotprod(void) { return (getauxval(AT_HWCAP) & ASIMDDP) != 0; }
 static int has_i8mm(void) { return has_dotprod() && (getauxval(AT_HWCAP2) & I8MM) != 0; }
 
-int cpu_has_f16(const cpu_isa *isa) { return isa->level >= LEVEL_DOTPROD && (getauxval(AT_HWCAP) & ASIMDHP) != 0; }
+int cpu_has_f16(const cpu_isa *isa) { return isa->level >= LEVEL_NEON && (getauxval(AT_HWCAP) & ASIMDHP) != 0; }
 
 const cpu_isa cpu_isas[] = {
     {"scalar", always, LEVEL_SCALAR},

@@ -199,6 +199,7 @@ peaks cpu_peaks(const cpu_isa *isa) {
     switch (isa->level) {
         case LEVEL_I8MM: return (peaks){neon_f32, i8mm_i8, arm_f16};
         case LEVEL_DOTPROD: return (peaks){neon_f32, dotprod_i8, arm_f16};
+        case LEVEL_NEON: return (peaks){neon_f32, neon_i8, arm_f16};
         default: return (peaks){neon_f32, neon_i8, NULL};
     }
 }

@@ -377,22 +377,28 @@ const int cpu_routine_count = sizeof cpu_routines / sizeof cpu_routines[0];
 
 const cpu_tile cpu_tiles[2] = {{"i8", BLOCK_ROWS, 4}, {"i4", BLOCK_ROWS, 8}};
 
-const char *cpu_find(const char *routine, const char *isa, cpu_kernel *found) {
-    found->routine = NULL;
-    for (int i = 0; i < cpu_routine_count; i++)
-        if (!strcmp(cpu_routines[i].name, routine)) found->routine = &cpu_routines[i];
-    if (!found->routine) return cpu_error("no CPU routine is called %.48s", routine);
+static const char *find_isa(const char *isa, cpu_kernel *found) {
     if (!strcmp(isa, "auto")) {
         found->isa = cpu_best_isa();
         return NULL;
     }
     for (int i = 0; i < cpu_isa_count; i++) {
         if (strcmp(cpu_isas[i].name, isa)) continue;
-        if (!cpu_isas[i].available()) return cpu_error("this CPU has no %s; its best is %s", isa, cpu_best_isa()->name);
         found->isa = &cpu_isas[i];
-        return NULL;
+        found->lacking = !found->isa->available();
+        return found->lacking ? cpu_error("this CPU has no %s; its best is %s", isa, cpu_best_isa()->name) : NULL;
     }
     return cpu_error("no isa of this agent is called %.48s; the best of this CPU is %s", isa, cpu_best_isa()->name);
+}
+
+const char *cpu_find(const char *routine, const char *isa, cpu_kernel *found) {
+    *found = (cpu_kernel){0};
+    for (int i = 0; i < cpu_routine_count; i++)
+        if (!strcmp(cpu_routines[i].name, routine)) found->routine = &cpu_routines[i];
+    if (!found->routine) return cpu_error("no CPU routine is called %.48s", routine);
+    CHECK(find_isa(isa, found));
+    found->lacking = found->routine->run == cpu_peak_f16 && !cpu_has_f16(found->isa);
+    return found->lacking ? cpu_error("%s of this CPU has no half-precision arithmetic", found->isa->name) : NULL;
 }
 
 const char *cpu_run(cpu_pool *pool, const cpu_kernel *kernel, const cpu_arg *args) {
