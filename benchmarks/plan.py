@@ -37,6 +37,7 @@ class Buffer:
         size: in bytes.
         data: the content for fill "hex" (small constants such as RoPE tables).
         first: logical index of the first element: a slice of a larger matrix has the same values.
+        image: OpenCL: the memory is an image of (texels a row, bits of each of a texel's four channels).
     """
 
     name: str
@@ -51,6 +52,7 @@ class Buffer:
     hi: float = 0.0
     data: bytes = b""
     first: int = 0
+    image: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,8 @@ def _buffer_line(b: Buffer) -> str:
             parts.append(f"tile={b.tile[0]},{b.tile[1]}" + (",t" if b.transposed else ""))
     elif b.fill == "hex":
         parts.append(f"data={b.data.hex()}")
+    if b.image is not None:
+        parts.append(f"image={b.image[0]},u{b.image[1]}")
     return " ".join(parts)
 
 
@@ -282,7 +286,17 @@ def _parse_buffer(name: str, p: dict[str, list[str]]) -> Buffer:
         hi=float(_one(p, "hi", "0")),
         data=bytes.fromhex(_one(p, "data", "")),
         first=int(_one(p, "first", "0")),
+        image=_parse_image(_one(p, "image", "")),
     )
+
+
+def _parse_image(text: str) -> tuple[int, int] | None:
+    if not text:
+        return None
+    width, _, channel = text.partition(",")
+    if channel not in ("u16", "u32") or int(width) < 1:
+        raise ValueError(f"image {text} is not WIDTH,u16 or WIDTH,u32")
+    return int(width), int(channel[1:])
 
 
 def _parse_kernel(name: str, p: dict[str, list[str]]) -> Kernel:

@@ -73,12 +73,34 @@ static status open_opencl(const plan *p, device_info *device, fault *f) {
     return gpu.buffers && gpu.programs && gpu.step ? STATUS_OK : fault_set(f, STATUS_ERROR, "out of memory");
 }
 
+/* The weights of some GPUs come faster through the texture cache: memory as rows of CL_RGBA texels. */
+static status allocate_image(int buffer, fault *f) {
+    const plan_buffer *b = &gpu.plan->buffers[buffer];
+    const cl_image_format format = {CL_RGBA, b->texel_bytes == 8 ? CL_UNSIGNED_INT16 : CL_UNSIGNED_INT32};
+    const cl_image_desc image = {
+        .type = CL_MEM_OBJECT_IMAGE2D, .width = b->image_width, .height = b->bytes / b->image_width / b->texel_bytes};
+    cl_uint has_images = 0;
+    size_t width = 0, height = 0;
+    cl_int error = CL_SUCCESS;
+    cl.clGetDeviceInfo(gpu.device, CL_DEVICE_IMAGE_SUPPORT, sizeof has_images, &has_images, NULL);
+    cl.clGetDeviceInfo(gpu.device, CL_DEVICE_IMAGE2D_MAX_WIDTH, sizeof width, &width, NULL);
+    cl.clGetDeviceInfo(gpu.device, CL_DEVICE_IMAGE2D_MAX_HEIGHT, sizeof height, &height, NULL);
+    if (!has_images || !cl.clCreateImage || !cl.clEnqueueWriteImage || !cl.clEnqueueReadImage)
+        return fault_set(f, STATUS_UNSUPPORTED, "the device has no images");
+    if (image.width > width || image.height > height)
+        return fault_set(f, STATUS_UNSUPPORTED, "an image of %zu x %zu is over the device's %zu x %zu", image.width,
+                         image.height, width, height);
+    gpu.buffers[buffer] = cl.clCreateImage(gpu.context, CL_MEM_READ_ONLY, &format, &image, NULL, &error);
+    return gpu.buffers[buffer] ? STATUS_OK : refused(f, error, "clCreateImage");
+}
+
 static status allocate_opencl(int buffer, fault *f) {
     cl_int error = CL_SUCCESS;
     size_t bytes = gpu.plan->buffers[buffer].bytes;
     if (gpu.max_buffer && bytes > gpu.max_buffer)
         return fault_set(f, STATUS_UNSUPPORTED, "over CL_DEVICE_MAX_MEM_ALLOC_SIZE (%llu bytes)",
                          (unsigned long long)gpu.max_buffer);
+    if (gpu.plan->buffers[buffer].texel_bytes) return allocate_image(buffer, f);
     gpu.buffers[buffer] = cl.clCreateBuffer(gpu.context, CL_MEM_READ_WRITE, bytes, NULL, &error);
     return gpu.buffers[buffer] ? STATUS_OK : refused(f, error, "clCreateBuffer");
 }
@@ -88,12 +110,41 @@ static void *host_opencl(int buffer) {
     return NULL;
 }
 
+/* Any whole number of texels: what is left of a row, then whole rows, then the beginning of one. */
+static status write_image(int buffer, size_t offset, const uint8_t *data, size_t size, fault *f) {
+    const plan_buffer *b = &gpu.plan->buffers[buffer];
+    size_t at = offset / b->texel_bytes, left = size / b->texel_bytes, width = b->image_width;
+    cl_int error = CL_SUCCESS;
+    while (left && error == CL_SUCCESS) {
+        const size_t x = at % width, rest = width - x;
+        const size_t rows = !x && left >= width ? left / width : 1;
+        const size_t origin[3] = {x, at / width, 0}, region[3] = {left < rest ? left : rest, rows, 1};
+        const size_t texels = region[0] * rows;
+        error =
+            cl.clEnqueueWriteImage(gpu.queue, gpu.buffers[buffer], CL_TRUE, origin, region, 0, 0, data, 0, NULL, NULL);
+        at += texels;
+        left -= texels;
+        data += texels * b->texel_bytes;
+    }
+    return error == CL_SUCCESS ? STATUS_OK : refused(f, error, "clEnqueueWriteImage");
+}
+
 static status write_opencl(int buffer, size_t offset, const void *data, size_t size, fault *f) {
+    if (gpu.plan->buffers[buffer].texel_bytes) return write_image(buffer, offset, data, size, f);
     cl_int error = cl.clEnqueueWriteBuffer(gpu.queue, gpu.buffers[buffer], CL_TRUE, offset, size, data, 0, NULL, NULL);
     return error == CL_SUCCESS ? STATUS_OK : refused(f, error, "clEnqueueWriteBuffer");
 }
 
+static status read_image(int buffer, void *data, fault *f) {
+    const plan_buffer *b = &gpu.plan->buffers[buffer];
+    const size_t origin[3] = {0}, region[3] = {b->image_width, b->bytes / b->image_width / b->texel_bytes, 1};
+    cl_int error =
+        cl.clEnqueueReadImage(gpu.queue, gpu.buffers[buffer], CL_TRUE, origin, region, 0, 0, data, 0, NULL, NULL);
+    return error == CL_SUCCESS ? STATUS_OK : refused(f, error, "clEnqueueReadImage");
+}
+
 static status read_opencl(int buffer, void *data, fault *f) {
+    if (gpu.plan->buffers[buffer].texel_bytes) return read_image(buffer, data, f);
     size_t size = gpu.plan->buffers[buffer].bytes;
     cl_int error = cl.clEnqueueReadBuffer(gpu.queue, gpu.buffers[buffer], CL_TRUE, 0, size, data, 0, NULL, NULL);
     return error == CL_SUCCESS ? STATUS_OK : refused(f, error, "clEnqueueReadBuffer");

@@ -45,9 +45,11 @@ bool opencl_load(char *error, size_t error_size) {
     *(void **)&cl.name = lookup ? lookup(#name) : dlsym(cl.library.handle, #name); \
     if (!cl.name && !missing) missing = #name;
     OPENCL_FUNCTIONS(LOAD)
+    const char *const needed = missing;
+    OPENCL_OPTIONAL_FUNCTIONS(LOAD)
 #undef LOAD
-    if (missing) snprintf(error, error_size, "%s has no function %s", cl.library.name, missing);
-    return !missing;
+    if (needed) snprintf(error, error_size, "%s has no function %s", cl.library.name, needed);
+    return !needed;
 }
 
 static void add_devices(opencl_devices *found, cl_platform_id platform) {

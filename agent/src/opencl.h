@@ -1,5 +1,5 @@
-/* OpenCL as far as the agent uses it: types, numbers and functions by the Khronos specification (OpenCL 3.0 API, unified
- * headers cl.h and cl_ext.h for the numbers), and the loader. */
+/* OpenCL as far as the agent uses it: types, numbers and functions by the Khronos specification (OpenCL 3.0 API,
+ * unified headers cl.h and cl_ext.h for the numbers), and the loader. */
 #ifndef GEMMAFIT_OPENCL_H
 #define GEMMAFIT_OPENCL_H
 
@@ -17,6 +17,17 @@ typedef struct _cl_program *cl_program;
 typedef struct _cl_kernel *cl_kernel;
 typedef struct _cl_event *cl_event;
 
+typedef struct cl_image_format {
+    cl_uint order, type;
+} cl_image_format;
+
+typedef struct cl_image_desc {
+    cl_uint type;
+    size_t width, height, depth, array_size, row_pitch, slice_pitch;
+    cl_uint mip_levels, samples;
+    cl_mem buffer;
+} cl_image_desc;
+
 enum {
     CL_SUCCESS = 0,
     CL_DEVICE_NOT_FOUND = -1,
@@ -28,6 +39,9 @@ enum {
     CL_DEVICE_TYPE = 0x1000,
     CL_DEVICE_MAX_WORK_ITEM_DIMENSIONS = 0x1003,
     CL_DEVICE_MAX_MEM_ALLOC_SIZE = 0x1010,
+    CL_DEVICE_IMAGE2D_MAX_WIDTH = 0x1011,
+    CL_DEVICE_IMAGE2D_MAX_HEIGHT = 0x1012,
+    CL_DEVICE_IMAGE_SUPPORT = 0x1016,
     CL_DEVICE_LOCAL_MEM_SIZE = 0x1023,
     CL_DEVICE_NAME = 0x102B,
     CL_DRIVER_VERSION = 0x102D,
@@ -35,6 +49,11 @@ enum {
     CL_CONTEXT_PLATFORM = 0x1084,
     CL_QUEUE_PROFILING_ENABLE = 1 << 1,
     CL_MEM_READ_WRITE = 1 << 0,
+    CL_MEM_READ_ONLY = 1 << 2,
+    CL_RGBA = 0x10B5,
+    CL_UNSIGNED_INT16 = 0x10DB,
+    CL_UNSIGNED_INT32 = 0x10DC,
+    CL_MEM_OBJECT_IMAGE2D = 0x10F1,
     CL_PROGRAM_BUILD_LOG = 0x1183,
     CL_KERNEL_WORK_GROUP_SIZE = 0x11B0,
     CL_KERNEL_LOCAL_MEM_SIZE = 0x11B2,
@@ -44,41 +63,53 @@ enum {
 };
 static const cl_bitfield CL_DEVICE_TYPE_ALL = 0xFFFFFFFF;
 
-#define OPENCL_FUNCTIONS(F)                                                                                             \
-    F(cl_int, clGetPlatformIDs, (cl_uint, cl_platform_id *, cl_uint *))                                                 \
-    F(cl_int, clGetPlatformInfo, (cl_platform_id, cl_uint, size_t, void *, size_t *))                                   \
-    F(cl_int, clGetDeviceIDs, (cl_platform_id, cl_bitfield, cl_uint, cl_device_id *, cl_uint *))                        \
-    F(cl_int, clGetDeviceInfo, (cl_device_id, cl_uint, size_t, void *, size_t *))                                       \
-    F(cl_context, clCreateContext,                                                                                      \
-      (const intptr_t *, cl_uint, const cl_device_id *, void (*)(const char *, const void *, size_t, void *), void *,   \
-       cl_int *))                                                                                                       \
-    F(cl_command_queue, clCreateCommandQueue, (cl_context, cl_device_id, cl_bitfield, cl_int *))                        \
-    F(cl_mem, clCreateBuffer, (cl_context, cl_bitfield, size_t, void *, cl_int *))                                      \
-    F(cl_int, clEnqueueWriteBuffer,                                                                                     \
-      (cl_command_queue, cl_mem, cl_bool, size_t, size_t, const void *, cl_uint, const cl_event *, cl_event *))         \
-    F(cl_int, clEnqueueReadBuffer,                                                                                      \
-      (cl_command_queue, cl_mem, cl_bool, size_t, size_t, void *, cl_uint, const cl_event *, cl_event *))               \
-    F(cl_program, clCreateProgramWithSource, (cl_context, cl_uint, const char **, const size_t *, cl_int *))            \
-    F(cl_int, clBuildProgram,                                                                                           \
-      (cl_program, cl_uint, const cl_device_id *, const char *, void (*)(cl_program, void *), void *))                  \
-    F(cl_int, clGetProgramBuildInfo, (cl_program, cl_device_id, cl_uint, size_t, void *, size_t *))                     \
-    F(cl_kernel, clCreateKernel, (cl_program, const char *, cl_int *))                                                  \
-    F(cl_int, clReleaseKernel, (cl_kernel))                                                                             \
-    F(cl_int, clSetKernelArg, (cl_kernel, cl_uint, size_t, const void *))                                               \
-    F(cl_int, clGetKernelWorkGroupInfo, (cl_kernel, cl_device_id, cl_uint, size_t, void *, size_t *))                   \
-    F(cl_int, clEnqueueNDRangeKernel,                                                                                   \
-      (cl_command_queue, cl_kernel, cl_uint, const size_t *, const size_t *, const size_t *, cl_uint, const cl_event *, \
-       cl_event *))                                                                                                     \
-    F(cl_int, clGetEventInfo, (cl_event, cl_uint, size_t, void *, size_t *))                                            \
-    F(cl_int, clGetEventProfilingInfo, (cl_event, cl_uint, size_t, void *, size_t *))                                   \
-    F(cl_int, clReleaseEvent, (cl_event))                                                                               \
+#define OPENCL_FUNCTIONS(F)                                                                                           \
+    F(cl_int, clGetPlatformIDs, (cl_uint, cl_platform_id *, cl_uint *))                                               \
+    F(cl_int, clGetPlatformInfo, (cl_platform_id, cl_uint, size_t, void *, size_t *))                                 \
+    F(cl_int, clGetDeviceIDs, (cl_platform_id, cl_bitfield, cl_uint, cl_device_id *, cl_uint *))                      \
+    F(cl_int, clGetDeviceInfo, (cl_device_id, cl_uint, size_t, void *, size_t *))                                     \
+    F(cl_context, clCreateContext,                                                                                    \
+      (const intptr_t *, cl_uint, const cl_device_id *, void (*)(const char *, const void *, size_t, void *), void *, \
+       cl_int *))                                                                                                     \
+    F(cl_command_queue, clCreateCommandQueue, (cl_context, cl_device_id, cl_bitfield, cl_int *))                      \
+    F(cl_mem, clCreateBuffer, (cl_context, cl_bitfield, size_t, void *, cl_int *))                                    \
+    F(cl_int, clEnqueueWriteBuffer,                                                                                   \
+      (cl_command_queue, cl_mem, cl_bool, size_t, size_t, const void *, cl_uint, const cl_event *, cl_event *))       \
+    F(cl_int, clEnqueueReadBuffer,                                                                                    \
+      (cl_command_queue, cl_mem, cl_bool, size_t, size_t, void *, cl_uint, const cl_event *, cl_event *))             \
+    F(cl_program, clCreateProgramWithSource, (cl_context, cl_uint, const char **, const size_t *, cl_int *))          \
+    F(cl_int, clBuildProgram,                                                                                         \
+      (cl_program, cl_uint, const cl_device_id *, const char *, void (*)(cl_program, void *), void *))                \
+    F(cl_int, clGetProgramBuildInfo, (cl_program, cl_device_id, cl_uint, size_t, void *, size_t *))                   \
+    F(cl_kernel, clCreateKernel, (cl_program, const char *, cl_int *))                                                \
+    F(cl_int, clReleaseKernel, (cl_kernel))                                                                           \
+    F(cl_int, clSetKernelArg, (cl_kernel, cl_uint, size_t, const void *))                                             \
+    F(cl_int, clGetKernelWorkGroupInfo, (cl_kernel, cl_device_id, cl_uint, size_t, void *, size_t *))                 \
+    F(cl_int, clEnqueueNDRangeKernel,                                                                                 \
+      (cl_command_queue, cl_kernel, cl_uint, const size_t *, const size_t *, const size_t *, cl_uint,                 \
+       const cl_event *, cl_event *))                                                                                 \
+    F(cl_int, clGetEventInfo, (cl_event, cl_uint, size_t, void *, size_t *))                                          \
+    F(cl_int, clGetEventProfilingInfo, (cl_event, cl_uint, size_t, void *, size_t *))                                 \
+    F(cl_int, clReleaseEvent, (cl_event))                                                                             \
     F(cl_int, clFinish, (cl_command_queue))
+
+/* Those that a library may lack: OpenCL 1.1 has no clCreateImage. */
+#define OPENCL_OPTIONAL_FUNCTIONS(F)                                                                             \
+    F(cl_mem, clCreateImage,                                                                                     \
+      (cl_context, cl_bitfield, const cl_image_format *, const cl_image_desc *, void *, cl_int *))               \
+    F(cl_int, clEnqueueWriteImage,                                                                               \
+      (cl_command_queue, cl_mem, cl_bool, const size_t *, const size_t *, size_t, size_t, const void *, cl_uint, \
+       const cl_event *, cl_event *))                                                                            \
+    F(cl_int, clEnqueueReadImage,                                                                                \
+      (cl_command_queue, cl_mem, cl_bool, const size_t *, const size_t *, size_t, size_t, void *, cl_uint,       \
+       const cl_event *, cl_event *))
 
 /* The functions of the opened library, and what there is behind them. */
 #define DECLARE(result, name, arguments) result(*name) arguments;
 typedef struct opencl {
     library library;
     OPENCL_FUNCTIONS(DECLARE)
+    OPENCL_OPTIONAL_FUNCTIONS(DECLARE)
 } opencl;
 #undef DECLARE
 extern opencl cl;

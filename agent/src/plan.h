@@ -25,6 +25,7 @@ typedef struct plan_buffer {
     fill_kind fill;
     uint32_t seed;
     uint64_t rows, cols, tile_rows, tile_cols, first;
+    uint32_t image_width, texel_bytes; /* of an OpenCL image; 0: plain memory */
     bool transposed;
     double lo, hi;
     const char *hex; /* 2 * bytes digits, checked */

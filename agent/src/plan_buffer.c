@@ -5,7 +5,23 @@ static int fill_bits(fill_kind fill) {
     return fill == FILL_I4 ? 4 : fill == FILL_I8 ? 8 : fill == FILL_F16 ? 16 : 32;
 }
 
+/* image=WIDTH,u16|u32 */
+static bool parse_image(parser *p, plan_buffer *b, char *text) {
+    int64_t width;
+    const char *channel = text_cut(text, ',');
+    if (!channel || (strcmp(channel, "u16") && strcmp(channel, "u32")) || !text_integer(text, 1, 1 << 20, &width))
+        return parser_fail(p, "image is not WIDTH,u16 or WIDTH,u32");
+    b->image_width = (uint32_t)width;
+    b->texel_bytes = strcmp(channel, "u16") ? 16 : 8;
+    return true;
+}
+
 static bool check_buffer(parser *p, plan_buffer *b) {
+    if (b->texel_bytes && b->bytes % ((size_t)b->image_width * b->texel_bytes))
+        return parser_fail(p, "buffer %s: %zu bytes are not rows of %u texels of %u bytes", b->name, b->bytes,
+                           b->image_width, b->texel_bytes);
+    if (b->texel_bytes && (!p->plan->backend || strcmp(p->plan->backend, "opencl")))
+        return parser_fail(p, "buffer %s: only OpenCL has images", b->name);
     if (b->fill == FILL_ZERO) return true;
     if (b->fill == FILL_HEX) {
         size_t digits = b->hex ? strlen(b->hex) : 0;
@@ -94,6 +110,8 @@ bool parse_buffer(parser *p) {
             ok = parser_real(p, word, value, &b->hi);
         } else if (!strcmp(word, "tile")) {
             ok = parse_tile(p, b, value);
+        } else if (!strcmp(word, "image")) {
+            ok = parse_image(p, b, value);
         } else if (!strcmp(word, "data")) {
             b->hex = value;
             ok = true;

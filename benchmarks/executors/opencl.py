@@ -7,7 +7,7 @@ computer without any, its first device (a CPU driver such as PoCL).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -78,6 +78,28 @@ def _type(device: Any) -> str:
     return next((name for name, bit in kinds.items() if device.type & bit), "other")
 
 
+class _Image:
+    """Memory as an image: `height` rows of `width` texels of `texel` bytes. Raises ExecutorError."""
+
+    def __init__(self, buffer: Buffer) -> None:
+        assert buffer.image is not None
+        self.width, channel = buffer.image
+        self.texel = 4 * channel // 8
+        self.height, rest = divmod(buffer.size, self.width * self.texel)
+        if rest:
+            raise ExecutorError(f"{buffer.size} bytes are not rows of {self.width} texels")
+
+    def pieces(self, offset: int, size: int) -> Iterator[tuple[int, tuple[int, int], tuple[int, int]]]:
+        """(first byte, origin, region) of what is left of a row, of whole rows, of the beginning of one."""
+        at, end = offset // self.texel, (offset + size) // self.texel
+        while at < end:
+            x = at % self.width
+            columns = min(end - at, self.width - x)
+            rows = 1 if x else max(1, (end - at) // self.width)
+            yield at * self.texel - offset, (x, at // self.width), (columns, rows)
+            at += columns * rows
+
+
 class OpenClExecutor:
     """See interface.Executor. One in-order queue: a dispatch sees all that the one before it wrote."""
 
@@ -88,6 +110,7 @@ class OpenClExecutor:
         profiling = cl.command_queue_properties.PROFILING_ENABLE
         self._queue = _call(cl.CommandQueue, self._context, device, profiling)
         self._buffers: dict[str, Any] = {}
+        self._images: dict[str, _Image] = {}
         self._programs: dict[tuple[bytes, tuple[str, ...]], Any] = {}
         self._kernels: dict[str, tuple[Any, str]] = {}
         self._step: list[tuple[Any, tuple[int, ...], tuple[int, ...] | None]] = []
@@ -96,10 +119,33 @@ class OpenClExecutor:
         limit = self._device.max_mem_alloc_size
         if buffer.size > limit:
             raise ExecutorError(f"over CL_DEVICE_MAX_MEM_ALLOC_SIZE ({limit} bytes)")
+        if buffer.image is not None:
+            self._images[buffer.name] = _Image(buffer)
+            self._buffers[buffer.name] = self._image(self._images[buffer.name])
+            return
         self._buffers[buffer.name] = _call(cl.Buffer, self._context, cl.mem_flags.READ_WRITE, buffer.size)
+
+    def _image(self, image: _Image) -> Any:
+        device = self._device
+        most = device.image2d_max_width, device.image2d_max_height
+        if not device.image_support:
+            raise ExecutorError("the device has no images")
+        if image.width > most[0] or image.height > most[1]:
+            raise ExecutorError(
+                f"an image of {image.width} x {image.height} is over the device's {most[0]} x {most[1]}"
+            )
+        kind = cl.channel_type.UNSIGNED_INT16 if image.texel == 8 else cl.channel_type.UNSIGNED_INT32
+        form = cl.ImageFormat(cl.channel_order.RGBA, kind)
+        shape = image.width, image.height
+        return _call(cl.Image, self._context, cl.mem_flags.READ_ONLY, form, shape=shape)
 
     def upload(self, name: str, offset: int, data: NDArray[np.uint8]) -> None:
         data = np.ascontiguousarray(data)
+        if name in self._images:
+            for start, origin, region in self._images[name].pieces(offset, data.size):
+                piece = data[start : start + region[0] * region[1] * self._images[name].texel]
+                self._copy(self._buffers[name], piece, origin, region)
+            return
         _call(cl.enqueue_copy, self._queue, self._buffers[name], data, dst_offset=offset, is_blocking=True)
 
     def build(self, kernel: Kernel, source: bytes) -> str:
@@ -155,8 +201,16 @@ class OpenClExecutor:
 
     def download(self, name: str, size: int) -> NDArray[np.uint8]:
         out = np.empty(size, np.uint8)
+        if name in self._images:
+            image = self._images[name]
+            self._copy(out, self._buffers[name], (0, 0), (image.width, image.height))
+            return out
         _call(cl.enqueue_copy, self._queue, out, self._buffers[name], is_blocking=True)
         return out
+
+    def _copy(self, to: Any, source: Any, origin: tuple[int, int], region: tuple[int, int]) -> None:
+        """Between the host and an image."""
+        _call(cl.enqueue_copy, self._queue, to, source, origin=origin, region=region, is_blocking=True)
 
     def close(self) -> None:
         self._step = []

@@ -1,7 +1,7 @@
 // Matrix-matrix products with 8 and 4-bit weights (prefill): y[t, r] = scale[r] * sum_k w[r, k] * x[t, k].
 // Weights become floats once and are used for many tokens.
 //
-// Build options: BITS, LAYOUT, TILE, HALF as in gemv.cl; HALF_MATH: products and sums of 16 in fp16, their total in
+// Build options: BITS, LAYOUT, TILE, HALF, IMAGE as in gemv.cl; HALF_MATH: products and sums of 16 in fp16, their total in
 // fp32 (cl_khr_fp16); DOT: activations are int8 with a scale a row, and which dot product multiplies them (below);
 // TOKENS, for layout 3: tokens of one work-item, a divisor of their number.
 // A dispatch covers the rows from `first` on, so that a long product can be cut into dispatches that stay far
@@ -73,6 +73,18 @@ void gemm(global const T* x, global const W* w, global const float* scale, globa
 }
 
 #else
+#ifdef IMAGE
+#define WEIGHTS read_only image2d_t
+
+// The weights (row, k) .. (row, k+3), 8 or 4 bits each.
+static uint four(WEIGHTS w, int row, int k, int total, int cols) {
+    const uint4 texel = read_imageui(w, (int2)(row / 4, k / 4));
+    const uint2 pair = row & 2 ? texel.hi : texel.lo;
+    return row & 1 ? pair.y : pair.x;
+}
+#else
+#define WEIGHTS global const W*
+
 // Where the weights (row, k) .. (row, k+3) lie.
 static size_t place(int row, int k, int total, int cols) {
 #if LAYOUT == 0
@@ -83,6 +95,17 @@ static size_t place(int row, int k, int total, int cols) {
     return ((size_t)(k / 4) * total + row) * 4;
 #endif
 }
+
+// The weights (row, k) .. (row, k+3), 8 or 4 bits each.
+static uint four(WEIGHTS w, int row, int k, int total, int cols) {
+    const size_t at = place(row, k, total, cols);
+#if BITS == 8
+    return *(global const uint*)(w + at);
+#else
+    return *(global const ushort*)(w + at / 2);
+#endif
+}
+#endif
 
 #define TOKENS 32
 #define ROWS 64
@@ -105,19 +128,18 @@ static int DOT4(uint w, uint x, int sum) {
 #endif
 #define QUADS 8  // of columns at a time: 3 KiB of local memory
 
-static uint weights(global const W* w, int row, int k, int total, int cols) {
-    const size_t at = place(row, k, total, cols);
+static uint weights(WEIGHTS w, int row, int k, int total, int cols) {
+    const uint v = four(w, row, k, total, cols);
 #if BITS == 8
-    return *(global const uint*)(w + at);
+    return v;
 #else
-    const uchar2 b = vload2(0, w + at / 2);
-    return as_uint(convert_char4((uchar4)(b.x & 15, b.x >> 4, b.y & 15, b.y >> 4)) - (char)8);
+    return as_uint(convert_char4((uint4)(v & 15, v >> 4 & 15, v >> 8 & 15, v >> 12)) - (char)8);
 #endif
 }
 
 // x int8 [n, cols] with the scales of its rows.
 kernel __attribute__((reqd_work_group_size(16, 8, 1)))
-void gemm_dot(global const uint* x, global const float* xscale, global const W* w, global const float* scale,
+void gemm_dot(global const uint* x, global const float* xscale, WEIGHTS w, global const float* scale,
               global T* y, int n, int total, int cols, int first) {
     local uint a[QUADS][TOKENS], b[QUADS][ROWS];
     const int lx = get_local_id(0), ly = get_local_id(1), lane = ly * 16 + lx;
@@ -169,18 +191,17 @@ typedef float4 M4;
 #define STEP 16
 
 // Weights (row, k) .. (row, k+3).
-static M4 weights(global const W* w, int row, int k, int total, int cols) {
-    const size_t at = place(row, k, total, cols);
+static M4 weights(WEIGHTS w, int row, int k, int total, int cols) {
+    const uint v = four(w, row, k, total, cols);
 #if BITS == 8
-    return TO_M4(vload4(0, w + at));
+    return TO_M4(as_char4(v));
 #else
-    const uchar2 b = vload2(0, w + at / 2);
-    return TO_M4((uchar4)(b.x & 15, b.x >> 4, b.y & 15, b.y >> 4)) - (M)8;
+    return TO_M4((uint4)(v & 15, v >> 4 & 15, v >> 8 & 15, v >> 12)) - (M)8;
 #endif
 }
 
 kernel __attribute__((reqd_work_group_size(16, 8, 1)))
-void gemm(global const T* x, global const W* w, global const float* scale, global T* y, int n, int total, int cols,
+void gemm(global const T* x, WEIGHTS w, global const float* scale, global T* y, int n, int total, int cols,
           int first) {
     local M a[STEP][TOKENS], b[STEP][ROWS];
     const int lx = get_local_id(0), ly = get_local_id(1), lane = ly * 16 + lx;

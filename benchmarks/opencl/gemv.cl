@@ -11,6 +11,10 @@
 //   PARTS    work-items that share a sum over k, a power of two; reduced through local memory
 //   ITEMS    groups of outputs in a work-group; the work-group has ITEMS x PARTS work-items
 //   HALF     activations are stored as fp16
+//   IMAGE    layout 2: the weights are an image, a texel for 4x4 of them (x: row / 4, y: k / 4), of 32-bit channels for
+//            8 bits and 16-bit channels for 4 bits; a channel is a row
+//   SUBGROUP sums over k go through subgroups, of any size: 1 cl_khr_subgroups, 2 cl_intel_subgroups. Needs PARTS as
+//            dimension 0 and ITEMS 1
 // Global size: rows / OUT (x) PARTS. With LAYOUT 0 the parts are dimension 0, so that neighbours read neighbouring
 // columns of one row; otherwise dimension 1.
 
@@ -26,6 +30,12 @@ typedef float T;
 #define STORE(v, p, i) ((p)[i] = (v))
 #define LOAD4(p, i) vload4((i), (p))
 #define LOAD16(p, i) vload16((i), (p))
+#endif
+
+#if defined(SUBGROUP) && SUBGROUP == 1
+#pragma OPENCL EXTENSION cl_khr_subgroups : enable
+#elif defined(SUBGROUP)
+#pragma OPENCL EXTENSION cl_intel_subgroups : enable
 #endif
 
 #if LAYOUT == 0
@@ -48,6 +58,12 @@ static float dot16(global const uchar* w, float16 x) {
     const float8 even = convert_float8(b & (uchar)15) - 8.0f, odd = convert_float8(b >> (uchar)4) - 8.0f;
     return dot(even.lo, x.s0246) + dot(even.hi, x.s8ace) + dot(odd.lo, x.s1357) + dot(odd.hi, x.s9bdf);
 }
+#endif
+
+#ifdef IMAGE
+#define WEIGHTS read_only image2d_t
+#else
+#define WEIGHTS global const W*
 #endif
 
 // One part's share of OUT sums, from row `row` on; `total` rows are in the matrix.
@@ -132,14 +148,25 @@ static void partial(global const T* x, global const W* w, int row, int total, in
 #endif
 }
 #else
-static void partial(global const T* x, global const W* w, int row, int total, int cols, int part, float* sum) {
+static void partial(global const T* x, WEIGHTS w, int row, int total, int cols, int part, float* sum) {
     float4 s = 0.0f;
     for (int slice = part; slice < cols / 4; slice += PARTS) {
         const float4 v = LOAD4(x, slice);
+#ifdef IMAGE
+        const uint4 texel = read_imageui(w, (int2)(row / 4, slice));
+#else
         global const W* block = w + ((size_t)slice * total + row) * 4 * BITS / 8;
+#endif
 #if BITS == 8
+#ifdef IMAGE
+        const float16 m = convert_float16(as_char16(texel));
+#else
         const float16 m = convert_float16(vload16(0, block));
+#endif
         s += (float4)(dot(m.s0123, v), dot(m.s4567, v), dot(m.s89ab, v), dot(m.scdef, v));
+#elif defined(IMAGE)
+        s += v.x * (convert_float4(texel & 15u) - 8.0f) + v.y * (convert_float4(texel >> 4u & 15u) - 8.0f) +
+             v.z * (convert_float4(texel >> 8u & 15u) - 8.0f) + v.w * (convert_float4(texel >> 12u) - 8.0f);
 #else
         const uchar8 b = vload8(0, block);
         const float8 even = convert_float8(b & (uchar)15) - 8.0f, odd = convert_float8(b >> (uchar)4) - 8.0f;
@@ -152,7 +179,16 @@ static void partial(global const T* x, global const W* w, int row, int total, in
 
 // Adds the parts up; the result is in part 0.
 static void reduce(float* sum, int count, local float* scratch) {
-#if PARTS > 1
+#ifdef SUBGROUP
+    for (int o = 0; o < count; o++) {
+        const float s = sub_group_reduce_add(sum[o]);
+        if (get_sub_group_local_id() == 0) scratch[get_sub_group_id()] = s;
+        barrier(CLK_LOCAL_MEM_FENCE);
+        sum[o] = scratch[0];
+        for (uint i = 1; i < get_num_sub_groups(); i++) sum[o] += scratch[i];
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+#elif PARTS > 1
     const int part = get_local_id(PART_DIMENSION), item = get_local_id(1 - PART_DIMENSION);
     local float* mine = scratch + item * PARTS + part;
     for (int o = 0; o < count; o++) {
@@ -175,7 +211,7 @@ static void reduce(float* sum, int count, local float* scratch) {
 
 // y = w . x
 kernel __attribute__((GROUP))
-void linear(global const T* x, global const W* w, global const float* scale, global T* y, int total, int cols) {
+void linear(global const T* x, WEIGHTS w, global const float* scale, global T* y, int total, int cols) {
     local float scratch[ITEMS * PARTS];
     const int row = get_global_id(1 - PART_DIMENSION) * OUT, part = get_local_id(PART_DIMENSION);
     float sum[OUT];
@@ -187,7 +223,7 @@ void linear(global const T* x, global const W* w, global const float* scale, glo
 
 // y = residual + w . x
 kernel __attribute__((GROUP))
-void linear_add(global const T* x, global const W* w, global const float* scale, global const T* residual, global T* y,
+void linear_add(global const T* x, WEIGHTS w, global const float* scale, global const T* residual, global T* y,
                 int total, int cols) {
     local float scratch[ITEMS * PARTS];
     const int row = get_global_id(1 - PART_DIMENSION) * OUT, part = get_local_id(PART_DIMENSION);
@@ -200,7 +236,7 @@ void linear_add(global const T* x, global const W* w, global const float* scale,
 
 // w has the gate's rows above the up projection's: y = gelu_tanh(gate . x) * (up . x), three kernels in one.
 kernel __attribute__((GROUP))
-void linear_geglu(global const T* x, global const W* w, global const float* scale, global T* y, int total, int cols) {
+void linear_geglu(global const T* x, WEIGHTS w, global const float* scale, global T* y, int total, int cols) {
     local float scratch[ITEMS * PARTS];
     const int row = get_global_id(1 - PART_DIMENSION) * OUT, part = get_local_id(PART_DIMENSION);
     float gate[OUT], up[OUT];

@@ -5,7 +5,7 @@ Steps: the phase itself ("decode" or "prefill") and, with decode, "logits". All 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -75,9 +75,19 @@ class _Lowering:
                 tile = (w.rows, 4)
             case Layout.LANES:
                 tile = (16, 32 // w.bits)
-        self.buffers.setdefault(w.name, w.buffer(tile))
+        buffer = w.buffer(tile)
+        if self.imaged(w):
+            buffer = replace(buffer, image=(w.rows // 4, 4 * w.bits))
+        self.buffers.setdefault(w.name, buffer)
         self.buffers.setdefault(w.scale_name, w.scale_buffer())
         return w.name, w.scale_name
+
+    def imaged(self, w: Weight) -> bool:
+        """Whether a weight is an image: of a texel for 4 x 4 values, if the device has one of that size."""
+        most = self.facts.image
+        if not self.variant.image or most is None:
+            return False
+        return w.rows // 4 <= most[0] and w.cols // 4 <= most[1]
 
     def rope_tables(self) -> tuple[str, str]:
         for b in self.block.rope_buffers():
@@ -97,10 +107,10 @@ class _Lowering:
         options = [f"-DDIM={self.block.dims.head_dim}", f"-DWG={self.norm_group}"]
         return Kernel(entry, "block.cl", entry, tuple(options + ["-DHALF"] * self.half))
 
-    def product_options(self, bits: int) -> list[str]:
+    def product_options(self, w: Weight) -> list[str]:
         v = self.variant
-        options = ["-cl-mad-enable", f"-DBITS={bits}", f"-DLAYOUT={int(v.layout)}", f"-DTILE={v.tile}"]
-        return options + ["-DHALF"] * self.half
+        options = ["-cl-mad-enable", f"-DBITS={w.bits}", f"-DLAYOUT={int(v.layout)}", f"-DTILE={v.tile}"]
+        return options + ["-DHALF"] * self.half + ["-DIMAGE"] * self.imaged(w)
 
     def linear(self, x: str, w: Weight, y: str, entry: str = "linear", extra: tuple[str, ...] = ()) -> str:
         """y = w . x by gemv.cl for one token, by gemm.cl for more (there only the plain entry exists)."""
@@ -113,9 +123,11 @@ class _Lowering:
         parts, items = self.variant.geometry(rows, w.bits)
         while rows // self.variant.out % items:  # a small test size
             items //= 2
-        name = f"{entry}{w.bits}.{parts}x{items}"
+        name = f"{entry}{w.bits}.{parts}x{items}" + ".image" * self.imaged(w)
         options = [f"-DOUT={self.variant.out}", f"-DPARTS={parts}", f"-DITEMS={items}"]
-        kernel = Kernel(name, "gemv.cl", entry, tuple(self.product_options(w.bits) + options))
+        if self.variant.subgroups and self.facts.subgroups is not None:
+            options += self.facts.subgroups.options
+        kernel = Kernel(name, "gemv.cl", entry, tuple(self.product_options(w) + options))
         size, local = (rows // self.variant.out, parts), (items, parts)
         if self.variant.layout is Layout.ROWS:
             size, local = size[::-1], local[::-1]
@@ -134,7 +146,7 @@ class _Lowering:
         return q, scale
 
     def _gemm(self, x: str, w: Weight, y: str) -> None:
-        options = self.product_options(w.bits)
+        options = self.product_options(w)
         lanes = self.variant.layout is Layout.LANES
         entry = "gemm"
         inputs: tuple[str, ...] = (x,)
@@ -146,7 +158,8 @@ class _Lowering:
             entry, inputs = "gemm_dot", self.quantized(x, w.cols)
         elif self.half:
             options.append("-DHALF_MATH")
-        kernel = Kernel(f"{entry}{w.bits}", "gemm.cl", entry, tuple(options))
+        name = f"{entry}{w.bits}" + ".image" * self.imaged(w)
+        kernel = Kernel(name, "gemm.cl", entry, tuple(options))
         longest = max(1, int(LONGEST_DISPATCH / (2 * self.n * w.cols * _GEMM_ROWS))) * _GEMM_ROWS
         for first in range(0, w.rows, longest):
             rows = min(longest, w.rows - first)

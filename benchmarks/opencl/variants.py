@@ -42,6 +42,25 @@ class Dot(IntEnum):
         return ("-cl-std=CL3.0",) if self is Dot.KHR else ()
 
 
+class Subgroups(IntEnum):
+    """Sums over the work-items of a subgroup; the numbers are gemv.cl's SUBGROUP."""
+
+    KHR = 1
+    INTEL = 2
+
+    @property
+    def extension(self) -> str:
+        return _SUBGROUP_EXTENSIONS[self]
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The Khronos functions are known from OpenCL C 2.0 on, Intel's in any version."""
+        return (f"-DSUBGROUP={int(self)}", *(("-cl-std=CL2.0",) if self is Subgroups.KHR else ()))
+
+
+_SUBGROUP_EXTENSIONS = {Subgroups.KHR: "cl_khr_subgroups", Subgroups.INTEL: "cl_intel_subgroups"}
+
+
 _DOT_EXTENSIONS = (
     "(none: any device can run it)",
     "cl_khr_integer_dot_product",
@@ -52,13 +71,19 @@ _DOT_EXTENSIONS = (
 
 @dataclass(frozen=True)
 class Facts:
-    """What of a device decides about kernels. The defaults are the least that phones have (Midgard)."""
+    """What of a device decides about kernels. The defaults are the least that phones have (Midgard).
+
+    Attributes:
+        image: largest width and height of a 2D image; None: no images.
+    """
 
     cpu: bool = False
     fp16: bool = False
     max_work_group: int = 256
     local_bytes: int = 32768
     dot: Dot | None = None
+    subgroups: Subgroups | None = None
+    image: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, device: OpenCl) -> Facts:
@@ -69,6 +94,8 @@ class Facts:
             max_work_group=device.max_work_group_size or cls.max_work_group,
             local_bytes=device.local_mem_bytes or cls.local_bytes,
             dot=_dot(device.extensions or frozenset()),
+            subgroups=_subgroups(device.extensions or frozenset()),
+            image=_image(device.properties),
         )
 
     @classmethod
@@ -87,12 +114,26 @@ class Facts:
             max_work_group=number("CL_DEVICE_MAX_WORK_GROUP_SIZE", cls.max_work_group),
             local_bytes=number("CL_DEVICE_LOCAL_MEM_SIZE", cls.local_bytes),
             dot=_dot(names),
+            subgroups=_subgroups(names),
+            image=_image(part),
         )
 
 
 def _dot(extensions: frozenset[str]) -> Dot | None:
     """The first that the device names; whether its compiler keeps the promise is found out there."""
     return next((dot for dot in Dot if dot.extension in extensions), None)
+
+
+def _subgroups(extensions: frozenset[str]) -> Subgroups | None:
+    return next((kind for kind in Subgroups if kind.extension in extensions), None)
+
+
+def _image(properties: Mapping[str, Any]) -> tuple[int, int] | None:
+    """An image whose size nobody states is not counted on."""
+    sizes = [properties.get(f"CL_DEVICE_IMAGE2D_MAX_{side}") for side in ("WIDTH", "HEIGHT")]
+    width, height = (size if isinstance(size, int) and size > 0 else 0 for size in sizes)
+    supported = properties.get("CL_DEVICE_IMAGE_SUPPORT") in (True, 1)
+    return (width, height) if supported and width and height else None
 
 
 @dataclass(frozen=True)
@@ -103,6 +144,8 @@ class Variant:
         fused: QKV in one product, RoPE with the cache append, residual with the norm, gate+up+GeGLU in one.
         half: activations in fp16 where the device has it.
         dot: prefill with int8 activations and integer dot products, where the device has them.
+        subgroups: sums go through subgroups, where the device has them.
+        image: layout ENGINE: weights are images, where the device has them and they are not too large.
         group: work-group size for layout ENGINE, of which `engine_parts` go to the sum.
         cpu: for CPU devices (True), for others (False).
     """
@@ -119,6 +162,8 @@ class Variant:
     fused: bool = True
     half: bool = True
     dot: bool = False
+    subgroups: bool = False
+    image: bool = False
 
     @property
     def work_group(self) -> int:
@@ -199,6 +244,24 @@ VARIANTS: tuple[Variant, ...] = (
         tile=32,
     ),
     Variant(
+        "engine-image",
+        Layout.ENGINE,
+        "ML Drift keeps weights in textures where the texture path reads faster than the buffer path",
+        cpu=False,
+        out=4,
+        group=64,
+        image=True,
+    ),
+    Variant(
+        "rows-subgroup",
+        Layout.ROWS,
+        "64 neighbours read one row and add up without local memory or barriers",
+        cpu=False,
+        out=4,
+        parts=64,
+        subgroups=True,
+    ),
+    Variant(
         "rows",
         Layout.ROWS,
         "row-major weights: 32 neighbours read one row, 4 rows share the activations",
@@ -228,6 +291,8 @@ def candidates(facts: Facts) -> tuple[Variant, ...]:
         if (v.cpu == facts.cpu or v.name == "engine")
         and v.work_group <= facts.max_work_group
         and (facts.dot is not None or not v.dot)
+        and (facts.subgroups is not None or not v.subgroups)
+        and (facts.image is not None or not v.image)
     )
 
 
