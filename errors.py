@@ -42,6 +42,12 @@ class DeviceBusy(TargetError):
     """Another gemmafit, on this or another host, works on the device. It will be free again."""
 
 
+class Interrupted(GemmafitError):
+    """The user pressed Ctrl-C. The message says what was kept."""
+
+    exit_code = 130
+
+
 class TransportError(GemmafitError):
     """Talking to a device failed: the cable, the adb server, a deadline.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from .errors import InputError, TransportError
+from .errors import InputError, Interrupted, TransportError
 from .events import Event, Listener, ignore
 from .probes.capture import Capture
 
@@ -63,11 +63,12 @@ class Examination:
     snapshot: Snapshot
     measurements: tuple[Measurement, ...]
     report: Report
-    broken: TransportError | None = None
+    broken: TransportError | Interrupted | None = None
 
 
 def examine(target: Target, request: Request, on_event: Listener = ignore) -> Examination:
-    """Probe, run the block, judge. A device that is lost on the way leaves a partial report.
+    """Probe, run the block, judge. A device that is lost on the way leaves a partial report, and so does
+    Ctrl-C once something was measured.
 
     Raises TargetError if the target was never there; everything later is in `broken`.
     """
@@ -78,7 +79,7 @@ def examine(target: Target, request: Request, on_event: Listener = ignore) -> Ex
     from .profiles.knowledge import load
 
     knowledge = request.knowledge or load()
-    broken: TransportError | None = None
+    broken: TransportError | Interrupted | None = None
     rows: list[Measurement] = []
     capture = Capture(kind=target.kind, recorded={"serial": target.serial})
     try:
@@ -93,6 +94,10 @@ def examine(target: Target, request: Request, on_event: Listener = ignore) -> Ex
             _measure(target, capture, snapshot, request, on_event, rows)
         except TransportError as error:
             broken = error
+        except KeyboardInterrupt:
+            if not rows:
+                raise
+            broken = Interrupted(f"interrupted after {len(rows)} measurements")
         agent = {**(capture.agent or {}), "measurements": [row.to_dict() for row in rows]}
         capture = replace(capture, agent=agent) if rows else capture
     after = _conditions_after(target, snapshot, on_event) if rows and broken is None else {}

@@ -24,6 +24,8 @@ from .tuning import Tuning
 
 SCHEMA = "gemmafit.bench/1"
 
+_CUT = "Interrupted: more was to come, and whether the device throttled during the last rows is not known."
+
 OnRow = Callable[[Measurement], None]
 
 
@@ -76,12 +78,14 @@ class Bench:
     Attributes:
         rows: all rows, also those that are void, skipped or broken.
         broken: what ended it before its time, or None.
+        interrupted: the user ended it: what was measured by then is there.
     """
 
     before: Conditions = field(default_factory=Conditions)
     after: Conditions = field(default_factory=Conditions)
     rows: list[Measurement] = field(default_factory=list[Measurement])
     broken: TransportError | None = None
+    interrupted: bool = False
 
     @property
     def findings(self) -> list[Finding]:
@@ -91,7 +95,8 @@ class Bench:
     @property
     def remarks(self) -> list[str]:
         """What a reader of the numbers should know."""
-        return notes.notes(self.rows, self.before) + above_the_roof(self.rows)
+        cut = [_CUT] if self.interrupted else []
+        return cut + notes.notes(self.rows, self.before) + above_the_roof(self.rows)
 
     def to_dict(self, header: Mapping[str, Any]) -> dict[str, Any]:
         """The file of a benchmark: `header` (tool, target, device, created), conditions, findings, rows."""
@@ -100,6 +105,7 @@ class Bench:
             **header,
             "conditions": {"before": trust.to_dict(self.before), "after": trust.to_dict(self.after)},
             **({"incomplete": str(self.broken)} if self.broken is not None else {}),
+            **({"interrupted": True} if self.interrupted else {}),
             "notes": self.remarks,
             "layouts": [pair.to_dict() for pair in layouts.every(self.rows)],
             "agent": notes.agent_memory(self.rows),
@@ -116,6 +122,7 @@ def bench(
     on_row: OnRow = lambda row: None,
 ) -> Bench:
     """Measure. A device that is lost on the way ends it: `broken` says how, the rows until then are there.
+    So are they after Ctrl-C (`interrupted`).
 
     Raises AgentError if no session can be opened on the target.
     """
@@ -126,6 +133,8 @@ def bench(
             _Run(target, session, snapshot, wish, on_event, on_row, done).all()
     except TransportError as error:
         done.broken = error
+    except KeyboardInterrupt:
+        done.interrupted = True
     return done
 
 

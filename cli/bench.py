@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .. import __version__
-from ..errors import UsageError
+from ..errors import Interrupted, UsageError
 from .app import AdbOption, HtmlOption, NoCacheOption, RetuneOption, TargetArgument, app, tuning
 from .check import BackendName
 from .console import emit, stderr
@@ -120,9 +120,14 @@ def bench(
     )
     found = resolve(target, adb)
     with live(quiet) as (on_event, on_row):
-        done, header = (
-            _recorded(found) if found.kind == "replay" else _measured(found, wish, on_event, on_row)
-        )
+        try:
+            done, header = (
+                _recorded(found) if found.kind == "replay" else _measured(found, wish, on_event, on_row)
+            )
+        except KeyboardInterrupt as error:
+            raise Interrupted("interrupted before anything was measured; nothing was written") from error
+    if done.interrupted and not done.rows:
+        raise Interrupted("interrupted before anything was measured; nothing was written")
     data = done.to_dict(header)
     if output is not None:
         write(
@@ -138,6 +143,8 @@ def bench(
         summary(done, stderr())
     if done.broken is not None:
         raise done.broken
+    if done.interrupted:
+        raise Interrupted(f"interrupted: the {len(done.rows)} rows until then were kept, marked as partial")
 
 
 def _measured(target: Target, wish: Wish, on_event: Listener, on_row: OnRow) -> tuple[Bench, dict[str, Any]]:

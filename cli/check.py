@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import UsageError
+from ..errors import Interrupted, UsageError
 from .app import (
     AdbOption,
     FormatName,
@@ -136,7 +136,10 @@ def check(
 
     request = Request(**wanted, knowledge=load(profiles))
     with progress(quiet) as on_event:
-        examination = examine(resolve(target, adb), request, on_event)
+        try:
+            examination = examine(resolve(target, adb), request, on_event)
+        except KeyboardInterrupt as error:
+            raise Interrupted("interrupted before anything was measured; no report was written") from error
     report = examination.report
     write_report(report, format, output)
     if record is not None:

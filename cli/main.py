@@ -57,7 +57,8 @@ def root(
 
     Start with `gemmafit check` (a phone on a cable) or `gemmafit check local` (this computer).
 
-    Exit status: 0 pass or degraded, 1 fail, 2 usage, 3 no such target, 4 the run broke, 5 inconclusive.
+    Exit status: 0 pass or degraded, 1 fail, 2 usage, 3 no such target, 4 the run broke, 5 inconclusive,
+    130 interrupted.
     """
 
 

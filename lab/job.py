@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ..errors import DeadlineExceeded, DeviceBusy, GemmafitError, TargetError, TransportError
+from ..errors import DeadlineExceeded, DeviceBusy, GemmafitError, Interrupted, TargetError, TransportError
 from ..events import Event, Listener, ignore
 from .inventory import Gate, Group, Phone
 
@@ -184,6 +184,8 @@ def _examine(job: Job, target: Target, row: Row, listener: Listener) -> Finished
     examination = examine(target, job.group.options.request(), listener)
     report = examination.report
     broken = examination.broken
+    if isinstance(broken, Interrupted):  # it was this process that was told to stop, not the phone
+        raise KeyboardInterrupt
     status = "done" if broken is None else "partial"
     row = replace(row, status=status, verdict=str(report.verdict))
     if broken is not None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
 from io import StringIO
 from pathlib import Path
@@ -20,8 +24,9 @@ from gemmafit.benchmarks.sweeps import CHUNKS, CONTEXTS, Sweep
 from gemmafit.cli import bench_screen
 from gemmafit.cli.app import app
 from gemmafit.cli.main import COMMANDS
-from gemmafit.errors import TransportError
+from gemmafit.errors import Interrupted, TransportError
 from gemmafit.events import Event
+from gemmafit.pipeline import Request, examine
 from gemmafit.probes.collect import collect
 from gemmafit.probes.local import LocalTarget
 from gemmafit.probes.read import read
@@ -124,12 +129,12 @@ def test_screen_fits_and_names_every_backend(done: Bench, width: int) -> None:
         "Prefill",
         "Roofline",
         "cpu int8 decode",
-        "opencl int8 prefill",
+        "opencl* int8 prefill",
         "GFLOP/s",
         "GB/s",
     ):
         assert part in text
-    assert "roof cpu" in text and "roof opencl" in text and "unfused" in text
+    assert "roof cpu" in text and "roof opencl*" in text and "unfused" in text
     assert all(len(bench_screen.line(row)) <= 80 for row in done.rows)
 
 
@@ -152,6 +157,92 @@ def test_a_lost_device_leaves_the_rows_until_then(snapshot: Snapshot) -> None:
     assert str(lost.broken) == "the device is gone"
     assert "cpu/int8/decode/fused" in seen and [r.key for r in lost.rows] == seen
     assert lost.to_dict({})["incomplete"] == "the device is gone"
+
+
+def test_ctrl_c_keeps_the_rows_until_then_and_says_so(tmp_path: Path) -> None:
+    out, page = tmp_path / "rows.yaml", tmp_path / "rows.html"
+    command = [
+        sys.executable,
+        "-m",
+        "gemmafit.cli.main",
+        "bench",
+        "local",
+        "--backend",
+        "cpu",
+        "--scheme",
+        "int8",
+    ]
+    process = subprocess.Popen(
+        [*command, "--sustained", "60", "-o", str(out), "--html", str(page)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    try:
+        for line in process.stderr:  # rows of the sweeps come after the backend's own
+            if line.startswith("cpu int8 decode fused 1 "):
+                process.send_signal(signal.SIGINT)
+                break
+        _, message = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130 and "Traceback" not in message, message
+    assert "interrupted" in message
+    data = yaml.safe_load(out.read_text("utf-8"))
+    assert data["interrupted"] is True and "incomplete" not in data
+    assert any(row["phase"] == "prefill" and row["status"] == "ok" for row in data["measurements"])
+    assert "Interrupted: more was to come" in page.read_text("utf-8")
+
+
+def test_ctrl_c_before_anything_was_measured_writes_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "rows.yaml"
+    for command in ("bench", "check"):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gemmafit.cli.main", command, "local", "--quick", "-o", str(out)],
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert process.stderr is not None
+        try:
+            if command == "check":  # its lines begin with the questions, those of bench with the first row
+                process.stderr.readline()
+            else:
+                time.sleep(1)
+            process.send_signal(signal.SIGINT)
+            _, message = process.communicate(timeout=60)
+        finally:
+            process.kill()
+            process.wait()
+        assert process.returncode == 130 and "before anything was measured" in message, message
+        assert not out.exists()
+
+
+class _Interrupted(LocalTarget):
+    """Somebody presses Ctrl-C at the second look at this computer's state."""
+
+    looks = 0
+
+    def ask(self, *args: Any, **kwargs: Any) -> Any:
+        self.looks += 1
+        if self.looks == 2:
+            raise KeyboardInterrupt
+        return super().ask(*args, **kwargs)
+
+
+def test_a_check_that_is_interrupted_judges_what_there_is() -> None:
+    done = examine(_Interrupted(), Request(backends=("cpu",), quick=True))
+    assert isinstance(done.broken, Interrupted) and done.broken.exit_code == 130
+    assert done.measurements and len(done.report.measurements) == len(done.measurements)
+    assert "interrupted after" in str(done.report.extra["incomplete"])
+    with pytest.raises(KeyboardInterrupt):  # nothing was measured: nothing to judge
+        examine(_Hasty(), Request(backends=("cpu",), quick=True))
+
+
+class _Hasty(LocalTarget):
+    """Ctrl-C before the first plan."""
+
+    def session(self, on_event: Any = None) -> Any:
+        raise KeyboardInterrupt
 
 
 def test_command_writes_rows_page_and_lines(snapshot: Snapshot, tmp_path: Path) -> None:
