@@ -155,7 +155,12 @@ def _measure(
         from .benchmarks.run import Options, measure
         from .benchmarks.tuning import Tuning
 
-        options = Options(backends=request.backends, quick=request.quick, tuning=Tuning(request.tuning))
+        options = Options(
+            backends=request.backends,
+            quick=request.quick,
+            tuning=Tuning(request.tuning),
+            classes=None if request.knowledge is None else request.knowledge.kernels,
+        )
         measure(target, snapshot, options, on_event, into=rows)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..probes.snapshot import Snapshot
+from ..profiles.knowledge import KernelChoice, KernelClass
 from . import cpu_plan, limits
 from .block import Block
+from .kernel_class import ANY, choice
 from .limits import Limit
 from .measurements import Backend
 from .opencl import limits as opencl_limits
@@ -90,8 +93,9 @@ class OpenCl:
 
     backend = Backend.OPENCL
 
-    def __init__(self, facts: opencl_variants.Facts) -> None:
-        self._facts = facts
+    def __init__(self, facts: opencl_variants.Facts, chosen: KernelChoice = ANY) -> None:
+        self._facts = facts.limited(chosen)
+        self._chosen = chosen
 
     def candidates(self) -> tuple[Candidate, ...]:
         return tuple(
@@ -104,7 +108,7 @@ class OpenCl:
                 cache_item=2 if v.half and self._facts.fp16 else 4,
                 details=(("layout", v.layout.name.lower()), ("work_group", v.work_group)),
             )
-            for v in opencl_variants.candidates(self._facts)
+            for v in opencl_variants.candidates(self._facts, self._chosen)
         )
 
     def lower(self, block: Block, name: str, timing: Timing, *, logits: bool) -> Plan:
@@ -119,8 +123,9 @@ class Vulkan:
 
     backend = Backend.VULKAN
 
-    def __init__(self, facts: vulkan_variants.Facts) -> None:
+    def __init__(self, facts: vulkan_variants.Facts, chosen: KernelChoice = ANY) -> None:
         self._facts = facts
+        self._chosen = chosen
 
     def candidates(self) -> tuple[Candidate, ...]:
         return tuple(
@@ -132,7 +137,7 @@ class Vulkan:
                 cache_item=2 if v.half and self._facts.fp16 else 4,
                 details=(("layout", v.layout.name.lower()), ("work_group", v.work_group)),
             )
-            for v in vulkan_variants.candidates(self._facts)
+            for v in vulkan_variants.candidates(self._facts, self._chosen)
         )
 
     def lower(self, block: Block, name: str, timing: Timing, *, logits: bool) -> Plan:
@@ -142,12 +147,17 @@ class Vulkan:
         return vulkan_limits.plan(self._facts)
 
 
-def lowerer(backend: Backend, snapshot: Snapshot, threads: int | None = None) -> Lowerer:
-    """The backend as this device has it, by what its snapshot says."""
-    match backend:
-        case Backend.CPU:
-            return Cpu(threads)
-        case Backend.OPENCL:
-            return OpenCl(opencl_variants.Facts.of(snapshot.opencl))
-        case Backend.VULKAN:
-            return Vulkan(vulkan_variants.Facts.of(snapshot.vulkan))
+def lowerer(
+    backend: Backend,
+    snapshot: Snapshot,
+    threads: int | None = None,
+    classes: Mapping[str, KernelClass] | None = None,
+) -> Lowerer:
+    """The backend as this device has it, by what its snapshot says. `classes`: rows of kernels.yaml; None:
+    the built-in ones."""
+    if backend is Backend.CPU:
+        return Cpu(threads)
+    chosen = choice(snapshot, backend, classes)
+    if backend is Backend.OPENCL:
+        return OpenCl(opencl_variants.Facts.of(snapshot.opencl), chosen)
+    return Vulkan(vulkan_variants.Facts.of(snapshot.vulkan), chosen)

@@ -18,6 +18,7 @@ from ..events import Event, Listener, ignore
 from ..probes.collect import ask_conditions
 from ..probes.snapshot import Snapshot
 from ..probes.target import AgentSession, Target
+from ..profiles.knowledge import KernelClass
 from . import trust
 from .backends import Candidate, Lowerer, lowerer
 from .block import GEMMA_2B, Block, Dims, Phase, Scheme, decode, prefill
@@ -42,6 +43,7 @@ class Options:
         threads: of the CPU backend; None: as many as the agent thinks right.
         deadline: seconds for one process.
         tuning: whether the choice of a variant is remembered, and taken when it is.
+        classes: of GPUs (profiles/kernels.yaml); None: the built-in rows.
     """
 
     backends: tuple[str, ...] = ()
@@ -57,6 +59,7 @@ class Options:
     limits: bool = True
     deadline: float = 60.0
     tuning: Tuning = Tuning.OFF
+    classes: Mapping[str, KernelClass] | None = None
 
     def chunk_for(self, decode_s: float | None) -> int:
         """Tokens of a prefill by what one token takes at decode, which is an upper bound for each of many."""
@@ -123,7 +126,7 @@ def backend_rows(
     if reason is not None:
         yield Measurement(backend, "", "decode", "", Status.UNSUPPORTED, reason)
     else:
-        lower = lowerer(backend, snapshot, options.threads)
+        lower = lowerer(backend, snapshot, options.threads, options.classes)
         runner = Runner(session, snapshot, lower, references, options.dims, options.deadline, on_event)
         yield from _Bench(runner, options, _memory(runner, options)).rows()
 

@@ -218,6 +218,29 @@ class Fault(Conditional, frozen=True, kw_only=True):
         return 1 if self.effect == "slow" else 3
 
 
+class KernelChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a class of GPU changes about the choice of kernels on one backend.
+
+    Attributes:
+        first: variants to try first, in this order; the others follow.
+        never: variants that are not tried.
+        images: whether weights may be images (OpenCL).
+        max_work_group: work-items of a work-group, where less than the driver states.
+    """
+
+    first: tuple[Text, ...] = ()
+    never: tuple[Text, ...] = ()
+    images: bool = True
+    max_work_group: Count | None = None
+
+
+class KernelClass(Conditional, frozen=True, kw_only=True):
+    """A class of GPU; the last row that holds counts."""
+
+    opencl: KernelChoice = KernelChoice()
+    vulkan: KernelChoice = KernelChoice()
+
+
 class Chip(Entry, frozen=True, kw_only=True):
     """Limits of memory (GB/s) and arithmetic (GFLOP/s) of one chip."""
 
@@ -344,6 +367,7 @@ class Knowledge(msgspec.Struct, frozen=True, kw_only=True):
     architectures: dict[str, Architecture]
     runtimes: dict[str, Runtime]
     drivers: dict[str, Fault]
+    kernels: dict[str, KernelClass]
     chips: dict[str, Chip]
     memory: dict[str, Memory]
     reasons: dict[str, Reason]
@@ -364,6 +388,7 @@ ROWS: dict[str, type[Entry]] = {
     "architectures": Architecture,
     "runtimes": Runtime,
     "drivers": Fault,
+    "kernels": KernelClass,
     "chips": Chip,
     "memory": Memory,
     "reasons": Reason,

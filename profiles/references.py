@@ -36,7 +36,11 @@ def check_references(knowledge: Knowledge, place: Path) -> None:
             raise InputError(
                 f"{place}: family {family.id!r} names {family.primary!r}, which is not in models.yaml"
             )
-    conditional: list[Conditional] = [*knowledge.drivers.values(), *knowledge.tflite_compat.values()]
+    conditional: list[Conditional] = [
+        *knowledge.drivers.values(),
+        *knowledge.tflite_compat.values(),
+        *knowledge.kernels.values(),
+    ]
     for row in conditional:
         for name in row.when.facts():
             # A misspelt fact is unknown for ever: the row would never apply and nobody would notice.

@@ -8,11 +8,13 @@ its maker.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
 
 from ...probes.snapshot import OpenCl
+from ...profiles.knowledge import KernelChoice
+from ..kernel_class import ANY, arranged, check_names
 
 
 class Layout(IntEnum):
@@ -116,6 +118,15 @@ class Facts:
             dot=_dot(names),
             subgroups=_subgroups(names),
             image=_image(part),
+        )
+
+    def limited(self, chosen: KernelChoice) -> Facts:
+        """With the limits of its class, where those are lower."""
+        most = chosen.max_work_group or self.max_work_group
+        return replace(
+            self,
+            max_work_group=min(self.max_work_group, most),
+            image=self.image if chosen.images else None,
         )
 
 
@@ -271,6 +282,23 @@ VARIANTS: tuple[Variant, ...] = (
         items=2,
     ),
     Variant(
+        "engine-256",
+        Layout.ENGINE,
+        "ML Drift for quantised weights on Adreno 7xx and later",
+        cpu=False,
+        out=4,
+        group=256,
+    ),
+    Variant(
+        "engine-image-128",
+        Layout.ENGINE,
+        "the same in ML Drift's work-groups for Adreno, PowerVR, AMD",
+        cpu=False,
+        out=4,
+        group=128,
+        image=True,
+    ),
+    Variant(
         "tiled-unfused",
         Layout.TILED,
         "what fusing gains",
@@ -283,9 +311,14 @@ VARIANTS: tuple[Variant, ...] = (
 )
 
 
-def candidates(facts: Facts) -> tuple[Variant, ...]:
-    """The variants to try on a device, best guess first. The engine's layout is always among them."""
-    return tuple(
+def candidates(facts: Facts, chosen: KernelChoice = ANY) -> tuple[Variant, ...]:
+    """The variants to try on a device, best guess first: what its facts allow, in the order of its class.
+    The engine's layout is always among them.
+
+    Raises InputError if the class names a variant that does not exist.
+    """
+    check_names(chosen, VARIANTS)
+    allowed = (
         v
         for v in VARIANTS
         if (v.cpu == facts.cpu or v.name == "engine")
@@ -294,6 +327,7 @@ def candidates(facts: Facts) -> tuple[Variant, ...]:
         and (facts.subgroups is not None or not v.subgroups)
         and (facts.image is not None or not v.image)
     )
+    return arranged(allowed, chosen)
 
 
 def by_name(name: str) -> Variant:

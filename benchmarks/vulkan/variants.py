@@ -13,6 +13,8 @@ from enum import StrEnum
 from typing import Any
 
 from ...probes.snapshot import Vulkan
+from ...profiles.knowledge import KernelChoice
+from ..kernel_class import ANY, arranged, check_names
 from ..opencl.variants import engine_parts
 
 _COMPUTE_STAGE = 0x20  # VK_SHADER_STAGE_COMPUTE_BIT
@@ -214,10 +216,15 @@ VARIANTS: tuple[Variant, ...] = (
 )
 
 
-def candidates(facts: Facts) -> tuple[Variant, ...]:
-    """The variants to try on a device, best guess first. The engine's layout is among them wherever its
-    kernels can be bound."""
-    return tuple(
+def candidates(facts: Facts, chosen: KernelChoice = ANY) -> tuple[Variant, ...]:
+    """The variants to try on a device, best guess first: what its facts allow, in the order of its class. The
+    engine's layout is among them wherever its kernels can be bound.
+
+    Raises InputError if the class names a variant that does not exist.
+    """
+    check_names(chosen, VARIANTS)
+    most = min(facts.invocations, facts.group_width, chosen.max_work_group or facts.invocations)
+    allowed = (
         v
         for v in VARIANTS
         if v.cpu in (facts.cpu, None)
@@ -226,8 +233,9 @@ def candidates(facts: Facts) -> tuple[Variant, ...]:
         and (facts.shuffle or v.shuffle)  # without shuffles `lanes-broadcast` is the same as the first
         and (not v.subgroup or facts.runs_subgroups_of(v.subgroup))
         and v.storage_buffers <= facts.storage_buffers
-        and v.work_group <= min(facts.invocations, facts.group_width)
+        and v.work_group <= most
     )
+    return arranged(allowed, chosen)
 
 
 def by_name(name: str) -> Variant:

@@ -1,0 +1,52 @@
+"""What is known about kernels for a class of GPU: a row of `profiles/kernels.yaml`, applied to variants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol, TypeVar
+
+from ..errors import InputError
+from ..probes.snapshot import Snapshot
+from ..profiles.conditions import Facts, evaluate
+from ..profiles.knowledge import KernelChoice, KernelClass, load
+from .measurements import Backend
+
+ANY = KernelChoice()
+"""Of a GPU without a row: only its own facts count."""
+
+
+class Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+V = TypeVar("V", bound=Named)
+
+
+def choice(
+    snapshot: Snapshot, backend: Backend, rows: Mapping[str, KernelClass] | None = None
+) -> KernelChoice:
+    """That of the last row that holds; `rows` None: the built-in ones."""
+    facts, found = Facts(snapshot), ANY
+    for row in (load().kernels if rows is None else rows).values():
+        if evaluate(row.when, facts).value:
+            found = row.vulkan if backend is Backend.VULKAN else row.opencl
+    return found
+
+
+def arranged(variants: Iterable[V], chosen: KernelChoice) -> tuple[V, ...]:
+    """The variants without those that are never tried, those to try first in front."""
+    place = {name: i for i, name in enumerate(chosen.first)}
+    kept = [v for v in variants if v.name not in chosen.never]
+    return tuple(sorted(kept, key=lambda v: place.get(v.name, len(place))))
+
+
+def check_names(chosen: KernelChoice, known: Iterable[Named]) -> None:
+    """Raises InputError for a variant that does not exist: misspelt, it would change nothing in silence."""
+    names = {v.name for v in known}
+    for name in (*chosen.first, *chosen.never):
+        if name not in names:
+            raise InputError(
+                f"profiles/kernels.yaml: there is no variant {name!r}",
+                hint=f"Variants: {', '.join(sorted(names))}.",
+            )
