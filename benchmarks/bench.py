@@ -3,6 +3,7 @@ between two looks at the state of the device."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,7 +17,7 @@ from . import layouts, notes, run, storage, sweeps, trust
 from .backends import Candidate, lowerer
 from .block import GEMMA_2B, Dims, Scheme
 from .findings import Finding, above_the_roof, findings, sound
-from .measurements import Backend, Measurement
+from .measurements import Backend, Measurement, Status
 from .rows import References
 from .runner import Runner
 from .sweeps import Base, Sweep
@@ -25,6 +26,13 @@ from .tuning import Tuning
 SCHEMA = "gemmafit.bench/1"
 
 _CUT = "Interrupted: more was to come, and whether the device throttled during the last rows is not known."
+
+USUAL_S = 100.0
+"""Seconds after which no usual sweep is begun: who asks for nothing special waits two minutes. A sweep that
+was named is always done."""
+
+PREFILL_MS = 500
+"""Of timed prefill in a process of a sweep; what is compared there has two processes each."""
 
 OnRow = Callable[[Measurement], None]
 
@@ -54,6 +62,7 @@ class Wish:
     @property
     def swept(self) -> tuple[Sweep, ...]:
         named = self.sweeps if self.sweeps is not None else sweeps.QUICK if self.quick else sweeps.USUAL
+        named = tuple(sorted(named, key=lambda sweep: sweep not in sweeps.QUICK))
         missing = () if self.sweeps is not None else tuple(sweeps.NOT_MEASURED)
         return named + missing
 
@@ -148,18 +157,28 @@ class _Run:
     on_row: OnRow
     done: Bench
     references: References = field(default_factory=References)
+    started: float = field(default_factory=time.monotonic)
+    steps: int = 0
+    step: int = 0
 
     def all(self) -> None:
         chosen = [b for b in Backend if not self.wish.backends or b in self.wish.backends]
+        self.steps = len(chosen) * (1 + self.wish.limits + len(self.wish.swept)) + self.wish.limits
+        self.steps += len(chosen) * bool(self.wish.sustained)
         ready = [found for backend in chosen if (found := self.backend(backend)) is not None]
         if self.wish.limits:
-            self.on_event(Event("limits", "storage"))
+            self.next("limits", "storage")
             self.add(storage.storage_rows(self.target))
         if self.wish.sustained:  # last: a phone that it made hot is of no use for anything else
             for runner, base in ready:
                 backend = runner.lower.backend
-                self.on_event(Event("sustained", f"{backend} for {self.wish.sustained:g} s"))
+                self.next("sustained", f"{backend} for {self.wish.sustained:g} s")
                 self.add([trust.sustained(runner, base, self.wish.sustained)])
+
+    def next(self, stage: str, message: str) -> None:
+        """Say what begins, and how far the whole is: steps are not equally long, so no time is promised."""
+        self.step += 1
+        self.on_event(Event(stage, message, self.step, self.steps))
 
     def add(self, rows: Iterable[Measurement]) -> list[Measurement]:
         """Keep and show rows, which are being measured: void if the device is no longer as at the start."""
@@ -172,9 +191,11 @@ class _Run:
         self.done.after = ask_conditions(self.target)
         here = trust.judged(here, self.done.before, self.done.after)
         self.done.rows[start:] = here
+        self.done.rows = notes.typed(self.done.rows)
         return here
 
     def backend(self, backend: Backend) -> tuple[Runner, Base] | None:
+        self.next("block", str(backend))
         args = (self.session, self.snapshot, backend, self.wish.options, self.references, self.on_event)
         rows = self.add(run.backend_rows(*args))
         runner = Runner(
@@ -187,13 +208,16 @@ class _Run:
         )
         base = self.base(runner, rows)
         if base is None:
+            self.step += self.wish.limits + len(self.wish.swept)
             return None
         if self.wish.limits:
+            self.next("limits", str(backend))
             self.add(runner.limits())
         cores = sum(cluster.count or 0 for cluster in self.snapshot.cpu.clusters) or 1
         for sweep in self.wish.swept:
-            self.on_event(Event("sweep", f"{backend} {sweep}"))
-            self.add(sweeps.run(sweep, runner, base, cores))
+            self.next("sweep", f"{backend} {sweep}")
+            late = self.wish.sweeps is None and time.monotonic() - self.started > USUAL_S
+            self.add([_late(sweep, backend, base)] if late else sweeps.run(sweep, runner, base, cores))
         return runner, base
 
     def base(self, runner: Runner, rows: list[Measurement]) -> Base | None:
@@ -214,6 +238,12 @@ class _Run:
                     self.wish.context,
                     options.chunk_for(tried[best].seconds),
                     options.timing("decode"),
-                    options.timing("prefill"),
+                    replace(options.timing("prefill"), budget_ms=PREFILL_MS),
                 )
         return None
+
+
+def _late(sweep: Sweep, backend: Backend, base: Base) -> Measurement:
+    why = f"{USUAL_S:g} s were over; `--sweep {sweep}` measures it"
+    row = Measurement(backend, base.scheme, "decode", base.candidate.name, Status.SKIPPED, why)
+    return replace(row, details={"sweep": str(sweep)})

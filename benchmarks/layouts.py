@@ -45,7 +45,7 @@ class Layouts:
         best = self.best
         found: dict[str, Any] = {
             "backend": str(best.backend),
-            "scheme": best.scheme,
+            "scheme": str(best.scheme),
             "phase": best.phase,
             "unit": self.unit,
             "engine": None if self.engine is None else _figure(self.engine),

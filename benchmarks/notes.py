@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..probes.snapshot import Conditions
@@ -35,6 +36,18 @@ def is_software(row: Measurement) -> bool:
     """Whether a driver that computes on the CPU stood in for a GPU: PoCL, lavapipe, SwiftShader and others
     say so themselves."""
     return row.backend is not Backend.CPU and row.details.get("device_type") == "cpu"
+
+
+def typed(rows: Iterable[Measurement]) -> list[Measurement]:
+    """The rows, where those without a type of device (compile times) have that of the others on the same."""
+    listed = list(rows)
+    known = {(r.backend, r.device): r.details["device_type"] for r in listed if "device_type" in r.details}
+    return [
+        replace(row, details={**row.details, "device_type": known[row.backend, row.device]})
+        if (row.backend, row.device) in known and "device_type" not in row.details
+        else row
+        for row in listed
+    ]
 
 
 def software_notes(rows: Sequence[Measurement]) -> list[str]:

@@ -41,9 +41,13 @@ def live(quiet: bool) -> Iterator[tuple[Listener, OnRow]]:
     started = time.monotonic()
     spinner = Spinner("dots", "starting")
     with Live(spinner, console=console, transient=True, refresh_per_second=8) as shown:
+        count = ""
 
         def on_event(event: Event) -> None:
-            elapsed = f"[dim]{time.monotonic() - started:4.0f} s[/dim]"
+            nonlocal count
+            if event.done is not None and event.total:
+                count = f"  {event.done}/{event.total}"
+            elapsed = f"[dim]{time.monotonic() - started:4.0f} s{count}[/dim]"
             spinner.update(text=f"{elapsed}  {safe(event.stage)}  {safe(event.message, 60)}")
 
         def on_row(row: Measurement) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from gemmafit.benchmarks import layouts
+from gemmafit.benchmarks.block import Scheme
 from gemmafit.benchmarks.measurements import Backend, Deviation, Measurement, Status
 from gemmafit.probes.snapshot import Gpu, Snapshot
 from gemmafit.profiles.knowledge import load
 from gemmafit.profiles.predict import compute_rate, read_rate
+from gemmafit.profiles.writers.yaml import dump
 
 RIGHT, WRONG = Deviation(0.1, 0.01, 0.99, "out", 0.02), Deviation(9.0, 0.5, 0.4, "out", 0.02)
 PHONE = Snapshot("adb", gpu=Gpu("Qualcomm", "Adreno 750", "Adreno 7xx"))
@@ -66,6 +68,11 @@ def test_without_a_right_figure_of_the_engine_the_best_counts_and_that_is_said(
     (pair,) = layouts.layouts(rows, "opencl", "decode")
     assert pair.engine is None and pair.to_dict()["predicted_from"] == "best"
     assert pair.to_dict()["engine_problem"] == why and why in layouts.sentence(pair)
+
+
+def test_what_a_file_gets_is_plain() -> None:
+    (pair,) = layouts.layouts([replace(ENGINE, scheme=Scheme.INT8)], "opencl", "decode")
+    assert type(pair.to_dict()["scheme"]) is str and "scheme: int8" in dump(pair.to_dict())
 
 
 def test_only_right_rows_of_the_block_itself_count() -> None:

@@ -28,6 +28,13 @@ def test_a_software_device_is_marked_wherever_it_shows() -> None:
         assert "computes on the CPU" not in said(other) and "*" not in name(other)
 
 
+def test_compile_times_of_a_software_device_are_marked_too() -> None:
+    build = replace(ROW, phase="build", details={"sweep": "build", "at": "first"})
+    other = replace(build, device="a GPU")
+    _, first, second = notes.typed([ROW, build, other])
+    assert notes.is_software(first) and not notes.is_software(second)
+
+
 def test_state_of_the_device() -> None:
     text = said(ROW, state=STATE)
     assert "The battery is at 4 %" in text and "charging" in text
