@@ -2,15 +2,18 @@
 
     python -m gemmafit.benchmarks.compare.cpu [--llama BUILD] [--threads 2] [--rounds 6]
 
-For each Gemma-2B weight matrix and for all matrices of a layer, decode (n=1) and prefill (n=128), int8 and
-4-bit: ours, XNNPACK (`pip install ai-edge-litert flatbuffers`) and llama.cpp (a build given with --llama).
-A row gives GB/s of weights (decode) or GFLOP/s (prefill), best and median, and our speed divided by the
-peer's. "whole layer" is ours alone, with everything else that a layer does, fused and unfused.
+For each Gemma-2B weight matrix and for all matrices of a layer ("products", a sum of products and nothing
+else), decode (n=1) and prefill (n=128), int8 and 4-bit: ours, XNNPACK (`pip install ai-edge-litert
+flatbuffers`) and llama.cpp (a build given with --llama). A row gives GB/s of weights (decode) or GFLOP/s
+(prefill), best and median, and our speed divided by the peer's. "whole layer" is all that a layer does, also
+norms, RoPE and attention: ours fused and unfused, and llama.cpp's; XNNPACK has no such graph here.
 
 Every engine takes float activations and returns float ones, so quantising them is in every figure. The
 engines take turns, and each rests before the next: idle workers of XNNPACK's thread pool keep their core busy
 for some 50 ms. The machine's noise then hits all alike; only the ratios mean something on a shared one.
-Weights are rotated through 128 MB, which leaves the second-level caches cold.
+Weights are rotated through 256 MB (decode) or 128 MB (prefill), or 256 copies of the smallest: second-level
+caches are cold, a third-level cache of a server may hold them. "whole layer" has one copy of its 60 to
+110 MB.
 """
 
 from __future__ import annotations
@@ -49,8 +52,10 @@ LAYER_SPLIT = (
     (2048, 16384),
 )
 """The same matrices as the model files hold them: what the peers are given."""
-ROTATE = 128 << 20  # bytes of weights to cycle through
+ROTATE = 256 << 20  # bytes of weights to cycle through; the agent takes 400 MB in all
+COPIES = 256
 REST = 0.1  # seconds
+WARMUP = 2
 AGENTS = {"x86_64": "linux-x86_64", "aarch64": "linux-aarch64"}
 
 
@@ -71,7 +76,7 @@ class Work:
     @property
     def copies(self) -> int:
         size = self.weights * self.bits // 8
-        return min(64, max(1, round((ROTATE if self.n == 1 else ROTATE // 4) / size)))
+        return min(COPIES, max(1, (ROTATE if self.n == 1 else ROTATE // 2) // size))
 
     @property
     def amount(self) -> float:
@@ -109,7 +114,7 @@ def plan_of(work: Work, threads: int, repeats: int, isa: str) -> Plan:
         Kernel("quantize", routine="quantize", isa=isa),
         Kernel("linear", routine=f"linear_i{work.bits}", isa=isa),
     )
-    step = Step("work", tuple(dispatches), (), 2, repeats, repeats)
+    step = Step("work", tuple(dispatches), (), WARMUP, repeats, repeats)
     return Plan(Backend.CPU, tuple(found.values()), kernels, (step,), {"threads": str(threads)})
 
 
@@ -137,6 +142,7 @@ class Peer:
 
     name: str
     prepare: Callable[[Sequence[tuple[int, int]], int, int], Callable[[], None]]
+    layer: Callable[[Block], Callable[[], None]] | None = None
 
 
 @dataclass
@@ -156,12 +162,7 @@ def compare(work: Work, ours: Ours, peers: Sequence[Peer], rounds: int, repeats:
         time.sleep(REST)
         samples["ours"].seconds += ours.turn(plan)
         for peer, run in ready:
-            time.sleep(REST)
-            run()
-            for _ in range(repeats):
-                start = time.perf_counter()
-                run()
-                samples[peer.name].seconds.append(time.perf_counter() - start)
+            samples[peer.name].seconds += turn_of(run, repeats)
     unit = "GB/s" if work.n == 1 else "GFLOP/s"
     best, mid = samples["ours"].speed(work.amount)
     line = f"{work.name:<12} n={work.n:<4} int{work.bits} {unit:>8}  ours {best:7.1f} {mid:7.1f}"
@@ -172,18 +173,41 @@ def compare(work: Work, ours: Ours, peers: Sequence[Peer], rounds: int, repeats:
     return line
 
 
-def whole_layer(n: int, bits: int, ours: Ours, rounds: int, repeats: int) -> str:
-    """Milliseconds of the complete layer (norms, RoPE, attention over 128 tokens and all), fused and not."""
+def turn_of(run: Callable[[], None], repeats: int) -> list[float]:
+    """Seconds of a peer's runs, after a rest and as many warm-up runs as ours has."""
+    time.sleep(REST)
+    for _ in range(WARMUP):
+        run()
+    found: list[float] = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        found.append(time.perf_counter() - start)
+    return found
+
+
+def whole_layer(n: int, bits: int, ours: Ours, peers: Sequence[Peer], rounds: int, repeats: int) -> str:
+    """Milliseconds of the complete layer (norms, RoPE, attention over 128 tokens and all)."""
     block = Block(GEMMA_2B, Scheme.INT8 if bits == 8 else Scheme.INT4, decode(128) if n == 1 else prefill(n))
-    timing = Timing(2, repeats, repeats)
-    samples = {variant.name: Samples() for variant in VARIANTS}
-    for _ in range(rounds):
-        for variant in VARIANTS:
+    timing = Timing(WARMUP, repeats, repeats)
+    ready = [(peer.name, peer.layer(block)) for peer in peers if peer.layer]
+    samples = {
+        name: Samples() for name in (*(variant.name for variant in VARIANTS), *(name for name, _ in ready))
+    }
+    for turn in range(rounds):
+        for variant in VARIANTS[:: 1 if turn % 2 else -1]:
             plan = lower(block, variant, timing, isa=ours.isa, threads=ours.threads, logits=False)
+            time.sleep(REST)
             samples[variant.name].seconds += ours.turn(plan)
+        for name, run in ready:
+            samples[name].seconds += turn_of(run, repeats)
     line = f"{'whole layer':<12} n={n:<4} {'int8' if bits == 8 else '8/4/4'} {'ms':>8}"
     for name, found in samples.items():
         line += f"   {name} {1e3 * min(found.seconds):7.2f} {1e3 * median(found.seconds):7.2f}"
+    fused = samples[VARIANTS[0].name].seconds
+    for name in list(samples)[1:]:
+        theirs = samples[name].seconds
+        line += f"  ratio {min(theirs) / min(fused):5.2f} {median(theirs) / median(fused):5.2f}"
     return line
 
 
@@ -205,7 +229,13 @@ def find_peers(llama: Path | None, threads: int) -> list[Peer]:
     except OSError as error:
         print(f"skipped: {ggml.NAME}: {error}", file=sys.stderr)
         return peers
-    peers.append(Peer(ggml.NAME, lambda s, n, bits: ggml.prepare(libraries, s, n, bits, threads)))
+    peers.append(
+        Peer(
+            ggml.NAME,
+            lambda s, n, bits: ggml.prepare(libraries, s, n, bits, threads),
+            lambda block: ggml.prepare_layer(libraries, block, threads),
+        )
+    )
     return peers
 
 
@@ -217,7 +247,7 @@ def main() -> None:
     parser.add_argument("--llama", type=Path, help="a build folder of llama.cpp with shared libraries")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--repeats", type=int, default=5, help="in a turn")
+    parser.add_argument("--repeats", type=int, default=8, help="in a turn")
     parser.add_argument("--isa", default="auto", help="of the agent's kernels")
     parser.add_argument("--n", type=int, nargs="*", default=[1, 128], help="tokens")
     parser.add_argument("--bits", type=int, nargs="*", default=[8, 4])
@@ -230,11 +260,11 @@ def main() -> None:
         for n in options.n:
             for bits in options.bits:
                 works = [Work(f"{r}x{c}", ((r, c),), ((r, c),), n, bits) for r, c in SHAPES]
-                for work in (*works, Work("layer", LAYER, LAYER_SPLIT, n, bits)):
+                for work in (*works, Work("products", LAYER, LAYER_SPLIT, n, bits)):
                     if options.only in work.name:
                         print(compare(work, ours, peers, options.rounds, options.repeats), flush=True)
                 if options.only in "whole layer":
-                    print(whole_layer(n, bits, ours, options.rounds, options.repeats), flush=True)
+                    print(whole_layer(n, bits, ours, peers, options.rounds, options.repeats), flush=True)
 
 
 if __name__ == "__main__":

@@ -22,11 +22,11 @@ static float *scores_of(const job *j, int worker) { return j->scores + (size_t)w
 static float *inverse_of(const job *j, int worker) { return scores_of(j, worker) + (size_t)j->a->heads * j->stride; }
 static size_t row_size(const attention *a) { return (size_t)a->heads * a->dim; }
 
-/* Prefill. Task: one token, start to end; the longest first, so that the last to finish is short. */
-static void token_task(void *context, int task, int worker) {
+/* Prefill. Task: one token, start to end. */
+static void token_task(void *context, int token, int worker) {
     const job *j = context;
     const attention *a = j->a;
-    const int token = a->n - 1 - task, length = a->past + token + 1;
+    const int length = a->past + token + 1;
     float *const scores = scores_of(j, worker), *const inverse = inverse_of(j, worker);
     j->rows->scores(a->q + token * row_size(a), a->k, scores, a->heads, a->dim, j->stride, 0, length, j->scale);
     for (int h = 0; h < a->heads; h++) inverse[h] = j->rows->softmax(scores + (size_t)h * j->stride, length);

@@ -10,9 +10,11 @@ static float NAME(inverse_rms)(const float *x, int d) {
     return 1.0f / __builtin_elementwise_sqrt(sum_lanes(sum) / (float)d + 1e-6f);
 }
 
+INLINE vec NAME(normed)(const float *x, const float *w, float r) { return load(x) * r * (load(w) + 1.0f); }
+
 static void NAME(rmsnorm)(const float *x, const float *w, float *y, int d) {
     const float r = NAME(inverse_rms)(x, d);
-    for (int i = 0; i < d; i += LANES) store(y + i, load(x + i) * r * (load(w + i) + 1.0f));
+    for (int i = 0; i < d; i += LANES) store(y + i, NAME(normed)(x + i, w + i, r));
 }
 
 /* The factor that maps the largest magnitude to 127, and the scale that maps it back. Below 1e-36 the factor would
@@ -45,10 +47,14 @@ static void NAME(quantize)(const float *x, int8_t *q, float *s, int d) {
 
 static void NAME(rmsnorm_q8)(const float *x, const float *w, int8_t *q, float *s, int d) {
     const float r = NAME(inverse_rms)(x, d);
-    vec largest = splat(0);
-    for (int i = 0; i < d; i += LANES) largest = max(largest, absolute(load(x + i) * r * (load(w + i) + 1.0f)));
-    const float factor = NAME(q8_factor)(max_lanes(largest), s);
-    for (int i = 0; i < d; i += LANES) NAME(store_q8)(q + i, load(x + i) * r * (load(w + i) + 1.0f) * factor);
+    vec most[2] = {splat(0), splat(0)};
+    int i = 0;
+    for (; i + 2 * LANES <= d; i += 2 * LANES)
+        for (int c = 0; c < 2; c++)
+            most[c] = max(most[c], absolute(NAME(normed)(x + i + c * LANES, w + i + c * LANES, r)));
+    for (; i < d; i += LANES) most[0] = max(most[0], absolute(NAME(normed)(x + i, w + i, r)));
+    const float factor = NAME(q8_factor)(max_lanes(max(most[0], most[1])), s);
+    for (i = 0; i < d; i += LANES) NAME(store_q8)(q + i, NAME(normed)(x + i, w + i, r) * factor);
 }
 
 static void NAME(geglu)(const float *gate, const float *up, float *y, int d) {
