@@ -102,6 +102,11 @@ class Bench:
         return findings(self.rows)
 
     @property
+    def layouts(self) -> list[layouts.Layouts]:
+        """The engine's layout and the best one, where both were measured."""
+        return layouts.every(self.rows)
+
+    @property
     def remarks(self) -> list[str]:
         """What a reader of the numbers should know."""
         cut = [_CUT] if self.interrupted else []
@@ -116,7 +121,7 @@ class Bench:
             **({"incomplete": str(self.broken)} if self.broken is not None else {}),
             **({"interrupted": True} if self.interrupted else {}),
             "notes": self.remarks,
-            "layouts": [pair.to_dict() for pair in layouts.every(self.rows)],
+            "layouts": [pair.to_dict() for pair in self.layouts],
             "agent": notes.agent_memory(self.rows),
             "findings": [finding.to_dict() for finding in self.findings],
             "measurements": [row.to_dict() for row in self.rows],

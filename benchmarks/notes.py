@@ -15,6 +15,8 @@ AGENT_BYTES = 400 * 10**6
 """What the agent holds at most. Of a phone with 2 GB, Android itself leaves about twice that to one app."""
 
 SOFTWARE = "proves correctness and layout, not a phone's speed"
+_MEMORY = ("of memory are free", "the plan's buffers need")
+"""How the runner and the agent say that a plan is too large."""
 MARK = "*"
 """Beside every figure of a software device."""
 
@@ -78,7 +80,7 @@ def _void(rows: Sequence[Measurement]) -> list[str]:
 
 def _left_out(rows: Sequence[Measurement]) -> list[str]:
     """Rows that were skipped for want of memory, by backend. Other reasons stand in the rows alone."""
-    skipped = [r for r in rows if r.status is Status.SKIPPED and "memory" in (r.reason or "")]
+    skipped = [r for r in rows if r.status is Status.SKIPPED and any(w in (r.reason or "") for w in _MEMORY)]
     found: list[str] = []
     for backend in Backend:
         mine = [row for row in skipped if row.backend is backend]

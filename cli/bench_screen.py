@@ -94,8 +94,9 @@ def _table(rows: list[Measurement]) -> Any:
 
 def summary(bench: Bench, console: Console) -> None:
     """Bars, roofline, sentences and what to know about the numbers."""
-    from rich.padding import Padding
+    from textwrap import wrap
 
+    from ..benchmarks.layouts import sentence
     from ..benchmarks.measurements import Backend
     from ..pages import bench as figures
     from . import plot
@@ -111,17 +112,24 @@ def summary(bench: Bench, console: Console) -> None:
     show("Decode", plot.bars(figures.bandwidths(bench.rows), "GB/s", width))
     show("Prefill", plot.bars(figures.rates(bench.rows), "GFLOP/s", width))
     show("Roofline", plot.roofline(figures.roofs(bench.rows), figures.points(bench.rows), width))
+
+    def bullets(texts: list[str], style: str | None = None) -> None:
+        for text in texts:
+            for line in wrap(plain(text), width, initial_indent="  · ", subsequent_indent="    "):
+                console.print(line, style=style, markup=False, soft_wrap=True)
+
     for backend in Backend:
         sentences = [finding.text for finding in bench.findings if finding.backend is backend]
+        sentences += [sentence(pair) for pair in bench.layouts if pair.best.backend is backend]
         problem = _problem(bench, backend)
         if sentences or problem:
-            console.print(f"\n[bold]{backend}[/bold]")
+            console.print(f"\n[bold]{backend}{figures.marked(bench.rows, backend)}[/bold]")
         if problem:
-            console.print(Padding(f"[red]{safe(problem, 300)}[/red]", (0, 0, 0, 2), expand=False))
-        for text in sentences:
-            console.print(Padding(f"· {safe(text)}", (0, 0, 0, 2), expand=False))
-    for remark in bench.remarks:
-        console.print(f"[yellow]! {safe(remark)}[/yellow]")
+            bullets([problem], "red")
+        bullets(sentences)
+    if bench.remarks:
+        console.print("\n[bold]About these numbers[/bold]")
+        bullets(bench.remarks, "yellow")
 
 
 def _problem(bench: Bench, backend: Backend) -> str | None:

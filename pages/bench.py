@@ -40,6 +40,11 @@ def name(row: Measurement) -> str:
     return text if at is None or str(at) in text else f"{text} {at}"
 
 
+def marked(rows: Sequence[Measurement], backend: str) -> str:
+    """The mark of a backend whose device is software, or nothing."""
+    return MARK if any(row.backend == backend and is_software(row) for row in rows) else ""
+
+
 def roofs(rows: Sequence[Measurement]) -> list[charts.Roof]:
     """One roof a backend whose read bandwidth was measured; its peak is that of the widest arithmetic."""
     found: list[charts.Roof] = []
@@ -48,8 +53,7 @@ def roofs(rows: Sequence[Measurement]) -> list[charts.Roof]:
         read = next((r.value for r in limits if r.variant == "read"), None)
         peaks = [r.value for r in limits if r.unit in PEAKS and r.value is not None]
         if read:
-            mark = MARK if is_software(limits[0]) else ""
-            found.append(charts.Roof(f"{backend}{mark}", read, max(peaks, default=None)))
+            found.append(charts.Roof(f"{backend}{marked(rows, backend)}", read, max(peaks, default=None)))
     return found
 
 
@@ -87,7 +91,8 @@ def bench_page(bench: Bench, header: Mapping[str, Any]) -> str:
     known = [str(device[key]) for key in ("manufacturer", "model") if device.get(key)]
     return environment().get_template("bench.html").render(
         bench=bench, device=" ".join(known) or header["target"]["serial"], facts=device_facts(device),
-        header=header, name=name,
+        header=header, name=name, layouts=[pair.to_dict() for pair in bench.layouts],
+        marked=lambda backend: marked(bench.rows, backend),
         charts=_charts(bench.rows), significant=significant, speed=speed,
         conditions=_conditions(bench),
     )  # fmt: skip
