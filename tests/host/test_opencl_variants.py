@@ -24,8 +24,11 @@ def device(request: pytest.FixtureRequest, opencl: Any) -> Any:
     return replace(opencl, interpreter=request.param)
 
 
-@pytest.mark.parametrize("scheme", Scheme)
-@pytest.mark.parametrize("phase", [decode(37), prefill(19, 6)], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    ("scheme", "phase"),
+    [(Scheme.INT8, decode(37)), (Scheme.INT4, decode(37)), (Scheme.INT4, prefill(19, 6))],
+    ids=["int8", "int4", "prefill"],
+)
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.name)
 def test_right_and_repeats_its_bits(
     device: Any, variant: Variant, scheme: Scheme, phase: Any, compare: Any, reference_of: Any
