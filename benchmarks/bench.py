@@ -62,9 +62,7 @@ class Wish:
     @property
     def swept(self) -> tuple[Sweep, ...]:
         named = self.sweeps if self.sweeps is not None else sweeps.QUICK if self.quick else sweeps.USUAL
-        named = tuple(sorted(named, key=lambda sweep: sweep not in sweeps.QUICK))
-        missing = () if self.sweeps is not None else tuple(sweeps.NOT_MEASURED)
-        return named + missing
+        return tuple(sorted(named, key=lambda sweep: sweep not in sweeps.QUICK))
 
     @property
     def options(self) -> run.Options:

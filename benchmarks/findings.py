@@ -9,7 +9,7 @@ from ..profiles.report import significant
 from . import trust
 from .measurements import Backend, Measurement, Status
 from .statistics import Gain, gain
-from .sweeps import NOT_MEASURED, Sweep
+from .sweeps import Sweep
 
 THRESHOLD = 0.03
 """Two processes with the same plan differ by up to this on an idle machine; a gain below it is none."""
@@ -36,18 +36,15 @@ class Finding:
 
 def findings(rows: Iterable[Measurement]) -> list[Finding]:
     """The sentences of all sweeps that `rows` hold, by backend. Void and wrong rows are no ground for any;
-    what a backend cannot have needs no sentence, what nothing measures yet needs one."""
+    what a backend cannot have needs no sentence."""
     listed = list(rows)
     found: list[Finding] = []
-    said: set[Sweep] = set()
     for backend in Backend:
         for sweep in Sweep:
             mine = [r for r in listed if r.backend is backend and r.details.get("sweep") == sweep]
-            if not mine or sweep in said or all(row.status is Status.UNSUPPORTED for row in mine):
+            if not mine or all(row.status is Status.UNSUPPORTED for row in mine):
                 continue
             found += _of(sweep, backend, mine)
-            if sweep in NOT_MEASURED:
-                said.add(sweep)
         for row in listed:
             if row.backend is backend and row.details.get("sustained"):
                 found.append(_sustained(row))
@@ -82,15 +79,15 @@ def _of(sweep: Sweep, backend: Backend, rows: Sequence[Measurement]) -> list[Fin
         case Sweep.FUSION:
             return _pairs(sweep, backend, good, "unfused", "fused", "fused", "unfused")
         case Sweep.BUILD:
-            return [_build(backend, good)]
+            return _build(backend, good)
+        case Sweep.LOAD:
+            return _load(backend, good)
         case Sweep.CHUNK:
             return [_chunk(backend, good)]
         case Sweep.CONTEXT:
             return [_context(backend, good)]
         case Sweep.THREADS:
             return [_threads(backend, good, phase) for phase in _phases(good)]
-        case _:
-            return []
 
 
 def sound(row: Measurement) -> bool:
@@ -138,15 +135,57 @@ def compared(change: Gain | None, new: str, old: str) -> str:
     return f"{new} is NOT faster than {old} but {_factor(1 / change.ratio)} times slower ({between})"
 
 
-def _build(backend: Backend, rows: Sequence[Measurement]) -> Finding:
+def _build(backend: Backend, rows: Sequence[Measurement]) -> list[Finding]:
+    """What the driver's own cache saves, and what keeping compiled kernels does."""
     at = {row.details["at"]: row for row in rows}
-    change = gain(at["first"].samples_s, at["second"].samples_s)
-    times = f"{_ms(at['first'])} in a first process, {_ms(at['second'])} in a second"
-    if change is not None and change.ratio > 1 and change.beyond(0.25):
-        said = f"the driver's own cache makes it {_factor(change.ratio)} times as fast"
-    else:
-        said = "no cache of the driver is seen"
-    return Finding(Sweep.BUILD, backend, f"building the kernels takes {times}: {said}.", change)
+    first = at.get("first")
+    if first is None:
+        return [Finding(Sweep.BUILD, backend, "build: no first build to compare with.")]
+    text = f"compiling the kernels and running them once takes {_ms(first)}."
+    found = [Finding(Sweep.BUILD, backend, text)]
+    whose = {
+        "second": "the driver's own cache, in a second process",
+        "cold": "kernels that we kept, read from storage",
+        "warm": "kernels that we kept, read from memory",
+    }
+    for name, what in whose.items():
+        if name not in at:
+            continue
+        row = at[name]
+        change = gain(first.samples_s, row.samples_s)
+        if name != "second" and not row.details.get("kept"):
+            said = f"the driver takes none ({_refusal(row)})"
+        elif change is not None and change.ratio > 1 and change.beyond(0.25):
+            said = f"{_factor(change.ratio)} times as fast ({_ms(row)})"
+        else:
+            said = f"no gain ({_ms(row)})"
+        found.append(Finding(Sweep.BUILD, backend, f"{what}: {said}.", change))
+    return found
+
+
+def _refusal(row: Measurement) -> str:
+    notes = row.details.get("notes")
+    return str(notes[0]) if isinstance(notes, list) and notes else "it gave nothing to keep"
+
+
+def _load(backend: Backend, rows: Sequence[Measurement]) -> list[Finding]:
+    """Time to the first token and peak memory: in shards against at once."""
+    at = {row.details["at"]: row for row in rows}
+    found: list[Finding] = []
+    for state in ("cold", "warm"):
+        whole, shards = at.get(f"whole-{state}"), at.get(f"shards-{state}")
+        if whole is None or shards is None:
+            continue
+        change = gain(whole.samples_s, shards.samples_s)
+        text = (
+            f"{state} weights: {compared(change, 'loading in shards', 'loading at once')}: "
+            f"{_ms(shards)} against {_ms(whole)} to the first token of a layer"
+        )
+        peaks = [row.details.get("peak_rss_bytes") for row in (shards, whole)]
+        if isinstance(peaks[0], int) and isinstance(peaks[1], int):
+            text += f", with {significant(peaks[0] / 1e6)} against {significant(peaks[1] / 1e6)} MB at most"
+        found.append(Finding(Sweep.LOAD, backend, f"{text}.", change))
+    return found or [Finding(Sweep.LOAD, backend, "load: no two ways of loading to compare.")]
 
 
 def _chunk(backend: Backend, rows: Sequence[Measurement]) -> Finding:

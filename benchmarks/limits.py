@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from .measurements import Backend
-from .plan import Buffer, Dispatch, Kernel, Plan, buffers, ints
+from .plan import Buffer, Dispatch, Kernel, Plan, Step, Transfer, buffers, ints
 from .timing import Timing
 
 
@@ -26,6 +26,19 @@ class Limit:
 READ_BYTES = 64 << 20
 """Several times the last-level cache of a phone (8 to 16 MB)."""
 _MEGA = 256  # 2^20 multiply-adds: 0.5 GFLOP, 50 ms on one Cortex-A53 without vectors
+
+
+def transfers(buffer: str, size: int, timing: Timing) -> tuple[tuple[Limit, Step], ...]:
+    """Steps that copy a buffer of `size` bytes between host and device, and their limits: host_write,
+    host_read, host_map."""
+    kinds: tuple[Literal["write", "read", "map"], ...] = ("write", "read", "map")
+    return tuple(
+        (
+            Limit(f"host_{kind}", "GB/s", size),
+            replace(timing.step(f"host_{kind}"), transfer=Transfer(kind, buffer)),
+        )
+        for kind in kinds
+    )
 
 
 def cpu_plan(threads: int | None = None, budget_ms: int = 300) -> tuple[Plan, tuple[Limit, ...]]:

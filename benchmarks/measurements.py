@@ -53,7 +53,8 @@ class Measurement:
 
     Attributes:
         scheme: int8 | int4 (the 8/4/4 mix) | "" for limits.
-        phase: decode | prefill | logits | limit.
+        phase: decode | prefill | logits | limit | build (until the kernels have run once; `builds`) | load
+            (until the layer has run once on weights from storage; `loads`).
         variant: which kernels (layout, fusion, instruction set), e.g. "rows", "engine", "dotprod".
         precision: of the activations: qd8 | fp16 | fp32.
         samples_s: wall seconds of every timed repeat.

@@ -16,6 +16,8 @@ from ..errors import GemmafitError
 from .measurements import Backend
 
 VERSION = 1
+LOAD_UNIT = 4 << 20
+"""A stored buffer is cut at multiples of this when it is loaded."""
 
 Fill = Literal["zero", "i8", "i4", "f32", "f16", "hex"]
 
@@ -38,6 +40,7 @@ class Buffer:
         data: the content for fill "hex" (small constants such as RoPE tables).
         first: logical index of the first element: a slice of a larger matrix has the same values.
         image: OpenCL: the memory is an image of (texels a row, bits of each of a texel's four channels).
+        stored: the content lies in a file of the run until a step loads it.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Buffer:
     data: bytes = b""
     first: int = 0
     image: tuple[int, int] | None = None
+    stored: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,12 +102,27 @@ class Dispatch:
 
 
 @dataclass(frozen=True)
+class Transfer:
+    """A whole buffer between the process's memory and the device's: `write` to it, `read` from it, `map` it
+    into the process and write there."""
+
+    kind: Literal["write", "read", "map"]
+    buffer: str
+
+
+@dataclass(frozen=True)
 class Step:
     """A timed sequence of dispatches, run in order, one wait at the end.
 
     It runs `warmup` times untimed, then at least `repeat_min` and at most `repeat_max` times timed, and stops
     between them once `budget_ms` of timed work is used up. After each timed run the returned
     buffers are hashed: repeats that differ in one bit are reported. A step must be idempotent.
+
+    Attributes:
+        load: before the dispatches of each repeat the stored buffers are read, so many bytes at a time (at
+            least LOAD_UNIT); 0: they are not.
+        cold: and the file leaves the page cache first, which is not timed.
+        transfer: this instead of dispatches.
     """
 
     name: str
@@ -113,11 +132,14 @@ class Step:
     repeat_min: int = 3
     repeat_max: int = 20
     budget_ms: int = 1500
+    load: int = 0
+    cold: bool = False
+    transfer: Transfer | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """See the module. `options`: threads, cpus (agent, CPU), device (index) and the like."""
+    """See the module. `options`: threads, cpus (agent, CPU), device (index), programs (keep, warm, cold)."""
 
     backend: Backend
     buffers: tuple[Buffer, ...]
@@ -129,8 +151,10 @@ class Plan:
 
     @property
     def size(self) -> int:
-        """Bytes that the buffers need."""
-        return sum(b.size for b in self.buffers)
+        """Bytes that the buffers need, and what is beside them while something is loaded or transferred."""
+        sizes = {b.name: b.size for b in self.buffers}
+        beside = [sizes[step.transfer.buffer] if step.transfer else step.load for step in self.steps]
+        return sum(sizes.values()) + max(beside, default=0)
 
     def to_text(self) -> str:
         """The program as the agent reads it."""
@@ -141,12 +165,18 @@ class Plan:
         for step in self.steps:
             lines.append(
                 f"step {step.name} warmup={step.warmup} repeat={step.repeat_min}..{step.repeat_max}"
-                f" budget_ms={step.budget_ms}"
+                f" budget_ms={step.budget_ms}{_step_extras(step)}"
             )
             lines += [_run_line(d) for d in step.dispatches]
             lines += [f"return {name}" for name in step.returns]
             lines.append("end")
         return "\n".join(lines) + "\n"
+
+
+def _step_extras(step: Step) -> str:
+    words = f" load={step.load}" if step.load else ""
+    words += " cold=1" if step.cold else ""
+    return words + (f" transfer={step.transfer.kind}:{step.transfer.buffer}" if step.transfer else "")
 
 
 def _float(value: float) -> str:
@@ -167,6 +197,8 @@ def _buffer_line(b: Buffer) -> str:
         parts.append(f"data={b.data.hex()}")
     if b.image is not None:
         parts.append(f"image={b.image[0]},u{b.image[1]}")
+    if b.stored:
+        parts.append("stored=1")
     return " ".join(parts)
 
 
@@ -287,6 +319,7 @@ def _parse_buffer(name: str, p: dict[str, list[str]]) -> Buffer:
         data=bytes.fromhex(_one(p, "data", "")),
         first=int(_one(p, "first", "0")),
         image=_parse_image(_one(p, "image", "")),
+        stored=_one(p, "stored", "0") == "1",
     )
 
 
@@ -338,6 +371,15 @@ def _parse_run(kernel: str, p: dict[str, list[str]]) -> Dispatch:
     return Dispatch(kernel, tuple(args), _sizes(_one(p, "global", "")), _sizes(_one(p, "local", "")))
 
 
+def _transfer(text: str) -> Transfer | None:
+    if not text:
+        return None
+    kind, _, buffer = text.partition(":")
+    if kind not in ("write", "read", "map"):
+        raise ValueError(f"unknown transfer {text}")
+    return Transfer(cast(Literal["write", "read", "map"], kind), buffer)
+
+
 def _parse_step(name: str, p: dict[str, list[str]], runs: list[Dispatch], returns: list[str]) -> Step:
     low, _, high = p["repeat"][0].partition("..")
     return Step(
@@ -348,4 +390,7 @@ def _parse_step(name: str, p: dict[str, list[str]], runs: list[Dispatch], return
         repeat_min=int(low),
         repeat_max=int(high or low),
         budget_ms=int(_one(p, "budget_ms", "1500")),
+        load=int(_one(p, "load", "0")),
+        cold=_one(p, "cold", "0") == "1",
+        transfer=_transfer(_one(p, "transfer", "")),
     )

@@ -6,17 +6,16 @@ A sweep is a set of points; each is a process of its own. Its rows carry `detail
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from . import builds, loads
 from .backends import Candidate, Cpu
-from .block import Block, Phase, Scheme, decode, prefill
+from .block import Phase, Scheme, decode, prefill
 from .deviation import worst
 from .measurements import Backend, Measurement, Status
-from .plan import Plan
-from .runner import NotRun, Runner
+from .runner import Runner
 from .timing import DEFAULT, Timing
 
 
@@ -28,29 +27,19 @@ class Sweep(StrEnum):
     CHUNK = "chunk"  # tokens of a prefill
     CONTEXT = "context"  # tokens in the cache at decode
     THREADS = "threads"  # of the CPU
-    BUILD = "build"  # kernels compiled by a first process and by a second
-    BINARIES = "binaries"
-    SHARDS = "shards"
+    BUILD = "build"  # kernels compiled, or kept by the driver or by us
+    LOAD = "load"  # weights read from storage at once or in shards
 
 
-USUAL = (Sweep.WEIGHTS, Sweep.FUSION, Sweep.THREADS, Sweep.BUILD)
+USUAL = (Sweep.WEIGHTS, Sweep.FUSION, Sweep.THREADS, Sweep.BUILD, Sweep.LOAD)
 """What is swept unless it is named; with the backends' own measurements it takes a minute or two."""
 QUICK = (Sweep.FUSION,)
-
-NOT_MEASURED: Mapping[Sweep, str] = {
-    Sweep.BINARIES: "kernels are built from source or SPIR-V in every process: no binaries are kept",
-    Sweep.SHARDS: "weights are generated on the device: no model file is read from storage",
-}
-"""What has no measurement, and why."""
 
 CHUNKS = (8, 16, 32, 64, 128, 256)
 CONTEXTS = (128, 512, 1024, 2048, 4096)
 """Gemma-2B's own limit is 8192; the shipped files are built for at most 4096."""
 LONGEST_REPEAT_S = 3.0
 """A chunk is left out when one repeat would take longer by the one before it."""
-BUILDS = 2
-"""How many times a program is built anew: with the second process of each, four processes."""
-
 
 TWICE = (Sweep.WEIGHTS, Sweep.FUSION)
 """Two things are compared: there and back again (A B B A), so that neither a machine that warms up nor the
@@ -137,12 +126,12 @@ def run(sweep: Sweep, runner: Runner, base: Base, cores: int) -> Iterator[Measur
     Raises TransportError if the device is lost.
     """
     empty = _empty(sweep, runner.lower.backend, base)
-    if reason := NOT_MEASURED.get(sweep):
-        yield replace(empty, reason=reason)
-    elif sweep is Sweep.THREADS and runner.lower.backend is not Backend.CPU:
+    if sweep is Sweep.THREADS and runner.lower.backend is not Backend.CPU:
         yield replace(empty, status=Status.UNSUPPORTED, reason="the device shares out its own threads")
     elif sweep is Sweep.BUILD:
-        yield from _builds(runner, base)
+        yield from builds.rows(runner, base.scheme, base.candidate)
+    elif sweep is Sweep.LOAD:
+        yield from loads.rows(runner, base.scheme, base.context, base.candidate)
     else:
         settings = points(sweep, base, runner.lower.candidates(), cores)
         if not settings:
@@ -205,61 +194,3 @@ def _merge(a: Measurement, b: Measurement) -> Measurement:
         deviation=worst(tuple(d for d in (a.deviation, b.deviation) if d is not None)),
         deterministic=False if False in flags else None if None in flags else True,
     )
-
-
-def _builds(runner: Runner, base: Base) -> Iterator[Measurement]:
-    """Two rows: compile times of first processes and of second ones.
-
-    Programs are made new to the driver by a word in them that nothing depends on; the driver's cache, if
-    there is one, then knows them in the second process.
-    """
-    backend = runner.lower.backend
-    empty = replace(_empty(Sweep.BUILD, backend, base), phase="build")
-    if backend is Backend.CPU:
-        yield replace(empty, status=Status.UNSUPPORTED, reason="the CPU's routines are compiled beforehand")
-        return
-    seconds: dict[str, list[float]] = {"first": [], "second": []}
-    for _ in range(BUILDS):
-        make = _renamed(runner, base, secrets.randbits(31))
-        for found in seconds.values():
-            outcome = runner.execute(make)
-            problem = outcome.reason if isinstance(outcome, NotRun) else outcome[1].problem
-            result = None if isinstance(outcome, NotRun) else outcome[1].result
-            if result is None or not result.builds:
-                status = outcome.status if isinstance(outcome, NotRun) else Status.ERROR
-                yield replace(empty, status=status, reason=problem or "no program was built")
-                return
-            found.append(sum(build.seconds for build in result.builds))
-            empty = replace(
-                empty,
-                executor=result.executor,
-                device=result.device.name if result.device else None,
-                driver=result.device.driver if result.device else None,
-            )
-    for at, found in seconds.items():
-        details = {**empty.details, "at": at}
-        yield replace(empty, status=Status.OK, samples_s=tuple(found), details=details)
-
-
-def _renamed(runner: Runner, base: Base, token: int) -> Callable[[], Plan]:
-    """The plan with programs that no driver has seen. OpenCL: a macro that is never read. Vulkan: a
-    specialisation constant that no shader declares, which "does not affect the behavior of the pipeline"
-    (Vulkan specification, VkSpecializationMapEntry) but is part of what it is made from."""
-    opencl = runner.lower.backend is Backend.OPENCL
-    once = Timing(warmup=0, repeat_min=1, repeat_max=1, budget_ms=0)
-
-    def make() -> Plan:
-        block = Block(runner.dims, base.scheme, decode(base.context))
-        plan = runner.lower.lower(block, base.candidate.name, once, logits=False)
-        kernels = tuple(
-            replace(k, options=(*k.options, f"-DGEMMAFIT_BUILD={token}"))
-            if opencl
-            else replace(k, spec=(*k.spec, (_UNUSED_CONSTANT, token)))
-            for k in plan.kernels
-        )
-        return replace(plan, kernels=kernels)
-
-    return make
-
-
-_UNUSED_CONSTANT = 1000

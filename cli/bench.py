@@ -40,8 +40,7 @@ class SweepName(StrEnum):
     CONTEXT = "context"
     THREADS = "threads"
     BUILD = "build"
-    BINARIES = "binaries"
-    SHARDS = "shards"
+    LOAD = "load"
 
 
 class DataFormat(StrEnum):
@@ -70,7 +69,7 @@ def bench(
     html: HtmlOption = None,
     sweep: Annotated[
         list[SweepName] | None,
-        typer.Option(help="Vary this (repeatable; default: weights, fusion, threads and build)."),
+        typer.Option(help="Vary this (repeatable; default: all but chunk and context)."),
     ] = None,
     limits: Annotated[
         bool | None,

@@ -41,9 +41,9 @@ static void *host_cpu(int buffer) {
     return cpu.data[buffer];
 }
 
-static status build_cpu(int kernel, const char *source, size_t size, char *log, fault *f) {
+static status build_cpu(int kernel, const char *source, size_t size, char *log, bool *kept, fault *f) {
     const plan_kernel *k = &cpu.plan->kernels[kernel];
-    (void)source, (void)size, (void)log;
+    (void)source, (void)size, (void)log, (void)kept;
     if (!k->routine) return fault_set(f, STATUS_ERROR, "a CPU kernel needs routine=");
     const char *error = cpu_find(k->routine, k->isa, &cpu.kernels[kernel]);
     if (!error) return STATUS_OK;

@@ -1,6 +1,7 @@
 /* The executor of OpenCL kernels. One in-order queue: a dispatch sees all that the one before it wrote. */
 #include "executor.h"
 #include "opencl.h"
+#include "programs.h"
 
 static struct {
     const plan *plan;
@@ -11,6 +12,7 @@ static struct {
     cl_ulong max_buffer, local_memory;
     cl_mem *buffers;      /* of the plan */
     cl_program *programs; /* of the plan's kernels */
+    bool *kept;           /* whether an earlier process kept it */
     cl_kernel *step;      /* one object a dispatch, which keeps its arguments */
     const plan_step *plan_step;
 } gpu;
@@ -69,8 +71,9 @@ static status open_opencl(const plan *p, device_info *device, fault *f) {
         if (p->steps[i].dispatch_count > most) most = p->steps[i].dispatch_count;
     gpu.buffers = calloc((size_t)p->buffer_count + 1, sizeof *gpu.buffers);
     gpu.programs = calloc((size_t)p->kernel_count + 1, sizeof *gpu.programs);
+    gpu.kept = calloc((size_t)p->kernel_count + 1, sizeof *gpu.kept);
     gpu.step = calloc((size_t)most + 1, sizeof *gpu.step);
-    return gpu.buffers && gpu.programs && gpu.step ? STATUS_OK : fault_set(f, STATUS_ERROR, "out of memory");
+    return gpu.buffers && gpu.programs && gpu.kept && gpu.step ? STATUS_OK : fault_set(f, STATUS_ERROR, "out of memory");
 }
 
 /* The weights of some GPUs come faster through the texture cache: memory as rows of CL_RGBA texels. */
@@ -150,6 +153,25 @@ static status read_opencl(int buffer, void *data, fault *f) {
     return error == CL_SUCCESS ? STATUS_OK : refused(f, error, "clEnqueueReadBuffer");
 }
 
+static status map_opencl(int buffer, const void *data, size_t size, fault *f) {
+    cl_int error = CL_SUCCESS;
+    cl_mem memory = gpu.buffers[buffer];
+    void *mapped =
+        cl.clEnqueueMapBuffer(gpu.queue, memory, CL_TRUE, CL_MAP_WRITE, 0, size, 0, NULL, NULL, &error);
+    if (!mapped) return refused(f, error, "clEnqueueMapBuffer");
+    memcpy(mapped, data, size);
+    error = cl.clEnqueueUnmapMemObject(gpu.queue, memory, mapped, 0, NULL, NULL);
+    if (error != CL_SUCCESS) return refused(f, error, "clEnqueueUnmapMemObject");
+    error = cl.clFinish(gpu.queue);
+    return error == CL_SUCCESS ? STATUS_OK : refused(f, error, "clFinish");
+}
+
+static status transfer_opencl(transfer_kind kind, int buffer, void *data, fault *f) {
+    size_t size = gpu.plan->buffers[buffer].bytes;
+    if (kind == TRANSFER_MAP) return map_opencl(buffer, data, size, f);
+    return kind == TRANSFER_READ ? read_opencl(buffer, data, f) : write_opencl(buffer, 0, data, size, f);
+}
+
 static bool same_options(const plan_kernel *a, const plan_kernel *b) {
     if (a->option_count != b->option_count || strcmp(a->file, b->file)) return false;
     for (int i = 0; i < a->option_count; i++)
@@ -169,14 +191,61 @@ static void build_log(cl_program program, char *log) {
     snprintf(log, LOG_MAX + 1, "%s", whole);
 }
 
+static bool same_program(int kernel) {
+    for (int i = 0; i < kernel; i++)
+        if (gpu.programs[i] && same_options(&gpu.plan->kernels[kernel], &gpu.plan->kernels[i])) {
+            gpu.programs[kernel] = gpu.programs[i];
+            gpu.kept[kernel] = gpu.kept[i];
+            return true;
+        }
+    return false;
+}
+
+/* The program as an earlier process kept it, or NULL. What the driver has against it is written to `log`. */
+static cl_program take_program(const plan_kernel *k, const char *options, char *log) {
+    size_t size = 0;
+    cl_int error = CL_SUCCESS, state = CL_SUCCESS;
+    const char *function = "clCreateProgramWithBinary";
+    char *binary = program_take(gpu.plan, k->name, &size);
+    if (!binary) {
+        snprintf(log, LOG_MAX + 1, "no program was kept: built from source");
+        return NULL;
+    }
+    const unsigned char *bytes = (const unsigned char *)binary;
+    cl_program program = cl.clCreateProgramWithBinary(gpu.context, 1, &gpu.device, &size, &bytes, &state, &error);
+    if (error == CL_SUCCESS) error = state;
+    if (program && error == CL_SUCCESS) {
+        function = "clBuildProgram";
+        error = cl.clBuildProgram(program, 1, &gpu.device, options, NULL, NULL);
+    }
+    free(binary);
+    if (program && error == CL_SUCCESS) return program;
+    if (program) cl.clReleaseProgram(program);
+    snprintf(log, LOG_MAX + 1, "the kept program was refused, %s in %s: built from source", opencl_error_name(error),
+             function);
+    return NULL;
+}
+
+static void keep_opencl(void) {
+    for (int i = 0; i < gpu.plan->kernel_count; i++) {
+        size_t size = 0;
+        bool again = false;
+        for (int k = 0; k < i; k++) again |= gpu.programs[k] == gpu.programs[i];
+        if (!gpu.programs[i] || again) continue;
+        if (cl.clGetProgramInfo(gpu.programs[i], CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) != CL_SUCCESS || !size)
+            continue;
+        unsigned char *binary = malloc(size);
+        if (binary &&
+            cl.clGetProgramInfo(gpu.programs[i], CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) == CL_SUCCESS)
+            program_keep(gpu.plan->kernels[i].name, binary, size);
+        free(binary);
+    }
+}
+
 /* A program is compiled once for all kernels of one file with the same options. */
 static status compile(int kernel, const char *source, size_t size, char *log, fault *f) {
     const plan_kernel *k = &gpu.plan->kernels[kernel];
-    for (int i = 0; i < kernel; i++)
-        if (gpu.programs[i] && same_options(k, &gpu.plan->kernels[i])) {
-            gpu.programs[kernel] = gpu.programs[i];
-            return STATUS_OK;
-        }
+    if (same_program(kernel)) return STATUS_OK;
     char options[4096];
     size_t used = 0;
     options[0] = 0;
@@ -185,11 +254,15 @@ static status compile(int kernel, const char *source, size_t size, char *log, fa
         if (more < 0 || (used += (size_t)more) >= sizeof options)
             return fault_set(f, STATUS_ERROR, "the build options are longer than %zu bytes", sizeof options);
     }
+    if (programs_mode_of(gpu.plan) == PROGRAMS_TAKE && (gpu.programs[kernel] = take_program(k, options, log))) {
+        gpu.kept[kernel] = true;
+        return STATUS_OK;
+    }
     cl_int error = CL_SUCCESS;
     cl_program program = cl.clCreateProgramWithSource(gpu.context, 1, &source, &size, &error);
     if (!program) return refused(f, error, "clCreateProgramWithSource");
     error = cl.clBuildProgram(program, 1, &gpu.device, options, NULL, NULL);
-    build_log(program, log);
+    if (!log[0]) build_log(program, log);
     if (error != CL_SUCCESS) return refused(f, error, "clBuildProgram");
     gpu.programs[kernel] = program;
     return STATUS_OK;
@@ -203,10 +276,11 @@ static status new_kernel(int kernel, cl_kernel *out, fault *f) {
     return fault_set(f, STATUS_ERROR, "%s in clCreateKernel for %s", opencl_error_name(error), entry);
 }
 
-static status build_opencl(int kernel, const char *source, size_t size, char *log, fault *f) {
+static status build_opencl(int kernel, const char *source, size_t size, char *log, bool *kept, fault *f) {
     cl_kernel probe;
     if (!source) return fault_set(f, STATUS_ERROR, "an OpenCL kernel needs file=");
     status s = compile(kernel, source, size, log, f);
+    *kept = gpu.kept[kernel];
     if (s == STATUS_OK) s = new_kernel(kernel, &probe, f);
     if (s == STATUS_OK) cl.clReleaseKernel(probe);
     return s;
@@ -324,6 +398,8 @@ const executor opencl_executor = {
     .write = write_opencl,
     .read = read_opencl,
     .build = build_opencl,
+    .keep = keep_opencl,
     .prepare = prepare_opencl,
     .submit = submit_opencl,
+    .transfer = transfer_opencl,
 };

@@ -1,6 +1,7 @@
 /* The executor of SPIR-V kernels. A step is recorded once, with a full barrier between its dispatches, and
  * submitted for each repeat. */
 #include "executor.h"
+#include "programs.h"
 #include "vulkan_context.h"
 
 typedef struct pipeline {
@@ -18,6 +19,8 @@ static struct {
     VkCommandBuffer commands;
     VkDescriptorPool sets; /* of the prepared step */
     VkQueryPool timer;     /* 0: the queue has no clock */
+    VkPipelineCache cache; /* 0: programs are neither kept nor taken */
+    bool taken;            /* the cache holds what an earlier process kept */
 } gpu;
 
 static const VkPhysicalDeviceLimits *limits(void) {
@@ -93,6 +96,17 @@ static status write_vulkan(int buffer, size_t offset, const void *data, size_t s
 
 static status read_vulkan(int buffer, void *data, fault *f) {
     return vulkan_buffer_read(&gpu.context, &gpu.buffers[buffer], data, gpu.plan->buffers[buffer].bytes, f);
+}
+
+/* Writing and reading go through the staging buffer also where the host maps the buffer: that is what a mapping saves. */
+static status transfer_vulkan(transfer_kind kind, int buffer, void *data, fault *f) {
+    size_t size = gpu.plan->buffers[buffer].bytes;
+    if (kind == TRANSFER_WRITE) return write_vulkan(buffer, 0, data, size, f);
+    if (kind == TRANSFER_READ) return read_vulkan(buffer, data, f);
+    if (!gpu.buffers[buffer].mapped)
+        return fault_set(f, STATUS_UNSUPPORTED, "the host cannot map the device's memory");
+    memcpy(gpu.buffers[buffer].mapped, data, size);
+    return STATUS_OK;
 }
 
 /* Kernels */
@@ -180,6 +194,49 @@ static status check_kernel(const plan_kernel *k, fault *f) {
     return fault_set(f, STATUS_UNSUPPORTED, "the device does not run subgroups of %u on demand", k->subgroup);
 }
 
+static const char cache_name[] = "pipelines";
+
+/* A driver drops what is not its own without a word (Vulkan specification, "Pipeline Cache Header"), so the header is
+ * read here too. */
+static const char *foreign(const void *data, size_t size) {
+    const VkPhysicalDeviceProperties *device = &gpu.context.physical->properties;
+    VkPipelineCacheHeaderVersionOne header;
+    if (size < sizeof header) return "it is too short";
+    memcpy(&header, data, sizeof header);
+    if (header.headerVersion != 1 || header.headerSize < sizeof header) return "its header is of another version";
+    bool same = header.vendorID == device->vendorID && header.deviceID == device->deviceID &&
+                !memcmp(header.pipelineCacheUUID, device->pipelineCacheUUID, sizeof header.pipelineCacheUUID);
+    return same ? NULL : "it is another driver's";
+}
+
+static status create_cache(char *log, fault *f) {
+    int mode = programs_mode_of(gpu.plan);
+    if (mode == PROGRAMS_IGNORE || gpu.cache) return STATUS_OK;
+    size_t size = 0;
+    char *data = mode == PROGRAMS_TAKE ? program_take(gpu.plan, cache_name, &size) : NULL;
+    const char *wrong = data ? foreign(data, size) : NULL;
+    if (wrong) snprintf(log, LOG_MAX + 1, "the kept pipelines were refused, %s: built from SPIR-V", wrong);
+    if (mode == PROGRAMS_TAKE && !data) snprintf(log, LOG_MAX + 1, "no pipelines were kept: built from SPIR-V");
+    gpu.taken = data && !wrong;
+    VkPipelineCacheCreateInfo info = {
+        .base = {VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO, NULL},
+        .initialDataSize = gpu.taken ? size : 0,
+        .pInitialData = gpu.taken ? data : NULL,
+    };
+    VkResult result = vk.vkCreatePipelineCache(gpu.context.device, &info, NULL, &gpu.cache);
+    free(data);
+    return result == VK_SUCCESS ? STATUS_OK : vulkan_refused(f, result, "vkCreatePipelineCache");
+}
+
+static void keep_vulkan(void) {
+    size_t size = 0;
+    if (!gpu.cache || vk.vkGetPipelineCacheData(gpu.context.device, gpu.cache, &size, NULL) != VK_SUCCESS) return;
+    void *data = malloc(size ? size : 1);
+    if (data && vk.vkGetPipelineCacheData(gpu.context.device, gpu.cache, &size, data) == VK_SUCCESS)
+        program_keep(cache_name, data, size);
+    free(data);
+}
+
 static status create_pipeline(const plan_kernel *k, VkShaderModule module, pipeline *p, fault *f) {
     VkSpecializationMapEntry entries[PLAN_MAX_OPTIONS];
     uint32_t values[PLAN_MAX_OPTIONS];
@@ -202,19 +259,19 @@ static status create_pipeline(const plan_kernel *k, VkShaderModule module, pipel
             },
         .layout = p->layout,
     };
-    VkResult result = vk.vkCreateComputePipelines(gpu.context.device, 0, 1, &info, NULL, &p->pipeline);
+    VkResult result = vk.vkCreateComputePipelines(gpu.context.device, gpu.cache, 1, &info, NULL, &p->pipeline);
     return result == VK_SUCCESS ? STATUS_OK : vulkan_refused(f, result, "vkCreateComputePipelines");
 }
 
-static status build_vulkan(int kernel, const char *source, size_t size, char *log, fault *f) {
+static status build_vulkan(int kernel, const char *source, size_t size, char *log, bool *kept, fault *f) {
     const plan_kernel *k = &gpu.plan->kernels[kernel];
     pipeline *p = &gpu.pipelines[kernel];
     VkShaderModule module;
-    (void)log;
     if (!source) return fault_set(f, STATUS_ERROR, "a Vulkan kernel needs file=");
     const uint32_t *words = (const uint32_t *)(const void *)source; /* malloc's alignment */
     status s = check_module(words, size, f);
     if (s == STATUS_OK) s = check_kernel(k, f);
+    if (s == STATUS_OK) s = create_cache(log, f);
     if (s == STATUS_OK) s = create_layout(k, p, f);
     if (s != STATUS_OK) return s;
     VkShaderModuleCreateInfo info = {
@@ -223,6 +280,7 @@ static status build_vulkan(int kernel, const char *source, size_t size, char *lo
     if (result != VK_SUCCESS) return vulkan_refused(f, result, "vkCreateShaderModule");
     s = create_pipeline(k, module, p, f);
     vk.vkDestroyShaderModule(gpu.context.device, module, NULL);
+    *kept = s == STATUS_OK && gpu.taken;
     return s;
 }
 
@@ -354,6 +412,8 @@ const executor vulkan_executor = {
     .write = write_vulkan,
     .read = read_vulkan,
     .build = build_vulkan,
+    .keep = keep_vulkan,
     .prepare = prepare_vulkan,
     .submit = submit_vulkan,
+    .transfer = transfer_vulkan,
 };

@@ -37,12 +37,17 @@ typedef struct executor {
     /* Copies into or out of a buffer that has no host address. */
     status (*write)(int buffer, size_t offset, const void *data, size_t size, fault *f);
     status (*read)(int buffer, void *data, fault *f);
-    /* Compiles a kernel; `source` is the content of its file (NULL for a CPU routine). `log` has LOG_MAX + 1 bytes. */
-    status (*build)(int kernel, const char *source, size_t size, char *log, fault *f);
+    /* Compiles a kernel; `source` is the content of its file (NULL for a CPU routine). `log` has LOG_MAX + 1 bytes.
+     * `kept`: it was not compiled but taken from what an earlier process kept. */
+    status (*build)(int kernel, const char *source, size_t size, char *log, bool *kept, fault *f);
+    /* Keeps the compiled programs for later processes (programs.h); NULL: there is nothing to keep. */
+    void (*keep)(void);
     /* Makes a step ready to be submitted again and again, and forgets the one before. */
     status (*prepare)(const plan_step *step, fault *f);
     /* Runs it once and waits. `device_ns`: by the device's own clock, or 0 where there is none. */
     status (*submit)(int64_t *device_ns, fault *f);
+    /* Moves a whole buffer from or to `data` and waits; NULL: host and device share all memory. */
+    status (*transfer)(transfer_kind kind, int buffer, void *data, fault *f);
 } executor;
 
 extern const executor cpu_executor, opencl_executor, vulkan_executor;

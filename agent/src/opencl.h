@@ -54,6 +54,9 @@ enum {
     CL_UNSIGNED_INT16 = 0x10DB,
     CL_UNSIGNED_INT32 = 0x10DC,
     CL_MEM_OBJECT_IMAGE2D = 0x10F1,
+    CL_MAP_WRITE = 1 << 1,
+    CL_PROGRAM_BINARY_SIZES = 0x1165,
+    CL_PROGRAM_BINARIES = 0x1166,
     CL_PROGRAM_BUILD_LOG = 0x1183,
     CL_KERNEL_WORK_GROUP_SIZE = 0x11B0,
     CL_KERNEL_LOCAL_MEM_SIZE = 0x11B2,
@@ -77,6 +80,15 @@ static const cl_bitfield CL_DEVICE_TYPE_ALL = 0xFFFFFFFF;
       (cl_command_queue, cl_mem, cl_bool, size_t, size_t, const void *, cl_uint, const cl_event *, cl_event *))       \
     F(cl_int, clEnqueueReadBuffer,                                                                                    \
       (cl_command_queue, cl_mem, cl_bool, size_t, size_t, void *, cl_uint, const cl_event *, cl_event *))             \
+    F(void *, clEnqueueMapBuffer,                                                                                     \
+      (cl_command_queue, cl_mem, cl_bool, cl_bitfield, size_t, size_t, cl_uint, const cl_event *, cl_event *,         \
+       cl_int *))                                                                                                     \
+    F(cl_int, clEnqueueUnmapMemObject,                                                                                \
+      (cl_command_queue, cl_mem, void *, cl_uint, const cl_event *, cl_event *))                                      \
+    F(cl_program, clCreateProgramWithBinary,                                                                          \
+      (cl_context, cl_uint, const cl_device_id *, const size_t *, const unsigned char **, cl_int *, cl_int *))        \
+    F(cl_int, clGetProgramInfo, (cl_program, cl_uint, size_t, void *, size_t *))                                      \
+    F(cl_int, clReleaseProgram, (cl_program))                                                                         \
     F(cl_program, clCreateProgramWithSource, (cl_context, cl_uint, const char **, const size_t *, cl_int *))          \
     F(cl_int, clBuildProgram,                                                                                         \
       (cl_program, cl_uint, const cl_device_id *, const char *, void (*)(cl_program, void *), void *))                \

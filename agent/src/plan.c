@@ -83,6 +83,16 @@ static bool parse_kernel(parser *p) {
     return true;
 }
 
+static bool parse_transfer(parser *p, plan_step *s, char *text) {
+    static const char *const names[] = {"", "write", "read", "map"};
+    const char *buffer = text_cut(text, ':');
+    for (size_t i = 1; buffer && i < ARRAY_LENGTH(names); i++)
+        if (!strcmp(text, names[i])) s->transfer = (transfer_kind)i;
+    if (!s->transfer) return parser_fail(p, "transfer is not write:BUFFER, read:BUFFER or map:BUFFER");
+    s->transferred = plan_find_buffer(p->plan, buffer);
+    return s->transferred >= 0 || parser_fail(p, "there is no buffer \"%.48s\"", buffer);
+}
+
 static bool parse_step(parser *p) {
     plan *plan = p->plan;
     if (p->in_step) return parser_fail(p, "step within a step: \"end\" is missing");
@@ -105,6 +115,14 @@ static bool parse_step(parser *p) {
         } else if (!strcmp(word, "budget_ms")) {
             ok = parser_integer(p, word, value, 0, 3600000, &n);
             s->budget_ns = n * 1000000;
+        } else if (!strcmp(word, "load")) {
+            ok = parser_integer(p, word, value, PLAN_LOAD_UNIT, INT32_MAX, &n);
+            s->load = (size_t)n;
+        } else if (!strcmp(word, "cold")) {
+            ok = parser_integer(p, word, value, 0, 1, &n);
+            s->cold = n;
+        } else if (!strcmp(word, "transfer")) {
+            ok = parse_transfer(p, s, value);
         } else if (!strcmp(word, "repeat")) {
             char *dots = strstr(value, "..");
             if (dots) *dots = 0;
@@ -219,7 +237,9 @@ static bool parse_end(parser *p) {
     plan_step *s = &p->plan->steps[p->plan->step_count++];
     s->dispatch_count = p->plan->dispatch_count - s->first_dispatch;
     p->in_step = false;
-    return s->dispatch_count > 0 || parser_fail(p, "step %s runs nothing", s->name);
+    if (s->transfer && (s->dispatch_count || s->load))
+        return parser_fail(p, "step %s transfers and does something else", s->name);
+    return s->dispatch_count || s->transfer || s->load || parser_fail(p, "step %s runs nothing", s->name);
 }
 
 static bool parse_option(parser *p) {
@@ -318,7 +338,12 @@ int plan_option_number(const plan *plan, const char *key, int limit) {
 }
 
 uint64_t plan_bytes(const plan *plan) {
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, beside = 0;
     for (int i = 0; i < plan->buffer_count; i++) bytes += plan->buffers[i].bytes;
-    return bytes;
+    for (int i = 0; i < plan->step_count; i++) {
+        const plan_step *s = &plan->steps[i];
+        size_t more = s->transfer ? plan->buffers[s->transferred].bytes : s->load;
+        if (more > beside) beside = more;
+    }
+    return bytes + beside;
 }

@@ -14,6 +14,7 @@ enum {
     PLAN_MAX_OPTIONS = 32, /* of the plan, of a kernel's build, and specialisation constants */
     PLAN_MAX_RETURNS = 64,
     PLAN_MAX_REPEATS = 10000,
+    PLAN_LOAD_UNIT = 4 << 20, /* a buffer is cut at multiples of this when it is loaded */
 };
 
 typedef enum fill_kind { FILL_ZERO, FILL_HEX, FILL_I8, FILL_I4, FILL_F32, FILL_F16 } fill_kind;
@@ -26,7 +27,7 @@ typedef struct plan_buffer {
     uint32_t seed;
     uint64_t rows, cols, tile_rows, tile_cols, first;
     uint32_t image_width, texel_bytes; /* of an OpenCL image; 0: plain memory */
-    bool transposed;
+    bool transposed, stored;
     double lo, hi;
     const char *hex; /* 2 * bytes digits, checked */
 } plan_buffer;
@@ -57,8 +58,16 @@ typedef struct plan_dispatch {
     plan_arg args[PLAN_MAX_ARGS];
 } plan_dispatch;
 
+/* Between this process's memory and the device's: clEnqueueWriteBuffer, clEnqueueReadBuffer, clEnqueueMapBuffer and the
+ * like. */
+typedef enum transfer_kind { TRANSFER_NONE, TRANSFER_WRITE, TRANSFER_READ, TRANSFER_MAP } transfer_kind;
+
 typedef struct plan_step {
     const char *name;
+    size_t load; /* bytes read from the storage at once; 0: nothing is loaded */
+    bool cold;
+    transfer_kind transfer;
+    int transferred; /* index of the buffer */
     int first_dispatch, dispatch_count;
     int return_count;
     int returns[PLAN_MAX_RETURNS];
@@ -91,7 +100,7 @@ const char *plan_option_value(const plan *p, const char *key);
 /* The same as a number in 0..limit; -1 where it is absent, -2 where it is not such a number. */
 int plan_option_number(const plan *p, const char *key, int limit);
 
-/* Bytes that the buffers need. */
+/* Bytes that the buffers need, and what is beside them while something is loaded or transferred. */
 uint64_t plan_bytes(const plan *p);
 
 #endif

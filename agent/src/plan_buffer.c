@@ -112,6 +112,9 @@ bool parse_buffer(parser *p) {
             ok = parse_tile(p, b, value);
         } else if (!strcmp(word, "image")) {
             ok = parse_image(p, b, value);
+        } else if (!strcmp(word, "stored")) {
+            ok = parser_integer(p, word, value, 0, 1, &n);
+            b->stored = n;
         } else if (!strcmp(word, "data")) {
             b->hex = value;
             ok = true;

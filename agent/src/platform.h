@@ -112,6 +112,11 @@ int open(const char *, int, ...);
 ssize_t read(int, void *, size_t);
 ssize_t write(int, const void *, size_t);
 off_t lseek(int, off_t, int);
+ssize_t pread(int, void *, size_t, off_t);
+int fsync(int);
+int unlink(const char *);
+#define POSIX_FADV_DONTNEED 4
+int posix_fadvise(int, off_t, off_t, int);
 int close(int);
 int access(const char *, int);
 #define F_OK 0
@@ -156,6 +161,7 @@ int poll(struct pollfd *, unsigned, int);
 void *mmap(void *, size_t, int, int, int, off_t);
 int munmap(void *, size_t);
 int madvise(void *, size_t, int);
+int mincore(void *, size_t, unsigned char *);
 
 /* sys/auxv.h */
 #define AT_HWCAP 16

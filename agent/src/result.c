@@ -47,6 +47,7 @@ static void write_step(json *j, const plan *p, const plan_step *step, const step
     json_open(j, "bits", '[');
     for (int i = 0; i < row->sample_count; i++) json_format(j, NULL, "%016llx", (unsigned long long)row->bits[i]);
     json_close(j, ']');
+    if (row->peak) json_uint(j, "peak_rss_bytes", row->peak);
     json_open(j, "outputs", '[');
     uint64_t offset = row->offset;
     for (int i = 0; row->has_outputs && i < step->return_count; i++) {
@@ -88,6 +89,7 @@ bool result_save(const result *r, bool complete) {
         json_open(&j, NULL, '{');
         json_string(&j, "kernel", p->kernels[i].name);
         json_string(&j, "status", status_names[r->builds[i].status]);
+        json_bool(&j, "kept", r->builds[i].kept);
         json_seconds(&j, "seconds", r->builds[i].ns);
         json_string(&j, "log", r->builds[i].log ? r->builds[i].log : "");
         json_close(&j, '}');

@@ -6,6 +6,7 @@
 
 typedef struct build_row {
     status status;
+    bool kept; /* taken from an earlier process */
     int64_t ns;
     char *log; /* or NULL */
 } build_row;
@@ -18,6 +19,7 @@ typedef struct step_row {
     uint64_t *bits;            /* sample_count hashes */
     bool has_outputs;
     uint64_t offset; /* of the first output in the .bin file */
+    uint64_t peak;   /* resident bytes while it ran, of a step that loads; 0: not known */
 } step_row;
 
 typedef struct result {

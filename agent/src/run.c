@@ -1,7 +1,9 @@
 #include "run.h"
 
 #include "fill.h"
+#include "programs.h"
 #include "result.h"
+#include "storage.h"
 #include "system.h"
 
 enum { CHUNK = 4 << 20, MAX_SOURCE = 8 << 20 };
@@ -62,7 +64,7 @@ static void make_buffers(run *r) {
         const plan_buffer *b = &r->plan.buffers[i];
         fault f = {""};
         status s = r->on->allocate(i, &f);
-        if (s == STATUS_OK) s = fill_buffer(r, i, &f);
+        if (s == STATUS_OK && !b->stored) s = fill_buffer(r, i, &f);
         r->buffer_status[i] = s;
         if (s != STATUS_OK)
             fault_set(&r->buffer_faults[i], s, "buffer %s (%zu bytes): %.300s", b->name, b->bytes, f.text);
@@ -80,9 +82,9 @@ static void build_kernel(run *r, int index) {
     log[0] = 0;
     if (k->file && !(source = file_read(k->file, MAX_SOURCE, &size)))
         s = fault_set(&f, STATUS_ERROR, "%s: %s", k->file, strerror(errno));
-    if (s == STATUS_OK) s = r->on->build(index, source, size, log, &f);
-    free(source);
     build_row *row = &r->result.builds[r->result.build_count++];
+    if (s == STATUS_OK) s = r->on->build(index, source, size, log, &row->kept, &f);
+    free(source);
     row->status = s;
     row->ns = clock_ns() - start;
     /* The reason first, then the compiler's own words. */
@@ -108,6 +110,9 @@ static status usable(const run *r, const plan_step *step, fault *f) {
     }
     for (int i = 0; i < step->return_count; i++)
         if (r->buffer_status[step->returns[i]] != STATUS_OK) bad_buffer = step->returns[i];
+    for (int i = 0; step->load && i < r->plan.buffer_count; i++)
+        if (r->plan.buffers[i].stored && r->buffer_status[i] != STATUS_OK) bad_buffer = i;
+    if (step->transfer && r->buffer_status[step->transferred] != STATUS_OK) bad_buffer = step->transferred;
     if (bad_buffer < 0) return STATUS_OK;
     *f = r->buffer_faults[bad_buffer];
     return r->buffer_status[bad_buffer];
@@ -139,10 +144,31 @@ static status visit_outputs(run *r, const plan_step *step, uint64_t *hash, fault
     return STATUS_OK;
 }
 
+/* What is not timed, before each repeat. */
+static status ready(const plan_step *step, fault *f) {
+    return step->load && step->cold ? storage_evict(f) : STATUS_OK;
+}
+
+/* One repeat. */
+static status perform(run *r, const plan_step *step, int64_t *device_ns, fault *f) {
+    *device_ns = 0;
+    if (step->transfer) return r->on->transfer(step->transfer, step->transferred, r->scratch, f);
+    status s = step->load ? storage_load(&r->plan, r->on, step->load, f) : STATUS_OK;
+    if (s != STATUS_OK || !step->dispatch_count) return s;
+    s = r->on->submit(device_ns, f);
+    if (step->load) *device_ns = 0; /* it saw a part of the repeat only */
+    return s;
+}
+
 static status time_step(run *r, const plan_step *step, step_row *row, fault *f) {
     int64_t device_ns, total = 0;
-    status s = r->on->prepare(step, f);
-    for (int i = 0; s == STATUS_OK && i < step->warmup && !deadline_passed(); i++) s = r->on->submit(&device_ns, f);
+    if (step->transfer && !r->on->transfer)
+        return fault_set(f, STATUS_UNSUPPORTED, "host and device are one here: nothing is transferred");
+    status s = step->dispatch_count ? r->on->prepare(step, f) : STATUS_OK;
+    if (step->load) memory_peak_reset();
+    /* Pages that were never written are all one page of zeros, which a cache holds. */
+    if (step->transfer) memset(r->scratch, 1, r->plan.buffers[step->transferred].bytes);
+    for (int i = 0; s == STATUS_OK && i < step->warmup && !deadline_passed(); i++) s = perform(r, step, &device_ns, f);
     while (s == STATUS_OK && row->sample_count < step->repeat_max) {
         if (row->sample_count >= step->repeat_min && total >= step->budget_ns) break;
         if (deadline_passed()) {
@@ -150,8 +176,9 @@ static status time_step(run *r, const plan_step *step, step_row *row, fault *f) 
             break;
         }
         uint64_t hash = UINT64_C(0xcbf29ce484222325);
+        if ((s = ready(step, f)) != STATUS_OK) break;
         int64_t start = clock_ns();
-        s = r->on->submit(&device_ns, f);
+        s = perform(r, step, &device_ns, f);
         int64_t ns = clock_ns() - start;
         if (s == STATUS_OK) s = visit_outputs(r, step, &hash, f);
         if (s != STATUS_OK) break;
@@ -160,6 +187,7 @@ static status time_step(run *r, const plan_step *step, step_row *row, fault *f) 
         if (device_ns > 0) row->device[row->device_count++] = device_ns;
         total += ns;
     }
+    if (step->load) row->peak = memory_peak();
     if (s == STATUS_OK && !row->sample_count) s = STATUS_SKIPPED;
     return s;
 }
@@ -212,12 +240,24 @@ static bool prepare_run(run *r) {
             size_t bytes = r->plan.buffers[r->plan.steps[i].returns[k]].bytes;
             if (bytes > r->scratch_size) r->scratch_size = bytes;
         }
+    for (int i = 0; i < r->plan.step_count; i++) {
+        const plan_step *step = &r->plan.steps[i];
+        size_t bytes = step->transfer ? r->plan.buffers[step->transferred].bytes : 0;
+        if (bytes > r->scratch_size) r->scratch_size = bytes;
+    }
     r->scratch = malloc(r->scratch_size);
     return r->buffer_faults && r->kernel_faults && r->buffer_status && r->kernel_status && r->scratch;
 }
 
 static int execute(run *r) {
+    fault f = {""};
     make_buffers(r);
+    status stored = deadline_passed() ? STATUS_OK : storage_create(&r->plan, &f);
+    for (int i = 0; stored != STATUS_OK && i < r->plan.buffer_count; i++)
+        if (r->plan.buffers[i].stored && r->buffer_status[i] == STATUS_OK) {
+            r->buffer_status[i] = stored;
+            r->buffer_faults[i] = f;
+        }
     for (int i = 0; i < r->plan.kernel_count && !deadline_passed(); i++) build_kernel(r, i);
     if (!save(r, false)) return EXIT_BROKEN;
     for (int i = 0; i < r->plan.step_count && !deadline_passed(); i++) {
@@ -225,6 +265,7 @@ static int execute(run *r) {
         if (!save(r, false)) return EXIT_BROKEN;
         say_step(r->plan.steps[i].name, i + 1, r->plan.step_count);
     }
+    if (programs_mode_of(&r->plan) == PROGRAMS_KEEP && r->on->keep && !deadline_passed()) r->on->keep();
     bool complete = r->result.step_count == r->plan.step_count;
     r->result.error = complete ? NULL : deadline_reason();
     return save(r, complete) ? EXIT_OK : EXIT_BROKEN;
@@ -242,6 +283,10 @@ int run_plan(const char *plan_path, const char *name, uint64_t max_memory) {
     }
     if (!plan_parse(&r.plan, text, size, error, sizeof error)) {
         complain("%s: %s", plan_path, error);
+        return EXIT_USAGE;
+    }
+    if (programs_mode_of(&r.plan) < 0) {
+        complain("%s: option programs is none of keep, warm, cold", plan_path);
         return EXIT_USAGE;
     }
     if (!result_open(&r.result, &r.plan, name) || !prepare_run(&r)) {

@@ -25,6 +25,8 @@ typedef struct memory_facts {
 } memory_facts;
 memory_facts memory_now(void);
 uint64_t memory_peak(void);
+/* The peak begins anew where the system allows it; else it stays that of the whole process. */
+void memory_peak_reset(void);
 
 /* From now on the process has `seconds` to live. Once they have passed, or on SIGTERM, SIGINT or SIGHUP,
  * `deadline_passed` becomes true; one second later the process is killed by SIGKILL, whatever its threads hang in. */

@@ -15,7 +15,7 @@ typedef struct VkDevice_T *VkDevice;
 typedef struct VkQueue_T *VkQueue;
 typedef struct VkCommandBuffer_T *VkCommandBuffer;
 typedef uint64_t VkBuffer, VkDeviceMemory, VkShaderModule, VkDescriptorSetLayout, VkPipelineLayout, VkPipeline,
-    VkDescriptorPool, VkDescriptorSet, VkCommandPool, VkQueryPool, VkFence;
+    VkPipelineCache, VkDescriptorPool, VkDescriptorSet, VkCommandPool, VkQueryPool, VkFence;
 
 #define VULKAN_1_0 (1u << 22)
 #define VULKAN_1_1 (1u << 22 | 1u << 12)
@@ -36,6 +36,7 @@ enum {
     VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO = 11,
     VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO = 12,
     VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO = 16,
+    VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO = 17,
     VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO = 18,
     VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO = 29,
     VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO = 30,
@@ -213,6 +214,17 @@ typedef struct VkShaderModuleCreateInfo {
     size_t codeSize;
     const uint32_t *pCode;
 } VkShaderModuleCreateInfo;
+typedef struct VkPipelineCacheCreateInfo {
+    VkBaseOutStructure base;
+    VkFlags flags;
+    size_t initialDataSize;
+    const void *pInitialData;
+} VkPipelineCacheCreateInfo;
+/* What every cache's data begins with. */
+typedef struct VkPipelineCacheHeaderVersionOne {
+    uint32_t headerSize, headerVersion, vendorID, deviceID;
+    uint8_t pipelineCacheUUID[16];
+} VkPipelineCacheHeaderVersionOne;
 typedef struct VkDescriptorSetLayoutBinding {
     uint32_t binding, descriptorType, descriptorCount;
     VkFlags stageFlags;
@@ -362,8 +374,11 @@ typedef struct VkFenceCreateInfo {
       (VkDevice, const VkDescriptorSetLayoutCreateInfo *, const void *, VkDescriptorSetLayout *))                     \
     F(VkResult, vkCreatePipelineLayout,                                                                               \
       (VkDevice, const VkPipelineLayoutCreateInfo *, const void *, VkPipelineLayout *))                               \
+    F(VkResult, vkCreatePipelineCache,                                                                                \
+      (VkDevice, const VkPipelineCacheCreateInfo *, const void *, VkPipelineCache *))                                 \
+    F(VkResult, vkGetPipelineCacheData, (VkDevice, VkPipelineCache, size_t *, void *))                                \
     F(VkResult, vkCreateComputePipelines,                                                                             \
-      (VkDevice, uint64_t, uint32_t, const VkComputePipelineCreateInfo *, const void *, VkPipeline *))                \
+      (VkDevice, VkPipelineCache, uint32_t, const VkComputePipelineCreateInfo *, const void *, VkPipeline *))                \
     F(VkResult, vkCreateDescriptorPool,                                                                               \
       (VkDevice, const VkDescriptorPoolCreateInfo *, const void *, VkDescriptorPool *))                               \
     F(void, vkDestroyDescriptorPool, (VkDevice, VkDescriptorPool, const void *))                                      \

@@ -16,7 +16,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..plan import Buffer, Dispatch, Kernel
+from ..plan import Buffer, Dispatch, Kernel, Transfer
+from .programs import NO_PROGRAMS, Programs
 
 
 class BackendMissing(Exception):
@@ -36,6 +37,14 @@ class DeviceInfo:
     type: str
 
 
+@dataclass(frozen=True)
+class Built:
+    """A kernel that can be dispatched: the compiler's words; `kept`: it was not compiled here."""
+
+    log: str = ""
+    kept: bool = False
+
+
 class Executor(Protocol):
     """One device with the buffers and kernels of one plan. Methods raise ExecutorError."""
 
@@ -49,8 +58,12 @@ class Executor(Protocol):
         """Write a piece of a buffer; `data` may be reused by the caller once this returns."""
         ...
 
-    def build(self, kernel: Kernel, source: bytes) -> str:
-        """Compile a kernel for the device; returns the compiler's log."""
+    def build(self, kernel: Kernel, source: bytes) -> Built:
+        """Compile a kernel for the device, or take it from what an earlier process kept."""
+        ...
+
+    def keep(self) -> None:
+        """Keep the compiled programs for later processes of the session (`programs.py`)."""
         ...
 
     def prepare(self, dispatches: Sequence[Dispatch]) -> None:
@@ -66,13 +79,17 @@ class Executor(Protocol):
         """The first `size` bytes of a buffer."""
         ...
 
+    def transfer(self, transfer: Transfer, data: NDArray[np.uint8]) -> None:
+        """Move a whole buffer from or to `data`, and wait."""
+        ...
+
     def close(self) -> None: ...
 
 
 class Module(Protocol):
     """What a module of this axis offers."""
 
-    def open_executor(self, options: Mapping[str, str]) -> Executor:
+    def open_executor(self, options: Mapping[str, str], programs: Programs = NO_PROGRAMS) -> Executor:
         """The device that the options name (`device`: an index). Raises BackendMissing."""
         ...
 

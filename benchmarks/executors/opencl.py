@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ..plan import Buffer, Dispatch, Kernel
-from .interface import BackendMissing, DeviceInfo, ExecutorError
+from ..plan import Buffer, Dispatch, Kernel, Transfer
+from .interface import BackendMissing, Built, DeviceInfo, ExecutorError
+from .programs import NO_PROGRAMS, Programs
 
 # No disk cache of pyopencl's, nor the copies it saves of sources that fail: the driver's compiler counts.
 os.environ.setdefault("PYOPENCL_NO_CACHE", "1")
@@ -103,7 +104,8 @@ class _Image:
 class OpenClExecutor:
     """See interface.Executor. One in-order queue: a dispatch sees all that the one before it wrote."""
 
-    def __init__(self, device: Any) -> None:
+    def __init__(self, device: Any, programs: Programs) -> None:
+        self._kept = programs
         self.device = DeviceInfo(device.name.strip(), device.driver_version, _type(device))
         self._device = device
         self._context = _call(cl.Context, [device])
@@ -112,6 +114,8 @@ class OpenClExecutor:
         self._buffers: dict[str, Any] = {}
         self._images: dict[str, _Image] = {}
         self._programs: dict[tuple[bytes, tuple[str, ...]], Any] = {}
+        self._taken: set[tuple[bytes, tuple[str, ...]]] = set()
+        self._first: dict[str, Any] = {}  # the programs by the first kernel that has each
         self._kernels: dict[str, tuple[Any, str]] = {}
         self._step: list[tuple[Any, tuple[int, ...], tuple[int, ...] | None]] = []
 
@@ -148,18 +152,55 @@ class OpenClExecutor:
             return
         _call(cl.enqueue_copy, self._queue, self._buffers[name], data, dst_offset=offset, is_blocking=True)
 
-    def build(self, kernel: Kernel, source: bytes) -> str:
+    def build(self, kernel: Kernel, source: bytes) -> Built:
         key = (source, kernel.options)
+        note = ""
         if key not in self._programs:
-            program = _call(cl.Program, self._context, source.decode())
-            try:
-                self._programs[key] = program.build(options=list(kernel.options))
-            except cl.Error as error:  # its text holds the compiler's words
-                raise ExecutorError(f"{_text(error)}: {str(error).strip()[-3000:]}") from error
+            program, note = self._take(kernel) if self._kept.taking else (None, "")
+            if program is not None:
+                self._taken.add(key)
+            else:
+                program = _call(cl.Program, self._context, source.decode())
+                try:
+                    program = program.build(options=list(kernel.options))
+                except cl.Error as error:  # its text holds the compiler's words
+                    raise ExecutorError(f"{_text(error)}: {str(error).strip()[-3000:]}") from error
+            self._programs[key] = self._first[kernel.name] = program
         program = self._programs[key]
         _call(cl.Kernel, program, kernel.entry)
         self._kernels[kernel.name] = (program, kernel.entry)
-        return str(program.get_build_info(self._device, cl.program_build_info.LOG)).strip()
+        log = note or str(program.get_build_info(self._device, cl.program_build_info.LOG)).strip()
+        return Built(log, key in self._taken)
+
+    def _take(self, kernel: Kernel) -> tuple[Any, str]:
+        """The program as an earlier process kept it, or None and why there is none."""
+        binary = self._kept.take(kernel.name)
+        if binary is None:
+            return None, "no program was kept: built from source"
+        try:
+            program = cl.Program(self._context, [self._device], [binary])
+            return program.build(options=list(kernel.options)), ""
+        except cl.Error as error:
+            return None, f"the kept program was refused, {_text(error)}: built from source"
+
+    def keep(self) -> None:
+        for name, program in self._first.items():
+            (binary,) = _call(program.get_info, cl.program_info.BINARIES)
+            self._kept.keep(name, binary)
+
+    def transfer(self, transfer: Transfer, data: NDArray[np.uint8]) -> None:
+        buffer, queue = self._buffers[transfer.buffer], self._queue
+        match transfer.kind:
+            case "write":
+                _call(cl.enqueue_copy, queue, buffer, data, is_blocking=True)
+            case "read":
+                _call(cl.enqueue_copy, queue, data, buffer, is_blocking=True)
+            case "map":
+                flags = cl.map_flags.WRITE
+                mapped, _ = _call(cl.enqueue_map_buffer, queue, buffer, flags, 0, data.shape, data.dtype)
+                mapped[:] = data
+                _call(mapped.base.release, queue)
+                _call(queue.finish)
 
     def prepare(self, dispatches: Sequence[Dispatch]) -> None:
         self._step = []
@@ -219,9 +260,9 @@ class OpenClExecutor:
         self._buffers = {}
 
 
-def open_executor(options: Mapping[str, str]) -> OpenClExecutor:
+def open_executor(options: Mapping[str, str], programs: Programs = NO_PROGRAMS) -> OpenClExecutor:
     """The device of the plan's options (`device`: index over all platforms). Raises BackendMissing."""
-    return OpenClExecutor(_choose(_devices(), options))
+    return OpenClExecutor(_choose(_devices(), options), programs)
 
 
 def probe() -> dict[str, Any]:

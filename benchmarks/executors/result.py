@@ -6,7 +6,9 @@ types, sizes and lengths, and never reads more than the plan's outputs can be.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,12 +27,14 @@ MAX_TEXT = 4000  # characters of a log or a reason that are kept
 
 @dataclass(frozen=True)
 class Build:
-    """How one kernel compiled. `status` is ok or error, `log` the compiler's words, cut."""
+    """How one kernel compiled. `status` is ok or error, `log` the compiler's words, cut. `kept`: it was not
+    compiled but taken from what an earlier process of the session kept."""
 
     kernel: str
     status: Status
     seconds: float
     log: str = ""
+    kept: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,8 @@ class Output:
 
 @dataclass(frozen=True)
 class StepResult:
-    """One step. `samples_ns` and `device_ns` per timed repeat; `bits` one hash of all outputs per repeat."""
+    """One step. `samples_ns` and `device_ns` per timed repeat; `bits` one hash of all outputs per repeat.
+    `peak_rss_bytes`: largest resident size while it ran, of a step that loads; 0: not known."""
 
     name: str
     status: Status
@@ -53,6 +58,7 @@ class StepResult:
     device_ns: tuple[int, ...] = ()
     bits: tuple[str, ...] = ()
     outputs: tuple[Output, ...] = ()
+    peak_rss_bytes: int = 0
 
     @property
     def deterministic(self) -> bool | None:
@@ -139,11 +145,21 @@ class Writer:
 
 def peak_rss() -> int:
     """Largest resident size of this process so far, in bytes; 0 where the system does not tell."""
+    status = Path("/proc/self/status")
+    if status.exists():  # the one that `reset_peak_rss` resets
+        found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text())
+        return int(found[1]) * 1024 if found else 0
     try:
         import resource
     except ImportError:  # Windows
         return 0
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def reset_peak_rss() -> None:
+    """The peak begins anew where the system allows it; else it stays that of the whole process."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 T = TypeVar("T")
@@ -214,11 +230,13 @@ def _result(f: _Fields, data: Path | None, available: int) -> Result:
             () if any(t <= 0 for t in device) else device,  # a timer that reports 0 is no timer
             s.items("bits", str),
             s.rows("outputs", output),
+            max(0, s.get("peak_rss_bytes", int)) if "peak_rss_bytes" in s.value else 0,
         )
 
     def build(b: _Fields) -> Build:
         log = b.text("log") or ""
-        return Build(b.get("kernel", str), Status(b.get("status", str)), b.get("seconds", float), log)
+        status, kept = Status(b.get("status", str)), b.value.get("kept") is True
+        return Build(b.get("kernel", str), status, b.get("seconds", float), log, kept)
 
     device = None
     if f.value.get("device") is not None:

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..plan import Arg, Buffer, Dispatch, Kernel
-from .interface import BackendMissing, DeviceInfo, ExecutorError
+from ..plan import Arg, Buffer, Dispatch, Kernel, Transfer
+from .interface import BackendMissing, Built, DeviceInfo, ExecutorError
+from .programs import NO_PROGRAMS, Programs
 from .vulkan_device import Facts, Instance, PhysicalDevice
 from .vulkan_kernels import Kernels
 from .vulkan_memory import Memory
@@ -53,7 +54,7 @@ def probe() -> Facts:
     return answer
 
 
-def open_executor(options: Mapping[str, str]) -> VulkanExecutor:
+def open_executor(options: Mapping[str, str], programs: Programs = NO_PROGRAMS) -> VulkanExecutor:
     """The device of the option `device`, else the preferred one. Raises BackendMissing."""
     instance = Instance()
     try:
@@ -63,7 +64,7 @@ def open_executor(options: Mapping[str, str]) -> VulkanExecutor:
         index = int(options.get("device", "0"))
         if not 0 <= index < len(devices):
             raise BackendMissing(f"no Vulkan device {index}: there are {len(devices)}")
-        return VulkanExecutor(instance, devices[index])
+        return VulkanExecutor(instance, devices[index], programs)
     except ExecutorError as error:
         instance.close()
         raise BackendMissing(f"the Vulkan device cannot be opened: {error}") from error
@@ -75,13 +76,13 @@ def open_executor(options: Mapping[str, str]) -> VulkanExecutor:
 class VulkanExecutor:
     """See `interface.Executor`."""
 
-    def __init__(self, instance: Instance, physical: PhysicalDevice) -> None:
+    def __init__(self, instance: Instance, physical: PhysicalDevice, programs: Programs) -> None:
         name = physical.facts["VkPhysicalDeviceProperties"]["deviceName"]
         self.device = DeviceInfo(name, physical.driver, physical.type)
         self.queue = Queue(instance, physical)
         self._vk = self.queue.vk
         self.memory = Memory(self.queue)
-        self.kernels = Kernels(self.queue)
+        self.kernels = Kernels(self.queue, programs)
         self._timer = self._create_timer()
         self._sets: Any = None  # descriptor pool of the prepared step
 
@@ -94,9 +95,14 @@ class VulkanExecutor:
     def download(self, name: str, size: int) -> NDArray[np.uint8]:
         return self.memory.download(name, size)
 
-    def build(self, kernel: Kernel, source: bytes) -> str:
-        self.kernels.build(kernel, source)
-        return ""
+    def transfer(self, transfer: Transfer, data: NDArray[np.uint8]) -> None:
+        self.memory.transfer(transfer, data)
+
+    def build(self, kernel: Kernel, source: bytes) -> Built:
+        return self.kernels.build(kernel, source)
+
+    def keep(self) -> None:
+        self.kernels.keep()
 
     def prepare(self, dispatches: Sequence[Dispatch]) -> None:
         vk, commands = self._vk, self.queue.commands

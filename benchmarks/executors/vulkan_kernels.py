@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..plan import Kernel
-from .interface import ExecutorError
+from .interface import Built, ExecutorError
+from .programs import Programs
 from .vulkan_queue import Queue
 
 # SPIR-V capabilities (the specification's numbers) that a device must have switched on: loading a module that
@@ -24,6 +25,9 @@ _CAPABILITIES = {
     6018: ("VkPhysicalDeviceShaderIntegerDotProductFeatures", "shaderIntegerDotProduct"),
     6019: ("VkPhysicalDeviceShaderIntegerDotProductFeatures", "shaderIntegerDotProduct"),
 }
+_CACHE = "pipelines"
+_HEADER = struct.Struct("<IIII16s")
+"""VkPipelineCacheHeaderVersionOne: size, version, vendor, device, UUID."""
 _SUBGROUP_CAPABILITIES = range(61, 69)
 """GroupNonUniform, ..Vote, ..Arithmetic, ... in the order of the bits of VkSubgroupFeatureFlagBits."""
 
@@ -41,25 +45,69 @@ class Pipeline:
 class Kernels:
     """Pipelines by name. Methods raise ExecutorError."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: Queue, programs: Programs) -> None:
         self._queue, self._vk = queue, queue.vk
         self._pipelines: dict[str, Pipeline] = {}
+        self._programs = programs
+        self._cache: Any = None
+        self._note = ""  # why the cache holds nothing of an earlier process
 
     def __getitem__(self, name: str) -> Pipeline:
         return self._pipelines[name]
 
-    def build(self, kernel: Kernel, source: bytes) -> None:
+    def build(self, kernel: Kernel, source: bytes) -> Built:
         self._check(source)
         queue = self._queue
+        if self._programs.mode and self._cache is None:
+            self._create_cache()
         info = self._vk.VkShaderModuleCreateInfo(codeSize=len(source), pCode=source)
         module = queue.call("vkCreateShaderModule", queue.handle, info, None)
         try:
             self._pipelines[kernel.name] = self._create(kernel, module)
         finally:
             self._vk.vkDestroyShaderModule(queue.handle, module, None)
+        return Built(self._note, self._programs.taking and not self._note)
+
+    def keep(self) -> None:
+        if self._cache is None:
+            return
+        vk, device = self._vk, self._queue.handle
+        get = vk.lib.vkGetPipelineCacheData  # the package wraps all functions but this one
+        size = vk.ffi.new("size_t *")
+        data = None
+        for _ in range(2):  # for the size, then for as many bytes
+            data = vk.ffi.NULL if data is None else vk.ffi.new("char[]", size[0])
+            if result := get(device, self._cache, size, data):
+                raise ExecutorError(f"VkResult {result} in vkGetPipelineCacheData")
+        self._programs.keep(_CACHE, bytes(vk.ffi.buffer(data, size[0])))
+
+    def _create_cache(self) -> None:
+        """A driver drops what is not its own without a word (Vulkan specification, "Pipeline Cache Header"),
+        so the header is read here too."""
+        vk, data = self._vk, self._programs.take(_CACHE) if self._programs.taking else None
+        if self._programs.taking:
+            wrong = "no pipelines were kept" if data is None else self._foreign(data)
+            self._note = f"{wrong}: built from SPIR-V" if wrong else ""
+            data = None if wrong else data
+        initial = None if data is None else vk.ffi.from_buffer(data)
+        info = vk.VkPipelineCacheCreateInfo(initialDataSize=len(data or b""), pInitialData=initial)
+        self._cache = self._queue.call("vkCreatePipelineCache", self._queue.handle, info, None)
+
+    def _foreign(self, data: bytes) -> str | None:
+        refused = "the kept pipelines were refused"
+        if len(data) < _HEADER.size:
+            return f"{refused}, it is too short"
+        size, version, vendor, device, uuid = _HEADER.unpack_from(data)
+        if version != 1 or size < _HEADER.size:
+            return f"{refused}, its header is of another version"
+        own = self._queue.facts["VkPhysicalDeviceProperties"]
+        known = (own["vendorID"], own["deviceID"], bytes(own["pipelineCacheUUID"]))
+        return None if (vendor, device, uuid) == known else f"{refused}, it is another driver's"
 
     def close(self) -> None:
         device = self._queue.handle
+        if self._cache is not None:
+            self._vk.vkDestroyPipelineCache(device, self._cache, None)
         for p in self._pipelines.values():
             self._vk.vkDestroyPipeline(device, p.handle, None)
             self._vk.vkDestroyPipelineLayout(device, p.layout, None)
@@ -119,7 +167,7 @@ class Kernels:
             pSpecializationInfo=constants,
         )
         info = vk.VkComputePipelineCreateInfo(stage=stage, layout=layout)
-        handle = queue.call("vkCreateComputePipelines", queue.handle, None, 1, [info], None)[0]
+        handle = queue.call("vkCreateComputePipelines", queue.handle, self._cache, 1, [info], None)[0]
         return Pipeline(kernel, handle, layout, sets)
 
     def _required_subgroup(self, size: int) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..plan import Buffer
+from ..plan import Buffer, Transfer
 from .interface import ExecutorError
 from .vulkan_queue import Queue
 
@@ -47,28 +47,48 @@ class Memory:
         self._buffers[buffer.name] = self._create(buffer.size)
 
     def upload(self, name: str, offset: int, data: NDArray[np.uint8]) -> None:
-        target, move = self._buffers[name], self._vk.ffi.memmove
+        target = self._buffers[name]
         if target.mapped is not None:
-            move(target.mapped + offset, data, data.nbytes)
-            return
+            self._vk.ffi.memmove(target.mapped + offset, data, data.nbytes)
+        else:
+            self._write(target, offset, data)
+
+    def download(self, name: str, size: int) -> NDArray[np.uint8]:
+        source = self._buffers[name]
+        out = np.empty(size, np.uint8)
+        if source.mapped is not None:
+            self._vk.ffi.memmove(out, source.mapped, size)
+        else:
+            self._read(source, out)
+        return out
+
+    def transfer(self, transfer: Transfer, data: NDArray[np.uint8]) -> None:
+        """Writing and reading go through the staging buffer also where the host maps the buffer: that is what
+        a mapping saves."""
+        target = self._buffers[transfer.buffer]
+        match transfer.kind:
+            case "write":
+                self._write(target, 0, data)
+            case "read":
+                self._read(target, data)
+            case "map":
+                if target.mapped is None:
+                    raise ExecutorError("the host cannot map the device's memory")
+                self._vk.ffi.memmove(target.mapped, data, data.nbytes)
+
+    def _write(self, target: Allocation, offset: int, data: NDArray[np.uint8]) -> None:
         staging = self._stage()
         for start in range(0, data.nbytes, _STAGING):
             part = data[start : start + _STAGING]
-            move(staging.mapped, part, part.nbytes)
+            self._vk.ffi.memmove(staging.mapped, part, part.nbytes)
             self._copy(staging, 0, target, offset + start, part.nbytes)
 
-    def download(self, name: str, size: int) -> NDArray[np.uint8]:
-        source, move = self._buffers[name], self._vk.ffi.memmove
-        out = np.empty(size, np.uint8)
-        if source.mapped is not None:
-            move(out, source.mapped, size)
-            return out
+    def _read(self, source: Allocation, out: NDArray[np.uint8]) -> None:
         staging = self._stage()
-        for start in range(0, size, _STAGING):
+        for start in range(0, out.nbytes, _STAGING):
             part = out[start : start + _STAGING]
             self._copy(source, start, staging, 0, part.nbytes)
-            move(part, staging.mapped, part.nbytes)
-        return out
+            self._vk.ffi.memmove(part, staging.mapped, part.nbytes)
 
     def close(self) -> None:
         staging = [self._staging] if self._staging is not None else []

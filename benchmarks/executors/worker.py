@@ -30,7 +30,9 @@ from .. import fill
 from ..measurements import Backend, Status
 from ..plan import Kernel, Plan, PlanError, Step, parse
 from .interface import BackendMissing, Executor, ExecutorError, Module
-from .result import Build, StepResult, Writer
+from .programs import Programs
+from .result import Build, StepResult, Writer, peak_rss, reset_peak_rss
+from .storage import NotCold, Storage
 
 OK, USAGE, MISSING = 0, 2, 3
 EXECUTORS = {"opencl": "pyopencl", "vulkan": "vulkan"}
@@ -52,13 +54,39 @@ def interpret(plan: Plan, executor: Executor, files: Path, writer: Writer, deadl
         try:
             executor.allocate(b)
             offset = 0
-            for piece in fill.chunks(b):
+            for piece in () if b.stored else fill.chunks(b):
                 executor.upload(b.name, offset, piece)
                 offset += piece.size
         except ExecutorError as error:
             failed[b.name] = f"buffer {b.name} ({b.size} bytes): {error}"
         if time.monotonic() > deadline:
             return False
+    storage: Storage | None = None
+    stored = [b.name for b in plan.buffers if b.stored]
+    try:
+        storage = Storage(files, plan.buffers) if stored else None
+    except OSError as error:
+        failed |= dict.fromkeys(stored, f"the weights cannot be stored: {error.strerror}")
+    try:
+        complete = _kernels_and_steps(plan, executor, files, writer, failed, storage, deadline)
+    finally:
+        if storage is not None:
+            storage.close()
+    if plan.options.get("programs") == "keep":
+        with contextlib.suppress(ExecutorError, OSError):  # costs a later process a build
+            executor.keep()
+    return complete
+
+
+def _kernels_and_steps(
+    plan: Plan,
+    executor: Executor,
+    files: Path,
+    writer: Writer,
+    failed: dict[str, str],
+    storage: Storage | None,
+    deadline: float,
+) -> bool:
     for k in plan.kernels:
         _build(k, executor, files, writer, failed)
         writer.save()
@@ -68,11 +96,13 @@ def interpret(plan: Plan, executor: Executor, files: Path, writer: Writer, deadl
         used = [d.kernel for d in step.dispatches]
         used += [str(a.value) for d in step.dispatches for a in d.args if a.kind == "B"]
         used += step.returns
+        used += [b.name for b in plan.buffers if b.stored and step.load]
+        used += [step.transfer.buffer] if step.transfer else []
         reason = next((failed[name] for name in used if name in failed), None)
         if reason is not None:
             writer.steps.append(StepResult(step.name, Status.ERROR, reason))
         else:
-            writer.steps.append(_run(step, plan, executor, writer, deadline))
+            writer.steps.append(_run(step, plan, executor, storage, writer, deadline))
         writer.save()
         _say({"event": "step", "name": step.name, "done": number, "total": len(plan.steps)})
         if time.monotonic() > deadline and number < len(plan.steps):
@@ -82,44 +112,71 @@ def interpret(plan: Plan, executor: Executor, files: Path, writer: Writer, deadl
 
 def _build(k: Kernel, executor: Executor, files: Path, writer: Writer, failed: dict[str, str]) -> None:
     start = time.perf_counter()
+    kept = False
     try:
-        log, status = executor.build(k, (files / k.file).read_bytes()), Status.OK
+        built = executor.build(k, (files / k.file).read_bytes())
+        log, kept, status = built.log, built.kept, Status.OK
     except (ExecutorError, OSError) as error:
         log, status = str(error), Status.ERROR
         failed[k.name] = f"kernel {k.name} did not build: {log[:300]}"
-    writer.builds.append(Build(k.name, status, time.perf_counter() - start, log[:4000]))
+    writer.builds.append(Build(k.name, status, time.perf_counter() - start, log[:4000], kept))
 
 
-def _run(step: Step, plan: Plan, executor: Executor, writer: Writer, deadline: float) -> StepResult:
+def _perform(
+    step: Step, executor: Executor, storage: Storage | None, data: NDArray[np.uint8] | None
+) -> int | None:
+    """One repeat. The device's own nanoseconds, where they cover all of it."""
+    if step.transfer is not None and data is not None:
+        executor.transfer(step.transfer, data)
+        return None
+    if step.load and storage is not None:
+        storage.load(step.load, executor.upload)
+    own = executor.submit() if step.dispatches else None
+    return None if step.load else own
+
+
+def _run(
+    step: Step, plan: Plan, executor: Executor, storage: Storage | None, writer: Writer, deadline: float
+) -> StepResult:
     sizes = {b.name: b.size for b in plan.buffers}
     samples: list[int] = []
     device: list[int] = []
     bits: list[str] = []
     outputs: dict[str, NDArray[np.uint8]] = {}
     status, reason = Status.OK, None
+    data = None
+    if step.transfer:  # pages that were never written are all one page of zeros, which a cache holds
+        data = np.full(sizes[step.transfer.buffer], 1, np.uint8)
+    if step.load:
+        reset_peak_rss()
     try:
         executor.prepare(step.dispatches)
         for _ in range(step.warmup):
-            executor.submit()
+            _perform(step, executor, storage, data)
         while len(samples) < step.repeat_max:
             if time.monotonic() > deadline:
                 reason = f"deadline after {len(samples)} repeats"
                 break
             if len(samples) >= step.repeat_min and sum(samples) >= step.budget_ms * 1_000_000:
                 break
+            if step.cold and step.load and storage is not None:
+                storage.evict()
             start = time.perf_counter_ns()
-            own = executor.submit()
+            own = _perform(step, executor, storage, data)
             samples.append(time.perf_counter_ns() - start)
             if own:
                 device.append(own)
             outputs = {name: executor.download(name, sizes[name]) for name in step.returns}
             bits.append(_hash(outputs))
-    except ExecutorError as error:
+    except NotCold as error:
+        status, reason = Status.SKIPPED, str(error)
+    except (ExecutorError, OSError) as error:
         status, reason = Status.ERROR, str(error)
+    peak = peak_rss() if step.load else 0
     if not samples and status is Status.OK:
         status = Status.SKIPPED
     rows = writer.append(outputs)
-    return StepResult(step.name, status, reason, tuple(samples), tuple(device), tuple(bits), rows)
+    return StepResult(step.name, status, reason, tuple(samples), tuple(device), tuple(bits), rows, peak)
 
 
 def _hash(outputs: dict[str, NDArray[np.uint8]]) -> str:
@@ -140,12 +197,13 @@ def run(module: Module, backend: str, plan_path: Path, out: Path, seconds: float
     try:
         plan = parse(plan_path.read_text(encoding="utf-8"))
         _check(plan, backend)
-    except (PlanError, UnicodeError, OSError) as error:
+        programs = Programs.of(plan.options, plan_path.parent)
+    except (PlanError, ValueError, OSError) as error:
         print(f"{plan_path}: {error}", file=sys.stderr)
         return USAGE
     writer = Writer(out, backend, __version__, host_abi(), EXECUTORS[backend])
     try:
-        executor = module.open_executor(plan.options)
+        executor = module.open_executor(plan.options, programs)
     except BackendMissing as error:
         writer.error = str(error)
         writer.save(complete=True)
@@ -171,6 +229,7 @@ def _check(plan: Plan, backend: str) -> None:
             raise PlanError(f"kernel {k.name}: {k.file!r} is not a plain file name")
     for step in plan.steps:
         used = {str(a.value) for d in step.dispatches for a in d.args if a.kind == "B"} | set(step.returns)
+        used |= {step.transfer.buffer} if step.transfer else set()
         unknown = (used - names) | ({d.kernel for d in step.dispatches} - kernels)
         if unknown:
             raise PlanError(f"step {step.name}: no buffer or kernel {', '.join(sorted(unknown))}")

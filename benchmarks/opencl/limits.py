@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..limits import READ_BYTES, Limit
+from ..limits import READ_BYTES, Limit, transfers
 from ..measurements import Backend
 from ..plan import Arg, Buffer, Dispatch, Kernel, Plan, Step, buffers, ints
 from ..timing import Timing
@@ -20,11 +20,13 @@ _ROUNDS = 128
 
 def plan(facts: Facts, budget_ms: int = 300) -> tuple[Plan, tuple[Limit, ...]]:
     """read, copy (GB/s; copy counts both ways), peak_fp32, peak_fp16 (GFLOP/s), dispatch (us for each of 64
-    dispatches in one submission), submit (us from submitting one dispatch to knowing that it is done)."""
+    dispatches in one submission), submit (us from submitting one dispatch to knowing that it is done), and
+    host_write, host_read, host_map (GB/s between host and device: clEnqueueWriteBuffer, clEnqueueReadBuffer,
+    and writing where clEnqueueMapBuffer says)."""
     word, lanes = ("uint16", 16) if facts.cpu else ("uint4", 4)
     items = _CPU_ITEMS if facts.cpu else _GPU_ITEMS
     count = READ_BYTES // (4 * lanes) // items
-    base, step = (count, 1) if facts.cpu else (1, items)
+    base, stride = (count, 1) if facts.cpu else (1, items)
     timing = Timing(repeat_min=3, repeat_max=10, budget_ms=budget_ms)
     kernels: dict[str, Kernel] = {}
     steps: list[Step] = []
@@ -46,7 +48,7 @@ def plan(facts: Facts, budget_ms: int = 300) -> tuple[Plan, tuple[Limit, ...]]:
 
     group = 1 if facts.cpu else _GROUP
     words = ("-cl-mad-enable", f"-DWORD={word}")
-    where = ints(count, base, step)
+    where = ints(count, base, stride)
     add(Limit("read", "GB/s", READ_BYTES), "read", words, buffers("data", "sums") + where, items, group)
     add(Limit("copy", "GB/s", 2 * READ_BYTES), "copy", words, buffers("data", "copied") + where, items, group)
     rounds = _ROUNDS * (1024 if facts.cpu else 1)
@@ -61,6 +63,9 @@ def plan(facts: Facts, budget_ms: int = 300) -> tuple[Plan, tuple[Limit, ...]]:
     nothing = buffers("sums")
     add(Limit("dispatch", "us", _DISPATCHES), "nothing", words, nothing, group, group, _DISPATCHES)
     add(Limit("submit", "us", 1), "nothing", words, nothing, group, group)
+    for limit, step in transfers("copied", READ_BYTES, timing):
+        steps.append(step)
+        limits.append(limit)
     memory = (
         Buffer("data", READ_BYTES, "i8", seed=3, rows=READ_BYTES >> 12, cols=1 << 12),
         Buffer("copied", READ_BYTES),

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..limits import READ_BYTES, Limit
+from ..limits import READ_BYTES, Limit, transfers
 from ..measurements import Backend
 from ..plan import Arg, Buffer, Dispatch, Kernel, Plan, Step
+from ..timing import Timing
 from . import modules
 from .variants import Facts
 
@@ -31,6 +32,8 @@ def plan(facts: Facts, budget_ms: int = 400) -> tuple[Plan, tuple[Limit, ...]]:
     peak_dot8       GOP/s of 8-bit dot products, where the device has the extension
     dispatch        us for each of 64 dispatches in one submission
     submit          us from submitting one dispatch to knowing that it is done
+    host_write/read GB/s between host and device through a staging buffer
+    host_map        GB/s of writing where the host maps the device's memory
     """
     group = min(64, facts.invocations, facts.group_width)
     words = min(READ_BYTES, facts.storage_range) // 16
@@ -96,4 +99,8 @@ def plan(facts: Facts, budget_ms: int = 400) -> tuple[Plan, tuple[Limit, ...]]:
     nothing = ("a", "b", "c")
     step(Limit("dispatch", "us", _DISPATCHES), module("add", "fp32"), (), nothing, one, 1, times=_DISPATCHES)
     step(Limit("submit", "us", 1), module("add", "fp32"), (), nothing, one, 1)
+    timing = Timing(repeat_min=3, repeat_max=10, budget_ms=budget_ms)
+    for limit, moved in transfers("copied", size, timing):
+        steps.append(moved)
+        limits.append(limit)
     return Plan(Backend.VULKAN, tuple(buffers), tuple(kernels), tuple(steps), files=files), tuple(limits)

@@ -65,9 +65,10 @@ def test_every_sweep_has_its_rows_with_a_status_and_a_reason(done: Bench) -> Non
         assert counts[backend, "weights"] == counts[backend, "fusion"] == 4
         assert [r.details["at"] for r in rows(done, backend, "chunk")] == list(CHUNKS)
         assert [r.context for r in rows(done, backend, "context")] == [n + 1 for n in CONTEXTS]
-        assert {r.status for s in ("binaries", "shards") for r in rows(done, backend, s)} == {Status.SKIPPED}
+        found = {r.details["at"] for r in rows(done, backend, "load")}
+        assert found == {"shards-cold", "shards-warm", "whole-cold", "whole-warm"}
     assert counts[Backend.CPU, "threads"] >= 2 and counts[Backend.OPENCL, "threads"] == 0
-    assert counts[Backend.CPU, "build"] == 0 and counts[Backend.OPENCL, "build"] == 2
+    assert counts[Backend.CPU, "build"] == 0 and counts[Backend.OPENCL, "build"] == 4
 
 
 def test_what_was_swept_is_right_and_repeats_its_bits(done: Bench) -> None:
@@ -86,9 +87,10 @@ def test_fused_and_unfused_are_different_kernels(done: Bench) -> None:
         assert found["unfused"].details["dispatches"] > found["fused"].details["dispatches"]
 
 
-def test_builds_are_timed_in_a_first_and_a_second_process(done: Bench) -> None:
-    first, second = rows(done, Backend.OPENCL, "build")
-    assert first.samples_s and second.samples_s
+def test_builds_are_timed_from_source_and_from_what_was_kept(done: Bench) -> None:
+    found = {row.details["at"]: row for row in rows(done, Backend.OPENCL, "build")}
+    assert list(found) == ["first", "second", "cold", "warm"]
+    assert all(row.samples_s for row in found.values())
 
 
 def test_limits_are_figures(done: Bench) -> None:
@@ -247,7 +249,7 @@ class _Hasty(LocalTarget):
 
 def test_command_writes_rows_page_and_lines(snapshot: Snapshot, tmp_path: Path) -> None:
     out, page = tmp_path / "rows.yaml", tmp_path / "rows.html"
-    command = ["bench", "local", "--quick", "--backend", "cpu", "--sweep", "shards", "-o", str(out)]
+    command = ["bench", "local", "--quick", "--backend", "cpu", "--sweep", "build", "-o", str(out)]
     ran = CliRunner().invoke(app, [*command, "--html", str(page)], env={"COLUMNS": "80"})
     assert ran.exit_code == 0, ran.output
     data = yaml.safe_load(out.read_text())

@@ -1,5 +1,5 @@
 from gemmafit.benchmarks.measurements import Backend
-from gemmafit.benchmarks.plan import Arg, Buffer, Dispatch, Kernel, Plan, Step, buffers, ints, parse
+from gemmafit.benchmarks.plan import Arg, Buffer, Dispatch, Kernel, Plan, Step, Transfer, buffers, ints, parse
 
 
 def test_text_round_trip() -> None:
@@ -15,3 +15,18 @@ def test_text_round_trip() -> None:
         {"device": "0"},
     )
     assert parse(plan.to_text()) == plan
+
+
+def test_what_is_loaded_and_transferred() -> None:
+    plan = Plan(
+        Backend.OPENCL,
+        (Buffer("w", 8 << 20, "i8", rows=1 << 12, cols=1 << 11, stored=True), Buffer("x", 1 << 20)),
+        (Kernel("k", file="k.cl"),),
+        (
+            Step("load", (Dispatch("k", buffers("w"), (1,)),), load=4 << 20, cold=True),
+            Step("write", (), transfer=Transfer("write", "x")),
+        ),
+        {"programs": "keep"},
+    )
+    assert parse(plan.to_text()) == plan
+    assert plan.size == (8 << 20) + (1 << 20) + (4 << 20), "with the piece that is beside the buffers"

@@ -29,7 +29,6 @@ ENGINE = Candidate("engine", "fp32", engine=True, fused=True)
 LANES_UNFUSED = Candidate("lanes-unfused", "fp32", engine=False, fused=False)
 BASE = Base(LANES, Scheme.INT8, context=128, chunk=32)
 RIGHT = Deviation(0.1, 0.01, 0.99, "out", 0.02)
-SWEEPS_NOBODY_MEASURES = (Sweep.BINARIES, Sweep.SHARDS)
 
 
 def row(sweep: str, at: object, *samples_ms: float, **changes: Any) -> Measurement:
@@ -140,24 +139,38 @@ def test_context_and_threads_in_words() -> None:
     assert said == "decode: 2 threads on cores 4-7 are enough, 2 times as fast as 1 (of up to 4 tried)."
 
 
-def test_what_the_drivers_cache_gains() -> None:
-    cached = text(row("build", "first", 1400, 1500), row("build", "second", 140, 150))
-    assert "1.45 s in a first process, 145 ms in a second: the driver's own cache" in cached
-    none = text(row("build", "first", 1400, 1500), row("build", "second", 1390, 1510))
-    assert "no cache of the driver is seen" in none
-
-
-def test_what_is_not_measured_is_listed_once_with_the_reason() -> None:
+def test_what_keeping_kernels_gains() -> None:
+    kept = {"kept": 5, "sweep": "build"}
     rows = [
-        replace(row(str(s), "", status=Status.SKIPPED, reason="because"), backend=b, samples_s=())
-        for s in SWEEPS_NOBODY_MEASURES
-        for b in Backend
+        row("build", "first", 1450, 1450),
+        row("build", "second", 1450, 1450),
+        row("build", "cold", 145, 145, details={**kept, "at": "cold"}),
+        row("build", "warm", 145, 145, details={**kept, "at": "warm"}),
     ]
-    assert text(*rows).splitlines() == [
-        "binaries: nothing measured (because).",
-        "shards: nothing measured (because).",
+    said = text(*rows).splitlines()
+    assert said == [
+        "compiling the kernels and running them once takes 1.45 s.",
+        "the driver's own cache, in a second process: no gain (1.45 s).",
+        "kernels that we kept, read from storage: 10 times as fast (145 ms).",
+        "kernels that we kept, read from memory: 10 times as fast (145 ms).",
     ]
+    refused = {"kept": 0, "notes": ["CL_INVALID_BINARY"], "sweep": "build", "at": "warm"}
+    said = text(rows[0], row("build", "warm", 1400, 1500, details=refused)).splitlines()
+    assert said[1] == "kernels that we kept, read from memory: the driver takes none (CL_INVALID_BINARY)."
     assert text(row("threads", "", status=Status.UNSUPPORTED, reason="no")) == ""
+
+
+def test_shards_are_compared_in_time_and_memory() -> None:
+    def load(at: str, ms: float, peak: int) -> Measurement:
+        return row("load", at, ms, ms, ms, details={"sweep": "load", "at": at, "peak_rss_bytes": peak})
+
+    rows = load("whole-cold", 200, 250_000_000), load("shards-cold", 100, 140_000_000)
+    assert text(*rows) == (
+        "cold weights: loading in shards is 2 times as fast as loading at once (2 to 2): 100 ms against 200 ms "
+        "to the first token of a layer, with 140 against 250 MB at most."
+    )
+    not_cold = replace(rows[0], status=Status.SKIPPED, samples_s=(), reason="stays in memory")
+    assert text(not_cold, rows[1]) == "load: no two ways of loading to compare."
 
 
 def test_there_and_back_is_one_row_with_the_worse_of_both() -> None:
