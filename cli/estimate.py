@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ..profiles.estimate import Anchor, Estimate
     from ..profiles.knowledge import Knowledge
     from ..profiles.report import Range
-    from ..profiles.tables import Tables
 
 SCHEMA = "gemmafit.estimate/1"
 
@@ -84,7 +83,7 @@ def estimate(
     rows = run(snapshot, knowledge, anchor, data_sheet_only=data_sheet, prompt_tokens=prompt_tokens)
     rows = [row for row in rows if family in ("any", row.model.family)]
     if format is EstimateFormat.TEXT:
-        _show(snapshot, rows, knowledge.tables)
+        _show(snapshot, rows, knowledge)
     else:
         _dump(snapshot, rows, format)
 
@@ -111,10 +110,10 @@ def _anchor(text: str | None, knowledge: Knowledge) -> Anchor | None:
     return anchor
 
 
-def _show(snapshot: Snapshot, rows: list[Estimate], tables: Tables) -> None:
+def _show(snapshot: Snapshot, rows: list[Estimate], knowledge: Knowledge) -> None:
     from rich.table import Table
 
-    from ..profiles.estimate import possible_socs
+    from ..profiles.estimate import possible_socs, similar
 
     gpu, soc = snapshot.gpu, snapshot.soc
     total = snapshot.memory.total_bytes or 0
@@ -135,14 +134,21 @@ def _show(snapshot: Snapshot, rows: list[Estimate], tables: Tables) -> None:
             "?" if p.ttft_s is None else _number(p.ttft_s.value),
             "?" if p.peak_memory_bytes is None else f"{p.peak_memory_bytes.value / 1e9:.1f}",
             str(row.memory),
-            _BASIS[row.basis],
+            _BASIS[row.basis] if p.decode_tok_s is not None else "",
         )
     console.print(table)
-    if soc.name is None and (names := possible_socs(gpu.model or "", tables)):
+    if not any(row.predicted.decode_tok_s for row in rows if row.backend == "opencl"):
+        alike = [name for name in similar(gpu.model or "", knowledge) if name != gpu.model]
+        note = f"no table has the memory of a phone with {gpu.model}: its speed is not known"
+        note += f"; GPUs named alike are {', '.join(alike)}" if alike else ""
+        stderr().print(f"[yellow]{safe(note)}[/yellow]")
+    if soc.name is None and (names := possible_socs(gpu.model or "", knowledge.tables)):
         note = f"the CPU is not known: name the SoC with --soc ({', '.join(names[:6])})"
         stderr().print(f"[dim]{safe(note)}[/dim]")
-    legend = ", ".join(f"{_BASIS[b]} {b}" for b in dict.fromkeys(row.basis for row in rows))
-    stderr().print(f"[dim]value (holds the truth 9 times in 10); from: {legend}; nothing was run[/dim]")
+    known = dict.fromkeys(row.basis for row in rows if row.predicted.decode_tok_s is not None)
+    if known:
+        legend = ", ".join(f"{_BASIS[b]} {b}" for b in known)
+        stderr().print(f"[dim]value (holds the truth 9 times in 10); from: {legend}; nothing was run[/dim]")
 
 
 def _cell(value: Range | None, interval: bool = True) -> str:

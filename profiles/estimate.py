@@ -8,6 +8,7 @@ how much it is worth (`benchmarks/calibrate.py` measures that).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 import msgspec
 
@@ -75,9 +76,11 @@ def phone(gpu: str, ram_gb: float, soc: str | None, knowledge: Knowledge) -> Sna
     tables = knowledge.tables
     found = identify(tables.gpus, gpu)
     if found is None or found.model is None:
+        alike = similar(gpu, knowledge)
         raise UsageError(
             f"unknown GPU {gpu!r}",
-            hint="Write it as the specification does: Adreno 740, Mali-G610 MC6, Immortalis-G720.",
+            hint=(f"Perhaps {', '.join(alike)}. " if alike else "")
+            + "Write it as the specification does: Adreno 740, Mali-G610 MC6, Immortalis-G720.",
         )
     row = _soc(tables, found.model, soc)
     clusters = row.cpu if row is not None else ()
@@ -91,6 +94,14 @@ def phone(gpu: str, ram_gb: float, soc: str | None, knowledge: Knowledge) -> Sna
         cpu=Cpu(tuple(Cluster(c.core, c.count, c.mhz) for c in clusters)),
         memory=Memory(total_bytes=int(ram_gb * GIB * usable)),
     )
+
+
+def similar(gpu: str, knowledge: Knowledge, most: int = 3) -> list[str]:
+    """Names of GPUs whose data sheet is known and that are written like this one, the most similar first."""
+    names = [row.gpu.model for row in knowledge.tables.socs if row.gpu.model]
+    names += [name for chip in knowledge.chips.values() for name in chip.gpu]
+    known = {name.casefold(): name for name in names}
+    return [known[found] for found in get_close_matches(gpu.strip().casefold(), known, most, cutoff=0.7)]
 
 
 def possible_socs(gpu: str, tables: Tables) -> list[str]:

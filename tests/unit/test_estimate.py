@@ -83,6 +83,29 @@ def test_the_cpu_needs_the_soc() -> None:
     assert phone("Adreno 740", 8, "SM8550", KNOWLEDGE).soc.name == "Snapdragon 8 Gen 2"
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("Adrena 740", "Adreno 740"), ("Mali-G7l0", "Mali-G710"), ("Imortalis-G72O", "Immortalis-G720")],
+)
+def test_a_mistyped_gpu_is_met_with_the_right_name(typed: str, meant: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        phone(typed, 8, None, KNOWLEDGE)
+    assert meant in (refused.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "gpu",
+    ["Adreno 505", "Mali-T830", "Mali-G57 MC2", "Immortalis-G925", "PowerVR BXM-8-256", "PowerVR Rogue GE8320",
+     "Xclipse 940", "Adreno 840"],
+)  # fmt: skip
+def test_phones_of_every_vendor_have_a_speed_and_a_wide_bar(gpu: str) -> None:
+    found = rows(gpu, 8, data_sheet_only=True)["gemma-2b-it-gpu-int4", "opencl"].predicted.decode_tok_s
+    assert 0.5 < found.value < 100
+    assert found.high / found.low > 1.45**2 * 0.99
+    wide = "Adreno 8" not in gpu and "Immortalis" not in gpu and "G57" not in gpu  # classes without an LLM
+    assert not wide or found.high / found.low > 1.8**2 * 0.99
+
+
 def test_what_nobody_knows_is_refused_with_a_hint() -> None:
     for gpu, soc in (("Voodoo 2", None), ("", None), ("Adreno 740", "Snapdragon 99")):
         with pytest.raises(UsageError):
@@ -99,6 +122,15 @@ def run() -> Any:
     from gemmafit.cli.app import app
 
     return lambda *args: CliRunner().invoke(app, ["estimate", *map(str, args)])
+
+
+def test_a_gpu_without_a_data_sheet_is_said_to_be_unknown(run: Any) -> None:
+    result = run("--gpu", "Adreno 841", "--ram", 8)
+    assert result.exit_code == 0
+    said = " ".join(result.stderr.split())
+    assert "no table has the memory of a phone with Adreno 841" in said and "Adreno 840" in said
+    assert "holds the truth" not in said
+    assert "holds the truth" in run("--gpu", "Adreno 740", "--ram", 8).stderr
 
 
 def test_the_command(run: Any) -> None:
