@@ -118,11 +118,11 @@ kernel void rope(global const T* x, global const float* cosine, global const flo
 }
 
 // qkv [n, (heads+2)*DIM] of one stacked product: the query heads rotated to q, the key rotated and the value
-// copied to rows at.. of the caches. Work-items: ((heads+2)*DIM/2, n).
-kernel void rope_append(global const T* qkv, global const float* cosine, global const float* sine, global T* q,
-                        global T* kcache, global T* vcache, int heads, int at) {
-    const int pair = get_global_id(0), token = get_global_id(1);
-    const int head = pair / (DIM / 2), i = pair % (DIM / 2);
+// copied to rows at.. of the caches. Work-groups: (heads+2, n): a head each.
+kernel __attribute__((reqd_work_group_size(DIM / 2, 1, 1)))
+void rope_append(global const T* qkv, global const float* cosine, global const float* sine, global T* q,
+                 global T* kcache, global T* vcache, int heads, int at) {
+    const int head = get_group_id(0), i = get_local_id(0), token = get_group_id(1);
     const int from = token * (heads + 2) * DIM + head * DIM + i, row = (at + token) * DIM + i;
     const float c = cosine[token * (DIM / 2) + i], s = sine[token * (DIM / 2) + i];
     if (head < heads) {

@@ -234,6 +234,23 @@ void linear_add(global const T* x, WEIGHTS w, global const float* scale, global 
         for (int o = 0; o < OUT; o++) STORE(LOAD(residual, row + o) + sum[o] * scale[row + o], y, row + o);
 }
 
+// tanh() of a vector costs little more than that of a number.
+#if OUT == 16
+#define AT_ONCE 16
+typedef float16 FLOATS;
+#define GET(p, i) vload16(0, (p) + (i))
+#ifdef HALF
+#define PUT(v, p, i) vstore_half16((v), 0, (p) + (i))
+#else
+#define PUT(v, p, i) vstore16((v), 0, (p) + (i))
+#endif
+#else
+#define AT_ONCE 1
+typedef float FLOATS;
+#define GET(p, i) ((p)[i])
+#define PUT(v, p, i) STORE(v, p, i)
+#endif
+
 // w has the gate's rows above the up projection's: y = gelu_tanh(gate . x) * (up . x), three kernels in one.
 kernel __attribute__((GROUP))
 void linear_geglu(global const T* x, WEIGHTS w, global const float* scale, global T* y, int total, int cols) {
@@ -245,9 +262,9 @@ void linear_geglu(global const T* x, WEIGHTS w, global const float* scale, globa
     reduce(gate, OUT, scratch);
     reduce(up, OUT, scratch);
     if (part == 0)
-        for (int o = 0; o < OUT; o++) {
-            const float g = gate[o] * scale[row + o];
-            const float t = tanh(0.7978845608028654f * (g + 0.044715f * g * g * g));
-            STORE(0.5f * g * (1.0f + t) * up[o] * scale[row + o + total / 2], y, row + o);
+        for (int o = 0; o < OUT; o += AT_ONCE) {
+            const FLOATS g = GET(gate, o) * GET(scale, row + o);
+            const FLOATS t = tanh(0.7978845608028654f * (g + 0.044715f * g * g * g));
+            PUT(0.5f * g * (1.0f + t) * GET(up, o) * GET(scale, row + o + total / 2), y, row + o);
         }
 }

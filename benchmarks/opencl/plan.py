@@ -194,7 +194,7 @@ class _Lowering:
         if self.variant.fused:
             qkv = self.linear(norm, w["wqkv"], "qkv")
             args = buffers(qkv, *tables, q, kcache, vcache) + ints(d.heads, past)
-            self.run(self.part("rope_append"), args, ((d.heads + 2) * half, n))
+            self.run(self.part("rope_append"), args, ((d.heads + 2) * half, n), (half, 1))
         else:
             k, v = (self.linear(norm, w[name], name[1:]) for name in ("wk", "wv"))
             self.linear(norm, w["wq"], q)
