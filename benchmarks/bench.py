@@ -171,7 +171,8 @@ class _Run:
         ready = [found for backend in chosen if (found := self.backend(backend)) is not None]
         if self.wish.limits:
             self.next("limits", "storage")
-            self.add(storage.storage_rows(self.target))
+            cpu = lowerer(Backend.CPU, self.snapshot)
+            self.add(storage.storage_rows(Runner(self.session, self.snapshot, cpu, self.references)))
         if self.wish.sustained:  # last: a phone that it made hot is of no use for anything else
             for runner, base in ready:
                 backend = runner.lower.backend

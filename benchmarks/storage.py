@@ -1,79 +1,38 @@
 """How fast storage reads, without root: what a model file needs to be loaded.
 
-Cold reads go past the page cache (`O_DIRECT`), since only root may drop it. A file of random bytes is
-written, so that neither compression nor a sparse file flatters the result, and is removed again also when
-the question is stopped.
+The agent writes a file of pseudo-random bytes, so that neither compression nor a sparse file flatters the
+result, and reads it in pieces without looking at them: cold, after the file left the page cache, and warm.
 """
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
 
-from ..events import Listener, ignore
-from ..probes.target import Command, Target
-from .measurements import Backend, Measurement, Status
+from .limits import Limit
+from .measurements import Backend, Measurement
+from .plan import LOAD_UNIT, Buffer, Plan
+from .rows import limit_rows
+from .runner import NotRun, Runner
+from .timing import Timing
 
-MEBIBYTES = 64
+FILE_BYTES = 64 << 20
 """Several times what a read-ahead hides; a phone's storage writes it in a second."""
 
-_SCRIPT = f"""\
-base=/data/local/tmp; [ -d $base ] || base=/var/tmp
-d=$base/gemmafit-storage-$$
-umask 077; mkdir $d 2>&1 || exit 1
-trap 'rm -rf $d' EXIT; trap 'exit 1' HUP INT TERM
-dd if=/dev/urandom of=$d/f bs=1048576 count={MEBIBYTES} 2>&1 || exit 1
-sync
-for i in 1 2 3; do
-echo cold; dd if=$d/f of=/dev/null bs=1048576 iflag=direct 2>&1
-done
-for i in 1 2 3; do
-echo warm; dd if=$d/f of=/dev/null bs=1048576 2>&1
-done"""
 
-QUESTION = Command("storage_read", _SCRIPT, 30.0, 16 << 10)
-
-_TIMED = re.compile(r"^(\d+) bytes .*copied, ([0-9.]+(?:e-?\d+)?) s,", re.ASCII)
-"""GNU: `67108864 bytes (67 MB, 64 MiB) copied, 0.05 s, 1.3 GB/s`; toybox: `... (64 M) copied, 0.05 s, ..`."""
+def plan() -> tuple[Plan, tuple[Limit, ...]]:
+    """storage_cold and storage_warm, GB/s."""
+    timing = Timing(warmup=1, repeat_min=3, repeat_max=5, budget_ms=500)
+    names = ("storage_cold", "storage_warm")
+    steps = tuple(replace(timing.step(name), load=LOAD_UNIT, cold=name == "storage_cold") for name in names)
+    file = Buffer("file", FILE_BYTES, "i8", seed=3, rows=FILE_BYTES >> 12, cols=1 << 12, stored=True)
+    return Plan(Backend.CPU, (file,), (), steps), tuple(Limit(name, "GB/s", FILE_BYTES) for name in names)
 
 
-def storage_rows(target: Target, on_event: Listener = ignore) -> list[Measurement]:
-    """Two rows, `storage_cold` and `storage_warm`. Raises TransportError if the device is lost."""
-    answer = target.ask([QUESTION], on_event).get(QUESTION.key)
-    return parse(answer.out if answer is not None else "")
-
-
-def parse(text: str) -> list[Measurement]:
-    """Rows from what the question printed: untrusted text."""
-    seconds: dict[str, list[float]] = {"cold": [], "warm": []}
-    said: dict[str, str] = {}
-    kind = ""
-    for line in text.splitlines():
-        if line in seconds:
-            kind = line
-        elif kind and (found := _TIMED.match(line)):
-            took = float(found[2])
-            if int(found[1]) == MEBIBYTES << 20 and took > 0:
-                seconds[kind].append(took)
-        elif "records" not in line and not _TIMED.match(line):
-            said.setdefault(kind, line[:200])
-    return [_row(kind, samples, said.get(kind, said.get(""))) for kind, samples in seconds.items()]
-
-
-def _row(kind: str, samples: list[float], said: str | None) -> Measurement:
-    name = f"storage_{kind}"
-    if not samples:
-        reason = f"no read could be timed: {said or 'no answer'}"
-        return Measurement(Backend.CPU, "", "limit", name, Status.SKIPPED, reason, unit="GB/s", executor="dd")
-    size = MEBIBYTES << 20
-    return Measurement(
-        Backend.CPU,
-        "",
-        "limit",
-        name,
-        Status.OK,
-        samples_s=tuple(samples),
-        bytes=size,
-        value=size / min(samples) / 1e9,
-        unit="GB/s",
-        executor="dd",
-    )
+def storage_rows(runner: Runner) -> list[Measurement]:
+    """A row for each, or one alone where nothing ran. `runner` is one of the CPU. Raises TransportError if
+    the device is lost."""
+    made, limits = plan()
+    outcome = runner.execute(lambda: made)
+    if isinstance(outcome, NotRun):
+        return [Measurement(Backend.CPU, "", "limit", "storage", outcome.status, outcome.reason)]
+    return list(limit_rows(Backend.CPU, made, limits, outcome[1]))

@@ -153,7 +153,9 @@ static status ready(const plan_step *step, fault *f) {
 static status perform(run *r, const plan_step *step, int64_t *device_ns, fault *f) {
     *device_ns = 0;
     if (step->transfer) return r->on->transfer(step->transfer, step->transferred, r->scratch, f);
-    status s = step->load ? storage_load(&r->plan, r->on, step->load, f) : STATUS_OK;
+    /* What neither a kernel nor the host looks at is read and not copied. */
+    const executor *on = step->dispatch_count || step->return_count ? r->on : NULL;
+    status s = step->load ? storage_load(&r->plan, on, step->load, f) : STATUS_OK;
     if (s != STATUS_OK || !step->dispatch_count) return s;
     s = r->on->submit(device_ns, f);
     if (step->load) *device_ns = 0; /* it saw a part of the repeat only */

@@ -111,7 +111,7 @@ status storage_load(const plan *p, const executor *on, size_t piece, fault *f) {
         }
         for (int i = 0; i < count; i++) size += parts[i].size;
         s = read_piece(offset, memory, size, f);
-        for (int i = 0; s == STATUS_OK && i < count; i++) {
+        for (int i = 0; on && s == STATUS_OK && i < count; i++) {
             uint8_t *host = on->host(parts[i].buffer);
             if (host)
                 memcpy(host + parts[i].offset, memory + used, parts[i].size);

@@ -11,7 +11,8 @@ status storage_create(const plan *p, fault *f);
 /* Makes the next load read from the storage itself. STATUS_SKIPPED where the system keeps the file in memory. */
 status storage_evict(fault *f);
 
-/* Reads all stored buffers, `piece` bytes at a time, and copies each piece to the device before the next is read. */
+/* Reads all stored buffers, `piece` bytes at a time, and copies each piece to the device before the next is read; with
+ * `on` NULL it only reads. */
 status storage_load(const plan *p, const executor *on, size_t piece, fault *f);
 
 #endif

@@ -52,8 +52,9 @@ class Storage:
         if left > 0.05:
             raise NotCold(f"a cold read cannot be had: {100 * left:.0f} % of the file stay in memory")
 
-    def load(self, piece: int, upload: Upload) -> None:
-        """Read all stored buffers, `piece` bytes at a time; each piece is on the device before the next."""
+    def load(self, piece: int, upload: Upload | None) -> None:
+        """Read all stored buffers, `piece` bytes at a time; each piece is on the device before the next.
+        Without `upload` it only reads."""
         # mmap: the memory goes back to the system at the end, so that one load's peak is not the next one's.
         memory = mmap.mmap(-1, piece)
         view = np.frombuffer(memory, np.uint8)
@@ -68,6 +69,8 @@ class Storage:
                 read += got
             offset += size
             used = 0
+            if upload is None:
+                continue
             for buffer, start, length in parts:
                 upload(buffer.name, start, view[used : used + length])
                 used += length

@@ -130,7 +130,8 @@ def _perform(
         executor.transfer(step.transfer, data)
         return None
     if step.load and storage is not None:
-        storage.load(step.load, executor.upload)
+        # What neither a kernel nor the host looks at is read and not copied.
+        storage.load(step.load, executor.upload if step.dispatches or step.returns else None)
     own = executor.submit() if step.dispatches else None
     return None if step.load else own
 

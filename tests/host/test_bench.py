@@ -101,6 +101,8 @@ def test_limits_are_figures(done: Bench) -> None:
             assert row.status is Status.OK and row.value and row.value > 0 and len(row.samples_s) >= 3
     assert limits[Backend.OPENCL, "dispatch"].unit == "us"
     assert limits[Backend.CPU, "storage_warm"].value
+    cold = limits[Backend.CPU, "storage_cold"]
+    assert cold.value or "stay in memory" in (cold.reason or "")
     assert not list(Path("/var/tmp").glob("gemmafit-*"))
 
 

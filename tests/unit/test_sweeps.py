@@ -12,7 +12,6 @@ from gemmafit.benchmarks.block import Scheme
 from gemmafit.benchmarks.findings import above_the_roof, findings
 from gemmafit.benchmarks.measurements import Backend, Deviation, Measurement, Status
 from gemmafit.benchmarks.statistics import gain, spread
-from gemmafit.benchmarks.storage import parse
 from gemmafit.benchmarks.sweeps import (
     CHUNKS,
     CONTEXTS,
@@ -189,26 +188,3 @@ def test_a_kernel_above_the_roof_is_remarked() -> None:
     assert above_the_roof([read, row("weights", "int8", 11)]) == []  # 9.1 GB/s
     assert "10 GB/s, above the measured limit of 9" in above_the_roof([read, row("weights", "int8", 10)])[0]
     assert above_the_roof([row("weights", "int8", 10)]) == []
-
-
-GNU = "64+0 records in\n64+0 records out\n67108864 bytes (67 MB, 64 MiB) copied, 0.067108864 s, 1.0 GB/s\n"
-TOYBOX = "64+0 records in\n64+0 records out\n67108864 bytes (64 M) copied, 0.033554 s, 1.9 G/s\n"
-
-
-def test_storage_of_gnu_and_toybox() -> None:
-    cold, warm = parse(f"cold\n{GNU}cold\n{GNU}warm\n{TOYBOX}")
-    assert (cold.variant, warm.variant) == ("storage_cold", "storage_warm")
-    assert cold.value == pytest.approx(1.0) and len(cold.samples_s) == 2
-    assert warm.value == pytest.approx(2.0, rel=1e-3) and warm.unit == "GB/s"
-
-
-@pytest.mark.parametrize(
-    "short", ["4096 bytes (4.1 kB) copied, 0.0001 s, 41 MB/s", "67108864 bytes copied, 0 s, x"]
-)
-def test_storage_that_was_not_read_whole_is_no_figure(short: str) -> None:
-    cold, warm = parse(f"cold\ndd: f: Invalid argument\nwarm\n{short}\n")
-    assert cold.status is Status.SKIPPED and "Invalid argument" in (cold.reason or "")
-    assert warm.status is Status.SKIPPED and warm.value is None
-    full = parse("dd: No space left on device\n")
-    assert all("No space left" in (r.reason or "") for r in full)
-    assert all(r.reason == "no read could be timed: no answer" for r in parse(""))
