@@ -5,13 +5,14 @@ Steps: the phase itself ("decode" or "prefill") and, with decode, "logits". All 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from ..block import Block, Weight
+from ..block import GEMMA_2B, Block, Scheme, Weight, decode
 from ..measurements import Backend
-from ..plan import Arg, Buffer, Dispatch, Kernel, Plan, Step, buffers, ints
+from ..plan import Arg, Buffer, Dispatch, Fill, Kernel, Plan, Step, buffers, ints
 from ..timing import DEFAULT, Timing
 from .variants import Facts, Layout, Variant
 
@@ -269,4 +270,19 @@ def lower(
     files = {k.file: SOURCES / k.file for k in low.kernels.values()}
     return Plan(
         Backend.OPENCL, tuple(low.buffers.values()), tuple(low.kernels.values()), tuple(steps), files=files
+    )
+
+
+def products(weights: Sequence[Weight], variant: Variant, facts: Facts, timing: Timing = DEFAULT) -> Plan:
+    """A plan with the step "work": the matrix products of one token and nothing else, for comparisons."""
+    low = _Lowering(Block(GEMMA_2B, Scheme.INT8, decode(1)), variant, facts)
+    for w in weights:
+        x, item = f"x{w.cols}", 2 if low.half else 4
+        fill: Fill = "f16" if low.half else "f32"
+        low.buffers.setdefault(x, Buffer(x, item * w.cols, fill, 2, 1, w.cols, lo=-1.0, hi=1.0))
+        low.linear(x, w, f"y{w.rows}")
+    step = low.step("work", (), timing)
+    files = {k.file: SOURCES / k.file for k in low.kernels.values()}
+    return Plan(
+        Backend.OPENCL, tuple(low.buffers.values()), tuple(low.kernels.values()), (step,), files=files
     )
