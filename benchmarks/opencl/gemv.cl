@@ -94,11 +94,11 @@ static void partial(global const T* x, global const W* w, int row, int total, in
 // before it outgrows the sum that is looked for: the error stays below 1e-5.
 //
 // The prefetch, two pages ahead, is worth a factor of 2 from memory, on PoCL and on Intel's runtime: hardware
-// prefetchers stop at page boundaries.
+// prefetchers stop at page boundaries. It goes to the second-level cache: 25 to 34 GB/s against 23 to 25 with the first.
 // OpenCL's own prefetch() is empty on PoCL.
 #ifdef __has_builtin
 #if __has_builtin(__builtin_prefetch)
-#define PREFETCH(p) __builtin_prefetch((global const char*)(p), 0, 3)
+#define PREFETCH(p) __builtin_prefetch((global const char*)(p), 0, 2)
 #endif
 #endif
 #ifndef PREFETCH
