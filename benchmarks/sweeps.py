@@ -31,8 +31,9 @@ class Sweep(StrEnum):
     LOAD = "load"  # weights read from storage at once or in shards
 
 
-USUAL = (Sweep.WEIGHTS, Sweep.FUSION, Sweep.THREADS, Sweep.BUILD, Sweep.LOAD)
-"""What is swept unless it is named; with the backends' own measurements it takes a minute or two."""
+USUAL = (Sweep.FUSION, Sweep.LOAD, Sweep.BUILD, Sweep.THREADS, Sweep.WEIGHTS)
+"""What is swept unless it is named; with the backends' own measurements it takes a minute or two. The last is
+what a device that is slow does without: both precisions are among the backends' own measurements."""
 QUICK = (Sweep.FUSION,)
 
 CHUNKS = (8, 16, 32, 64, 128, 256)

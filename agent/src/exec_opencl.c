@@ -73,7 +73,8 @@ static status open_opencl(const plan *p, device_info *device, fault *f) {
     gpu.programs = calloc((size_t)p->kernel_count + 1, sizeof *gpu.programs);
     gpu.kept = calloc((size_t)p->kernel_count + 1, sizeof *gpu.kept);
     gpu.step = calloc((size_t)most + 1, sizeof *gpu.step);
-    return gpu.buffers && gpu.programs && gpu.kept && gpu.step ? STATUS_OK : fault_set(f, STATUS_ERROR, "out of memory");
+    bool ok = gpu.buffers && gpu.programs && gpu.kept && gpu.step;
+    return ok ? STATUS_OK : fault_set(f, STATUS_ERROR, "out of memory");
 }
 
 /* The weights of some GPUs come faster through the texture cache: memory as rows of CL_RGBA texels. */
@@ -232,11 +233,11 @@ static void keep_opencl(void) {
         bool again = false;
         for (int k = 0; k < i; k++) again |= gpu.programs[k] == gpu.programs[i];
         if (!gpu.programs[i] || again) continue;
-        if (cl.clGetProgramInfo(gpu.programs[i], CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) != CL_SUCCESS || !size)
-            continue;
-        unsigned char *binary = malloc(size);
-        if (binary &&
-            cl.clGetProgramInfo(gpu.programs[i], CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) == CL_SUCCESS)
+        cl_int error = cl.clGetProgramInfo(gpu.programs[i], CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL);
+        unsigned char *binary = error == CL_SUCCESS && size ? malloc(size) : NULL;
+        if (!binary) continue;
+        error = cl.clGetProgramInfo(gpu.programs[i], CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL);
+        if (error == CL_SUCCESS)
             program_keep(gpu.plan->kernels[i].name, binary, size);
         free(binary);
     }

@@ -98,7 +98,8 @@ static status read_vulkan(int buffer, void *data, fault *f) {
     return vulkan_buffer_read(&gpu.context, &gpu.buffers[buffer], data, gpu.plan->buffers[buffer].bytes, f);
 }
 
-/* Writing and reading go through the staging buffer also where the host maps the buffer: that is what a mapping saves. */
+/* Writing and reading go through the staging buffer also where the host maps the buffer: that is what a mapping saves.
+ */
 static status transfer_vulkan(transfer_kind kind, int buffer, void *data, fault *f) {
     size_t size = gpu.plan->buffers[buffer].bytes;
     if (kind == TRANSFER_WRITE) return write_vulkan(buffer, 0, data, size, f);

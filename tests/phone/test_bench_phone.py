@@ -48,6 +48,26 @@ def test_a_phone_is_benchmarked(phone: Phone, adb_server: AdbServer, tmp_path: P
     eventually(lambda: not phone.processes())
 
 
+def test_programs_are_kept_on_the_phone_and_removed_with_the_session(
+    phone: Phone, adb_server: AdbServer, tmp_path: Path
+) -> None:
+    out = tmp_path / "rows.yaml"
+    options = ("--quick", "--backend", "opencl", "--sweep", "build", "--sweep", "load")
+    done = subprocess.run(
+        command(phone, adb_server, out, *options), capture_output=True, text=True, timeout=600, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [
+        row for row in yaml.safe_load(out.read_text("utf-8"))["measurements"] if row["backend"] == "opencl"
+    ]
+    built = {row["details"]["at"]: row["details"] for row in rows if row["phase"] == "build"}
+    assert list(built) == ["first", "second", "cold", "warm"]
+    assert built["warm"]["kept"] == built["warm"]["kernels"] > 0 == built["second"]["kept"]
+    loaded = [row for row in rows if row["phase"] == "load" and row["status"] == "ok"]
+    assert loaded and {row["executor"] for row in loaded} == {"agent"}
+    assert phone.left() == []
+
+
 def test_a_phone_that_is_pulled_out_leaves_rows(phone: Phone, adb_server: AdbServer, tmp_path: Path) -> None:
     out = tmp_path / "rows.yaml"
     host = subprocess.Popen(
