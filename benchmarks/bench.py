@@ -27,7 +27,9 @@ SCHEMA = "gemmafit.bench/1"
 
 _CUT = "Interrupted: more was to come, and whether the device throttled during the last rows is not known."
 
-USUAL_S = 100.0
+STAGE = "bench"
+"""Of the events that count the steps of a benchmark; others count within a plan."""
+USUAL_S = 110.0
 """Seconds after which no usual sweep is begun: who asks for nothing special waits two minutes. A sweep that
 was named is always done."""
 
@@ -182,20 +184,20 @@ class _Run:
     def next(self, stage: str, message: str) -> None:
         """Say what begins, and how far the whole is: steps are not equally long, so no time is promised."""
         self.step += 1
-        self.on_event(Event(stage, message, self.step, self.steps))
+        self.on_event(Event(STAGE, f"{stage} {message}", self.step, self.steps))
 
     def add(self, rows: Iterable[Measurement]) -> list[Measurement]:
         """Keep and show rows, which are being measured: void if the device is no longer as at the start."""
         here: list[Measurement] = []
         start = len(self.done.rows)
         for row in rows:
+            row = notes.typed([*self.done.rows, row])[-1]
             here.append(row)
             self.done.rows.append(row)
             self.on_row(row)
         self.done.after = ask_conditions(self.target)
         here = trust.judged(here, self.done.before, self.done.after)
         self.done.rows[start:] = here
-        self.done.rows = notes.typed(self.done.rows)
         return here
 
     def backend(self, backend: Backend) -> tuple[Runner, Base] | None:

@@ -93,7 +93,7 @@ def _of(sweep: Sweep, backend: Backend, rows: Sequence[Measurement]) -> list[Fin
 def sound(row: Measurement) -> bool:
     """Whether a number may be built upon: it ran, under steady conditions, and what it computed is right."""
     right = row.deviation is None or row.deviation.ok
-    return row.status is Status.OK and row.valid and right and bool(row.samples_s)
+    return row.status is Status.OK and row.valid and right and min(row.samples_s, default=0.0) > 0
 
 
 def _why_not(rows: Sequence[Measurement]) -> str:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 _FRAME = 6
 """Lines of the live display that are not rows."""
 WIDTH = 100
-"""No plot is wider: longer bars say no more."""
+"""No plot is wider: longer bars say no more. Below, a row has but the figure that counts."""
+_NARROW = 72
+"""Below it, the live table has no times."""
 
 
 @contextmanager
@@ -37,6 +39,8 @@ def live(quiet: bool) -> Iterator[tuple[Listener, OnRow]]:
     from rich.live import Live
     from rich.spinner import Spinner
 
+    from ..benchmarks.bench import STAGE
+
     rows: list[Measurement] = []
     started = time.monotonic()
     spinner = Spinner("dots", "starting")
@@ -45,7 +49,7 @@ def live(quiet: bool) -> Iterator[tuple[Listener, OnRow]]:
 
         def on_event(event: Event) -> None:
             nonlocal count
-            if event.done is not None and event.total:
+            if event.stage == STAGE:
                 count = f"  {event.done}/{event.total}"
             elapsed = f"[dim]{time.monotonic() - started:4.0f} s{count}[/dim]"
             spinner.update(text=f"{elapsed}  {safe(event.stage)}  {safe(event.message, 60)}")
@@ -53,7 +57,7 @@ def live(quiet: bool) -> Iterator[tuple[Listener, OnRow]]:
         def on_row(row: Measurement) -> None:
             rows.append(row)
             room = max(console.height - _FRAME, 3)
-            shown.update(Group(_table(rows[-room:]), spinner))
+            shown.update(Group(_table(rows[-room:], console.width), spinner))
 
         yield on_event, on_row
 
@@ -80,16 +84,37 @@ def _cells(row: Measurement) -> tuple[str, str, str, str]:
     return plain(what), took, speed(row), status
 
 
-def _table(rows: list[Measurement]) -> Any:
-    from rich import box
+def _table(rows: list[Measurement], width: int) -> Any:
+    """What and how fast always fit; how long is left out where it is narrow, and the last column is cut."""
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("what", "time", "speed", "numbers"):
-        table.add_column(title, no_wrap=True, justify="right" if title == "time" else "left")
-    for row in rows:
-        table.add_row(*(safe(cell) for cell in _cells(row)))
+    cells = [_cells(row) for row in rows]
+    if width < WIDTH:
+        cells = [
+            (what, took, _main(row), status) for row, (what, took, _, status) in zip(rows, cells, strict=True)
+        ]
+    titles = [("what", 0), ("time", 1), ("speed", 2), ("numbers", 3)]
+    if width < _NARROW:
+        titles.remove(("time", 1))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    left = width
+    for title, n in titles:
+        longest = max((len(each[n]) for each in cells), default=0)
+        taken = min(max(longest, len(title)), max(left, 1)) if n == 3 else max(longest, len(title))
+        left -= taken + 2
+        right = "right" if title == "time" else "left"
+        table.add_column(title, no_wrap=True, justify=right, width=taken)  # type: ignore[arg-type]
+    for each in cells:
+        table.add_row(*(safe(each[n]) for _, n in titles))
     return table
+
+
+def _main(row: Measurement) -> str:
+    """The figure that counts for a row's phase."""
+    from ..pages.bench import speed
+
+    figures = speed(row).split(", ")
+    return figures[-1] if row.phase == "prefill" else figures[0]
 
 
 def summary(bench: Bench, console: Console) -> None:

@@ -106,7 +106,7 @@ def measured(report: Report, backend: str) -> str:
         times = sorted(row.get("samples_s") or ())
         if (row.get("backend"), row.get("phase"), row.get("status")) != (backend, "decode", "ok"):
             continue
-        if not times or not row.get("bytes"):
+        if not times or times[0] <= 0 or not row.get("bytes"):
             continue
         speed = row["bytes"] / times[len(times) // 2] / 1e9
         if speed > top:

@@ -104,7 +104,11 @@ def report_charts(report: Report) -> list[Chart]:
                 title, charts.bars(title, rows, "tok/s"), "The interval should hold the truth 9 times in 10."
             )
         )
-    measured = [row for row in report.measurements if row.get("status") == "ok" and row.get("samples_s")]
+    measured = [
+        row
+        for row in report.measurements
+        if row.get("status") == "ok" and min(row.get("samples_s") or (0.0,)) > 0
+    ]
     figures.append(_bandwidth(measured))
     figures.append(_roofline(report, measured))
     for row in measured:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import yaml
 from rich.console import Console
 from typer.testing import CliRunner
 
-from gemmafit.benchmarks.bench import Bench, Wish, bench
+from gemmafit.benchmarks.bench import STAGE, Bench, Wish, bench
 from gemmafit.benchmarks.block import SMALL, Scheme
 from gemmafit.benchmarks.measurements import Backend, Measurement, Status
 from gemmafit.benchmarks.sweeps import CHUNKS, CONTEXTS, Sweep
@@ -26,6 +27,7 @@ from gemmafit.cli.app import app
 from gemmafit.cli.main import COMMANDS
 from gemmafit.errors import Interrupted, TransportError
 from gemmafit.events import Event
+from gemmafit.pages import bench as figures
 from gemmafit.pipeline import Request, examine
 from gemmafit.probes.collect import collect
 from gemmafit.probes.local import LocalTarget
@@ -221,6 +223,22 @@ def test_ctrl_c_before_anything_was_measured_writes_nothing(tmp_path: Path) -> N
         assert not out.exists()
 
 
+def test_usual_sweeps_end_in_time_and_named_ones_are_done(
+    snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gemmafit.benchmarks.bench.USUAL_S", -1.0)
+    wish = Wish(backends=("cpu",), quick=True, dims=SMALL)
+    counted: list[Event] = []
+    usual = rows(bench(LocalTarget(), snapshot, wish, counted.append), Backend.CPU, "fusion")
+    assert [(r.status, r.reason) for r in usual] == [
+        (Status.SKIPPED, "-1 s were over; `--sweep fusion` measures it")
+    ]
+    steps = [(e.done, e.total) for e in counted if e.stage == STAGE]
+    assert steps == [(n, len(steps)) for n in range(1, len(steps) + 1)]  # what is announced is what comes
+    named = bench(LocalTarget(), snapshot, replace(wish, sweeps=(Sweep.FUSION,)))
+    assert {r.status for r in rows(named, Backend.CPU, "fusion")} == {Status.OK}
+
+
 class _Interrupted(LocalTarget):
     """Somebody presses Ctrl-C at the second look at this computer's state."""
 
@@ -280,12 +298,26 @@ def test_a_recording_shows_its_rows(done: Bench, tmp_path: Path) -> None:
     assert "Roofline" in ran.stderr and max(map(len, ran.stderr.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_live_table_fits_and_shows_what_and_how_fast(done: Bench, width: int) -> None:
+    screen = StringIO()
+    shown = done.rows[:12]
+    Console(file=screen, width=width, highlight=False).print(bench_screen._table(shown, width))
+    lines = screen.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    for row, text in zip(shown, lines[1:], strict=True):
+        assert figures.name(row) in text
+        assert not row.samples_s or any(one in text for one in figures.speed(row).split(", "))
+
+
 def test_live_listens_to_events_and_rows(done: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = StringIO()
     console = Console(file=terminal, width=80, height=24, force_terminal=True, highlight=False)
     monkeypatch.setattr(bench_screen, "stderr", lambda: console)
     with bench_screen.live(False) as (on_event, on_row):
-        on_event(Event("block", "cpu \x1b[31m int8"))
+        on_event(Event(STAGE, "sweep cpu fusion", 3, 9))
+        on_event(Event("block", "cpu \x1b[31m int8", 1, 2))  # within a plan: not what the whole has come to
         for row in done.rows:
             on_row(row)
     assert "\x1b[31m int8" not in terminal.getvalue()
+    assert "3/9" in terminal.getvalue() and "1/2" not in terminal.getvalue()

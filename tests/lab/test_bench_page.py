@@ -74,6 +74,12 @@ def test_page_has_every_figure(page: str) -> None:
     assert "The run broke" in page and "sustained decode loses" in page
 
 
+def test_a_recording_with_a_clock_that_stood_still_has_a_page() -> None:
+    still = [replace(row, samples_s=(0.0, 0.0)) for row in ROWS]
+    made = figures.bench_page(Bench(rows=still), HEADER)
+    assert "<h2>Decode</h2>" not in made and "<h2>Rows</h2>" in made
+
+
 def test_page_fetches_and_runs_nothing(page: str) -> None:
     assert "<script>alert" not in page and "<img" not in page and "<link" not in page
     for svg in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
