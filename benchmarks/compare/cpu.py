@@ -26,6 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -138,11 +139,29 @@ class Ours:
 
 @dataclass
 class Peer:
-    """An engine that can be asked for products."""
+    """An engine that can be asked for products. It has a thread of its own: XNNPACK releases the AMX tiles of
+    the thread it runs on, and ggml configures those of a thread only once."""
 
     name: str
     prepare: Callable[[Sequence[tuple[int, int]], int, int], Callable[[], None]]
     layer: Callable[[Block], Callable[[], None]] | None = None
+    thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1))
+
+    def turn(self, run: Callable[[], None], repeats: int) -> list[float]:
+        """Seconds of each run, after a rest and as many warm-up runs as ours has."""
+        time.sleep(REST)
+        return self.thread.submit(_timed, run, repeats).result()
+
+
+def _timed(run: Callable[[], None], repeats: int) -> list[float]:
+    for _ in range(WARMUP):
+        run()
+    found: list[float] = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        found.append(time.perf_counter() - start)
+    return found
 
 
 @dataclass
@@ -155,14 +174,15 @@ class Samples:
 
 
 def compare(work: Work, ours: Ours, peers: Sequence[Peer], rounds: int, repeats: int) -> str:
-    ready = [(peer, peer.prepare(work.split * work.copies, work.n, work.bits)) for peer in peers]
+    shapes = work.split * work.copies
+    ready = [(p, p.thread.submit(p.prepare, shapes, work.n, work.bits).result()) for p in peers]
     plan = plan_of(work, ours.threads, repeats, ours.isa)
     samples = {name: Samples() for name in ("ours", *(peer.name for peer in peers))}
     for _ in range(rounds):
         time.sleep(REST)
         samples["ours"].seconds += ours.turn(plan)
         for peer, run in ready:
-            samples[peer.name].seconds += turn_of(run, repeats)
+            samples[peer.name].seconds += peer.turn(run, repeats)
     unit = "GB/s" if work.n == 1 else "GFLOP/s"
     best, mid = samples["ours"].speed(work.amount)
     line = f"{work.name:<12} n={work.n:<4} int{work.bits} {unit:>8}  ours {best:7.1f} {mid:7.1f}"
@@ -173,34 +193,22 @@ def compare(work: Work, ours: Ours, peers: Sequence[Peer], rounds: int, repeats:
     return line
 
 
-def turn_of(run: Callable[[], None], repeats: int) -> list[float]:
-    """Seconds of a peer's runs, after a rest and as many warm-up runs as ours has."""
-    time.sleep(REST)
-    for _ in range(WARMUP):
-        run()
-    found: list[float] = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        found.append(time.perf_counter() - start)
-    return found
-
-
 def whole_layer(n: int, bits: int, ours: Ours, peers: Sequence[Peer], rounds: int, repeats: int) -> str:
     """Milliseconds of the complete layer (norms, RoPE, attention over 128 tokens and all)."""
     block = Block(GEMMA_2B, Scheme.INT8 if bits == 8 else Scheme.INT4, decode(128) if n == 1 else prefill(n))
     timing = Timing(WARMUP, repeats, repeats)
-    ready = [(peer.name, peer.layer(block)) for peer in peers if peer.layer]
+    ready = [(peer, peer.thread.submit(peer.layer, block).result()) for peer in peers if peer.layer]
     samples = {
-        name: Samples() for name in (*(variant.name for variant in VARIANTS), *(name for name, _ in ready))
+        name: Samples()
+        for name in (*(variant.name for variant in VARIANTS), *(peer.name for peer, _ in ready))
     }
     for turn in range(rounds):
         for variant in VARIANTS[:: 1 if turn % 2 else -1]:
             plan = lower(block, variant, timing, isa=ours.isa, threads=ours.threads, logits=False)
             time.sleep(REST)
             samples[variant.name].seconds += ours.turn(plan)
-        for name, run in ready:
-            samples[name].seconds += turn_of(run, repeats)
+        for peer, run in ready:
+            samples[peer.name].seconds += peer.turn(run, repeats)
     line = f"{'whole layer':<12} n={n:<4} {'int8' if bits == 8 else '8/4/4'} {'ms':>8}"
     for name, found in samples.items():
         line += f"   {name} {1e3 * min(found.seconds):7.2f} {1e3 * median(found.seconds):7.2f}"
