@@ -17,12 +17,13 @@ import numpy as np
 import pytest
 
 from gemmafit.benchmarks import reference
+from gemmafit.benchmarks.backends import Candidate
 from gemmafit.benchmarks.block import SMALL, Block, Phase, Scheme
 from gemmafit.benchmarks.executors.interface import DeviceInfo
 from gemmafit.benchmarks.executors.result import StepResult, Writer
-from gemmafit.benchmarks.measurements import Backend, Measurement, Status
+from gemmafit.benchmarks.measurements import Backend, Deviation, Measurement, Status
 from gemmafit.benchmarks.plan import Plan, parse
-from gemmafit.benchmarks.run import Options, measure
+from gemmafit.benchmarks.run import Options, fastest, measure
 from gemmafit.errors import AgentError, ToolchainError, TransportError
 from gemmafit.probes.capture import Answer
 from gemmafit.probes.snapshot import Conditions, Memory, OpenCl, Snapshot
@@ -137,6 +138,17 @@ def test_the_fastest_and_the_engine_layout_do_all_phases_and_schemes(device: Dev
         for variant in ("tiled", "engine")
     }
     assert {r.details["engine_layout"] for r in rows if r.variant == "engine"} == {True}
+
+
+def test_prefills_of_different_lengths_are_compared_by_the_token(device: Device) -> None:
+    tiled, engine = (
+        Candidate(name, "fp32", engine=name == "engine", fused=True) for name in ("tiled", "engine")
+    )
+    row = Measurement(
+        Backend.OPENCL, "int8", "prefill", "tiled", Status.OK, samples_s=(0.5,), tokens=128,
+        deviation=Deviation(0.0, 0.0, 1.0, "out", 0.02),
+    )  # fmt: skip
+    assert fastest({tiled: row, engine: replace(row, samples_s=(0.3,), tokens=48)}) is tiled
 
 
 def test_a_wrong_variant_is_recorded_and_never_chosen(device: Device) -> None:
