@@ -159,6 +159,7 @@ SHAPES = (
     (128, (64, 128)),
     (33, (32, 4160)),
     (300, (16, 64)),  # more tokens than one pass
+    (96, (16, 4160)),  # shared by tokens, several slices
 )
 
 
@@ -393,7 +394,7 @@ def test_rope_in_place_is_rope_append_without_a_cache(machine: Machine, tmp_path
 @pytest.mark.parametrize("bits", [8, 4])
 def test_fused_gate_and_up_equal_three_steps(machine: Machine, tmp_path: Path, bits: int) -> None:
     rows, cols = 48, 128
-    for isa, n in itertools.product(machine.isas, (1, 17)):
+    for isa, n in itertools.product(machine.isas, (1, 17, 80)):  # 80: shared by tokens
         cases = Cases(isa)
         cases.buffer("q", n * cols, fill="i8", seed=1, rows=n, cols=cols)
         cases.floats("s", 1, n, 2, 0.1, 0.2)
