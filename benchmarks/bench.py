@@ -13,6 +13,7 @@ from ..events import Event, Listener, ignore
 from ..probes.collect import ask_conditions
 from ..probes.snapshot import Conditions, Snapshot
 from ..probes.target import AgentSession, Target
+from ..profiles.knowledge import KernelClass
 from . import layouts, notes, run, storage, sweeps, trust
 from .backends import Candidate, lowerer
 from .block import GEMMA_2B, Dims, Scheme
@@ -48,6 +49,7 @@ class Wish:
         sustained: seconds of decode on each backend, or None.
         chunk: tokens of a prefill; None: what the device does in a second or two.
         tuning: whether the choice of a variant is remembered, and taken when it is.
+        classes: rows of kernels.yaml; None: the built-in ones.
     """
 
     backends: tuple[str, ...] = ()
@@ -60,6 +62,7 @@ class Wish:
     chunk: int | None = None
     dims: Dims = GEMMA_2B
     tuning: Tuning = Tuning.OFF
+    classes: Mapping[str, KernelClass] | None = None
 
     @property
     def swept(self) -> tuple[Sweep, ...]:
@@ -77,6 +80,7 @@ class Wish:
             dims=self.dims,
             limits=False,
             tuning=self.tuning,
+            classes=self.classes,
         )
 
 
@@ -207,7 +211,7 @@ class _Run:
         runner = Runner(
             self.session,
             self.snapshot,
-            lowerer(backend, self.snapshot),
+            lowerer(backend, self.snapshot, classes=self.wish.classes),
             self.references,
             self.wish.dims,
             on_event=self.on_event,

@@ -91,19 +91,26 @@ def usable(row: Measurement) -> bool:
     )
 
 
-def sentence(pair: Layouts) -> str:
-    """Both layouts for people."""
+def sentences(pairs: Iterable[Layouts]) -> list[str]:
+    """Both layouts for people: one sentence a backend."""
+    said: dict[Backend, list[str]] = {}
+    for pair in pairs:
+        said.setdefault(pair.best.backend, []).append(_words(pair))
+    return [
+        f"{backend}: speed is predicted from the engine's layout, not the best found: {'; '.join(words)}."
+        for backend, words in said.items()
+    ]
+
+
+def _words(pair: Layouts) -> str:
     best, engine = pair.best, pair.engine
-    unit = pair.unit
-    lead = f"{best.backend} {best.scheme} {best.phase}: predicted from"
-    found = f"{best.variant} {significant(_speed(best))} {unit}"
+    name, most = f"{best.scheme} {best.phase}", f"{significant(_speed(best))} {pair.unit}"
     if engine is None:
         why = f" ({pair.problem})" if pair.problem else ""
-        return f"{lead} the best found, {found}; no right figure in the engine's layout{why}."
-    text = f"{lead} the engine's layout, {engine.variant} {significant(_speed(engine))} {unit}"
+        return f"{name} {most} with {best.variant}, for want of a right figure in the engine's layout{why}"
     if engine is best:
-        return f"{text}, which is also the best found."
-    return f"{text}; best found {found} (x {significant(_speed(best) / _speed(engine))})."
+        return f"{name} {most} with {engine.variant}, which is also the best"
+    return f"{name} {significant(_speed(engine))} with {engine.variant}, best {most} with {best.variant}"
 
 
 def _in_engine_layout(row: Measurement) -> bool:

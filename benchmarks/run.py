@@ -73,7 +73,7 @@ class Options:
     def timing(self, phase: str) -> Timing:
         if phase == "decode":
             return Timing(repeat_max=10, budget_ms=300) if self.quick else Timing()
-        return Timing(repeat_min=2, repeat_max=5, budget_ms=500 if self.quick else 1500)
+        return Timing(repeat_min=2, repeat_max=5, budget_ms=500 if self.quick else 1000)
 
 
 MOST_VARIANTS = 4
@@ -81,7 +81,7 @@ MOST_VARIANTS = 4
 _QUICK_VARIANTS = 2
 SEARCH_S = 20.0
 """Seconds after which no further variant is begun (unless `thorough`), except the engine's layout."""
-LONGEST_PREFILL_S = 1.5
+LONGEST_PREFILL_S = 1.0
 """Seconds that one repeat of the prefill may take at the speed of decode."""
 
 

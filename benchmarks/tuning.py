@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from platformdirs import user_cache_path
 
 from ..probes.snapshot import Snapshot
 from .backends import Candidate, Lowerer
@@ -134,16 +134,8 @@ class Memory:
 
 def folder() -> Path:
     """Where choices are kept: below GEMMAFIT_CACHE, else the user's cache folder as the system has it."""
-    if own := os.environ.get("GEMMAFIT_CACHE"):
-        return Path(own) / "tuning"
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = str(Path.home() / "Library" / "Caches")
-    else:  # XDG Base Directory Specification: a relative path is invalid and ignored
-        base = os.environ.get("XDG_CACHE_HOME", "")
-        base = base if base.startswith("/") else str(Path.home() / ".cache")
-    return Path(base) / "gemmafit" / "tuning"
+    own = os.environ.get("GEMMAFIT_CACHE")
+    return (Path(own) if own else user_cache_path("gemmafit", appauthor=False)) / "tuning"
 
 
 def memory(snapshot: Snapshot, lower: Lowerer, dims: Dims, context: int, tuning: Tuning) -> Memory | None:

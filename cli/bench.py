@@ -12,7 +12,16 @@ import typer
 
 from .. import __version__
 from ..errors import Interrupted, UsageError
-from .app import AdbOption, HtmlOption, NoCacheOption, RetuneOption, TargetArgument, app, tuning
+from .app import (
+    AdbOption,
+    HtmlOption,
+    NoCacheOption,
+    ProfilesOption,
+    RetuneOption,
+    TargetArgument,
+    app,
+    tuning,
+)
 from .check import BackendName
 from .console import emit, stderr
 from .files import write
@@ -22,6 +31,7 @@ if TYPE_CHECKING:
     from ..events import Listener
     from ..probes.snapshot import Snapshot
     from ..probes.target import Target
+    from ..profiles.tables import Tables
 
 
 class SchemeName(StrEnum):
@@ -88,6 +98,7 @@ def bench(
     retune: RetuneOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr.")] = False,
     adb: AdbOption = None,
+    profiles: ProfilesOption = None,
 ) -> None:
     """How fast does the reference Gemma-2B layer run there, how near to the machine's limits?
 
@@ -106,8 +117,10 @@ def bench(
     from ..benchmarks.sweeps import Sweep
     from ..benchmarks.tuning import Tuning
     from ..probes.targets import resolve
+    from ..profiles.knowledge import load
     from .bench_screen import live, summary
 
+    knowledge = load(profiles)
     wish = Wish(
         backends=tuple(str(name) for name in backend or ()),
         schemes=tuple(Scheme(str(name)) for name in scheme or ([SchemeName.INT8] if quick else SchemeName)),
@@ -116,12 +129,15 @@ def bench(
         sweeps=tuple(Sweep(str(name)) for name in sweep) if sweep else None,
         sustained=sustained,
         tuning=Tuning(tuning(no_cache, retune)),
+        classes=knowledge.kernels,
     )
     found = resolve(target, adb)
     with live(quiet) as (on_event, on_row):
         try:
             done, header = (
-                _recorded(found) if found.kind == "replay" else _measured(found, wish, on_event, on_row)
+                _recorded(found, knowledge.tables)
+                if found.kind == "replay"
+                else _measured(found, wish, knowledge.tables, on_event, on_row)
             )
         except KeyboardInterrupt as error:
             raise Interrupted("interrupted before anything was measured; nothing was written") from error
@@ -146,16 +162,18 @@ def bench(
         raise Interrupted(f"interrupted: the {len(done.rows)} rows until then were kept, marked as partial")
 
 
-def _measured(target: Target, wish: Wish, on_event: Listener, on_row: OnRow) -> tuple[Bench, dict[str, Any]]:
+def _measured(
+    target: Target, wish: Wish, tables: Tables, on_event: Listener, on_row: OnRow
+) -> tuple[Bench, dict[str, Any]]:
     from ..benchmarks.bench import bench as measure
     from ..probes.collect import collect
     from ..probes.read import read
 
-    snapshot = read(collect(target, on_event=on_event))
+    snapshot = read(collect(target, on_event=on_event), tables)
     return measure(target, snapshot, wish, on_event, on_row), _header(target, snapshot)
 
 
-def _recorded(target: Target) -> tuple[Bench, dict[str, Any]]:
+def _recorded(target: Target, tables: Tables) -> tuple[Bench, dict[str, Any]]:
     """The rows that a recording holds. Raises UsageError where it holds none."""
     from ..benchmarks.bench import Bench
     from ..pipeline import recorded_measurements
@@ -169,7 +187,7 @@ def _recorded(target: Target) -> tuple[Bench, dict[str, Any]]:
             f"{target.serial} holds no measurements",
             hint="Record them with `gemmafit check TARGET --record FILE`.",
         )
-    snapshot = read(capture)
+    snapshot = read(capture, tables)
     state = snapshot.conditions
     return Bench(before=state, after=state, rows=rows), _header(target, snapshot)
 

@@ -121,7 +121,7 @@ def summary(bench: Bench, console: Console) -> None:
     """Bars, roofline, sentences and what to know about the numbers."""
     from textwrap import wrap
 
-    from ..benchmarks.layouts import sentence
+    from ..benchmarks import layouts
     from ..benchmarks.measurements import Backend
     from ..pages import bench as figures
     from . import plot
@@ -145,7 +145,7 @@ def summary(bench: Bench, console: Console) -> None:
 
     for backend in Backend:
         sentences = [finding.text for finding in bench.findings if finding.backend is backend]
-        sentences += [sentence(pair) for pair in bench.layouts if pair.best.backend is backend]
+        sentences += layouts.sentences(pair for pair in bench.layouts if pair.best.backend is backend)
         problem = _problem(bench, backend)
         if sentences or problem:
             console.print(f"\n[bold]{backend}{figures.marked(bench.rows, backend)}[/bold]")

@@ -49,12 +49,12 @@ def render(report: Report, console: Console) -> None:
         )
     )
     console.print(_backends(report, console.width >= WIDE))
-    for note in report.notes:
-        console.print(f"[dim]{safe(note)}[/dim]")
     if report.variants:
         console.print(_variants(report, console.width >= WIDE))
     _recommendation(report, console)
     _reasons(report, console)
+    for note in report.notes:
+        console.print(f"[dim]{safe(note)}[/dim]")
 
 
 def _device(device: Mapping[str, Any]) -> str:

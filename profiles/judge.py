@@ -67,7 +67,7 @@ def judge(
         measurements=tuple(row.to_dict() for row in measurements),
         conditions={"before": device.state(snapshot), "after": dict(conditions_after or {})},
         capture={"sha256": capture_sha256},
-        notes=(*notes.notes(measurements, snapshot.conditions), *map(layouts.sentence, measured)),
+        notes=(*notes.notes(measurements, snapshot.conditions), *layouts.sentences(measured)),
         layouts=tuple(pair.to_dict() for pair in measured),
         agent=notes.agent_memory(measurements),
         extra=_extra(case, best),

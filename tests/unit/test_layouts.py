@@ -43,8 +43,8 @@ def test_speed_is_predicted_from_the_engine_layout_though_another_is_faster() ->
     found = compute_rate("int8", "opencl", PHONE, prefill, load())
     assert found is not None and found.range.value == pytest.approx(prefill[0].flops / ENGINE.samples_s[0])  # type: ignore[operator]
     (pair,) = layouts.layouts([BEST, ENGINE], "opencl", "decode")
-    said = layouts.sentence(pair)
-    assert "engine's layout, engine 20 GB/s" in said and "best found tiled 40 GB/s (x 2)" in said
+    (said,) = layouts.sentences([pair, pair])
+    assert said.count("int8 decode 20 with engine, best 40 GB/s with tiled") == 2
     assert pair.to_dict() == {
         "backend": "opencl", "scheme": "int8", "phase": "decode", "unit": "GB/s",
         "engine": {"variant": "engine", "layout": "x", "value": 20.0},
@@ -67,7 +67,7 @@ def test_without_a_right_figure_of_the_engine_the_best_counts_and_that_is_said(
     assert rate(*rows) == pytest.approx(40.0)
     (pair,) = layouts.layouts(rows, "opencl", "decode")
     assert pair.engine is None and pair.to_dict()["predicted_from"] == "best"
-    assert pair.to_dict()["engine_problem"] == why and why in layouts.sentence(pair)
+    assert pair.to_dict()["engine_problem"] == why and why in layouts.sentences([pair])[0]
 
 
 def test_what_a_file_gets_is_plain() -> None:
@@ -83,7 +83,7 @@ def test_only_right_rows_of_the_block_itself_count() -> None:
     assert layouts.layouts([replace(BEST, deviation=WRONG)], "opencl", "decode") == []
     assert layouts.layouts([replace(BEST, samples_s=(0.0,))], "opencl", "decode") == []  # a timer of zero
     (alone,) = layouts.layouts([ENGINE], "opencl", "decode")
-    assert "which is also the best found" in layouts.sentence(alone)
+    assert "which is also the best" in layouts.sentences([alone])[0]
 
 
 def test_the_cpu_has_no_layout_of_the_engine() -> None:
