@@ -23,19 +23,24 @@ class Limit:
         return seconds * 1e6 / self.amount if self.unit == "us" else self.amount / seconds / 1e9
 
 
-READ_BYTES = 64 << 20
+READ_BYTES = 48 << 20
 """Several times the last-level cache of a phone (8 to 16 MB)."""
 _MEGA = 256  # 2^20 multiply-adds: 0.5 GFLOP, 50 ms on one Cortex-A53 without vectors
 
 
-def transfers(buffer: str, size: int, timing: Timing) -> tuple[tuple[Limit, Step], ...]:
-    """Steps that copy a buffer of `size` bytes between host and device, and their limits: host_write,
-    host_read, host_map."""
+TRANSFER_BYTES = 16 << 20
+"""A piece of the weights as it is loaded. The host holds it too, and a driver perhaps once more."""
+
+
+def transfers(timing: Timing) -> tuple[Buffer, tuple[tuple[Limit, Step], ...]]:
+    """A buffer, and steps that copy it between host and device with their limits: host_write, host_read,
+    host_map."""
+    moved = Buffer("moved", TRANSFER_BYTES)
     kinds: tuple[Literal["write", "read", "map"], ...] = ("write", "read", "map")
-    return tuple(
+    return moved, tuple(
         (
-            Limit(f"host_{kind}", "GB/s", size),
-            replace(timing.step(f"host_{kind}"), transfer=Transfer(kind, buffer)),
+            Limit(f"host_{kind}", "GB/s", TRANSFER_BYTES),
+            replace(timing.step(f"host_{kind}"), transfer=Transfer(kind, moved.name)),
         )
         for kind in kinds
     )

@@ -63,13 +63,15 @@ def plan(facts: Facts, budget_ms: int = 300) -> tuple[Plan, tuple[Limit, ...]]:
     nothing = buffers("sums")
     add(Limit("dispatch", "us", _DISPATCHES), "nothing", words, nothing, group, group, _DISPATCHES)
     add(Limit("submit", "us", 1), "nothing", words, nothing, group, group)
-    for limit, step in transfers("copied", READ_BYTES, timing):
+    moved, copies = transfers(timing)
+    for limit, step in copies:
         steps.append(step)
         limits.append(limit)
     memory = (
         Buffer("data", READ_BYTES, "i8", seed=3, rows=READ_BYTES >> 12, cols=1 << 12),
         Buffer("copied", READ_BYTES),
         Buffer("sums", 4 * items),
+        moved,
     )
     files = {"limits.cl": _SOURCE}
     return Plan(Backend.OPENCL, memory, tuple(kernels.values()), tuple(steps), files=files), tuple(limits)

@@ -82,7 +82,7 @@ def plan(facts: Facts, budget_ms: int = 400) -> tuple[Plan, tuple[Limit, ...]]:
     per = (_WORDS_PER_INVOCATION,)
     step(Limit("read", "GB/s", size), module("read"), per, ("data", "sums"), (), groups)
     copy = Limit("copy", "GB/s", 2 * size)
-    step(copy, module("read", "copy"), per, ("data", "copied"), (), groups, result=False)  # 64 MB to fetch
+    step(copy, module("read", "copy"), per, ("data", "copied"), (), groups, result=False)  # 48 MB to fetch
     operations = float(peak_items * ROUNDS * _PER_ROUND * 4 * 2)
     half = (Arg("F", 0.5), Arg("F", 1.0))
     rounds = (ROUNDS,)
@@ -100,7 +100,9 @@ def plan(facts: Facts, budget_ms: int = 400) -> tuple[Plan, tuple[Limit, ...]]:
     step(Limit("dispatch", "us", _DISPATCHES), module("add", "fp32"), (), nothing, one, 1, times=_DISPATCHES)
     step(Limit("submit", "us", 1), module("add", "fp32"), (), nothing, one, 1)
     timing = Timing(repeat_min=3, repeat_max=10, budget_ms=budget_ms)
-    for limit, moved in transfers("copied", size, timing):
-        steps.append(moved)
+    moved, copies = transfers(timing)
+    buffers.append(moved)
+    for limit, copied in copies:
+        steps.append(copied)
         limits.append(limit)
     return Plan(Backend.VULKAN, tuple(buffers), tuple(kernels), tuple(steps), files=files), tuple(limits)

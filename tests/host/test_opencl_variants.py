@@ -124,6 +124,7 @@ def test_an_image_over_the_limit_is_refused_by_its_size(device: Any, tmp_path: A
 def test_a_malformed_image_is_refused(device: Any, tmp_path: Any, image: str, problem: str) -> None:
     from gemmafit.probes.local import LocalTarget
 
+    device.probe()  # skipped where there is no OpenCL
     text = copy_plan(tmp_path, 4, 4, 32).to_text().replace("image=4,u32", f"image={image}")
     with LocalTarget(interpreter=device.interpreter).session() as session:
         session.push({"plan.txt": text.encode(), "copy.cl": tmp_path / "copy.cl"})

@@ -163,7 +163,7 @@ def test_a_wrong_variant_is_recorded_and_never_chosen(device: Device) -> None:
 def test_the_prefill_is_as_long_as_the_device_is_fast(device: Device) -> None:
     assert {r.tokens for r in rows_of(device) if r.phase == "prefill"} == {128}
     device.seconds = lambda plan: 0.05
-    assert {r.tokens for r in rows_of(device) if r.phase == "prefill"} == {24}
+    assert {r.tokens for r in rows_of(device) if r.phase == "prefill"} == {16}
     device.seconds = lambda plan: 5.0
     assert {r.tokens for r in rows_of(device) if r.phase == "prefill"} == {8}
 
