@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol, TypeVar
 
-from ..errors import InputError
 from ..probes.snapshot import Snapshot
 from ..profiles.conditions import Facts, evaluate
 from ..profiles.knowledge import KernelChoice, KernelClass, load
@@ -39,14 +38,3 @@ def arranged(variants: Iterable[V], chosen: KernelChoice) -> tuple[V, ...]:
     place = {name: i for i, name in enumerate(chosen.first)}
     kept = [v for v in variants if v.name not in chosen.never]
     return tuple(sorted(kept, key=lambda v: place.get(v.name, len(place))))
-
-
-def check_names(chosen: KernelChoice, known: Iterable[Named]) -> None:
-    """Raises InputError for a variant that does not exist: misspelt, it would change nothing in silence."""
-    names = {v.name for v in known}
-    for name in (*chosen.first, *chosen.never):
-        if name not in names:
-            raise InputError(
-                f"profiles/kernels.yaml: there is no variant {name!r}",
-                hint=f"Variants: {', '.join(sorted(names))}.",
-            )

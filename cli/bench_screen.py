@@ -102,8 +102,7 @@ def _table(rows: list[Measurement], width: int) -> Any:
         longest = max((len(each[n]) for each in cells), default=0)
         taken = min(max(longest, len(title)), max(left, 1)) if n == 3 else max(longest, len(title))
         left -= taken + 2
-        right = "right" if title == "time" else "left"
-        table.add_column(title, no_wrap=True, justify=right, width=taken)  # type: ignore[arg-type]
+        table.add_column(title, no_wrap=True, justify="right" if title == "time" else "left", width=taken)
     for each in cells:
         table.add_row(*(safe(each[n]) for _, n in titles))
     return table

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ..errors import DeadlineExceeded, DeviceBusy, GemmafitError, Interrupted, TargetError, TransportError
+from ..errors import DeadlineExceeded, DeviceBusy, GemmafitError, TargetError, TransportError
 from ..events import Event, Listener, ignore
 from .inventory import Gate, Group, Phone
 
@@ -113,6 +113,8 @@ def _attempt(job: Job, row: Row, clock: _Clock) -> tuple[Finished, bool]:
         return Finished(_failed(row, "unreachable", error)), False
     except GemmafitError as error:
         return Finished(_failed(row, "failed", error)), False
+    except Exception as error:  # a defect of ours costs this phone's row, not the run
+        return Finished(replace(row, error=f"unexpected {type(error).__name__}: {error}")), False
 
 
 class _Clock:
@@ -184,8 +186,6 @@ def _examine(job: Job, target: Target, row: Row, listener: Listener) -> Finished
     examination = examine(target, job.group.options.request(), listener)
     report = examination.report
     broken = examination.broken
-    if isinstance(broken, Interrupted):  # it was this process that was told to stop, not the phone
-        raise KeyboardInterrupt
     status = "done" if broken is None else "partial"
     row = replace(row, status=status, verdict=str(report.verdict))
     if broken is not None:

@@ -64,10 +64,7 @@ class ThreadPool:
 
 
 def _work(job: Job, control: Control, ready: queue.SimpleQueue[Finished]) -> None:
-    try:
-        ready.put(run_phone(job, control))
-    except Exception as error:  # a defect of ours costs this phone's row, not the run
-        ready.put(ended(job, "failed", f"unexpected {type(error).__name__}: {error}"))
+    ready.put(run_phone(job, control))
 
 
 def limit_s(job: Job) -> float:

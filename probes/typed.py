@@ -26,8 +26,10 @@ def convert(data: Any, kind: type[T]) -> T:
 
 def _compile(kind: type[Any], value: Any) -> re.Pattern[str]:
     """The one type of ours that msgspec does not know: a regular expression, as its text."""
-    if get_origin(kind) is not re.Pattern or not isinstance(value, str):
-        raise NotImplementedError(f"{kind} from {type(value).__name__}")
+    if get_origin(kind) is not re.Pattern:
+        raise NotImplementedError(str(kind))
+    if not isinstance(value, str):
+        raise ValueError(f"a pattern was expected, got `{type(value).__name__}`")
     try:
         return re.compile(value, re.IGNORECASE)
     except re.error as error:

@@ -36,6 +36,7 @@ def check_references(knowledge: Knowledge, place: Path) -> None:
             raise InputError(
                 f"{place}: family {family.id!r} names {family.primary!r}, which is not in models.yaml"
             )
+    _check_variants(knowledge, place)
     conditional: list[Conditional] = [
         *knowledge.drivers.values(),
         *knowledge.tflite_compat.values(),
@@ -46,6 +47,23 @@ def check_references(knowledge: Knowledge, place: Path) -> None:
             # A misspelt fact is unknown for ever: the row would never apply and nobody would notice.
             if name not in VARIANT_FACTS and not is_fact(name):
                 raise InputError(f"{place}: row {row.id!r} asks for {name!r}, which is no fact")
+
+
+def _check_variants(knowledge: Knowledge, place: Path) -> None:
+    """A misspelt variant would change nothing, in silence."""
+    # Imported here: variants are arranged by rows of the knowledge base.
+    from ..benchmarks.opencl.variants import VARIANTS as OPENCL
+    from ..benchmarks.vulkan.variants import VARIANTS as VULKAN
+
+    opencl, vulkan = [v.name for v in OPENCL], [v.name for v in VULKAN]
+    for row in knowledge.kernels.values():
+        for chosen, known in ((row.opencl, opencl), (row.vulkan, vulkan)):
+            for name in (*chosen.first, *chosen.never):
+                if name not in known:
+                    raise InputError(
+                        f"{place}: row {row.id!r} names {name!r}, which is no variant",
+                        hint=f"Variants: {', '.join(sorted(known))}.",
+                    )
 
 
 def is_fact(path: str) -> bool:

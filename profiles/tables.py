@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
+from string import Formatter
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -100,6 +101,12 @@ class GpuRule(Row, frozen=True, kw_only=True):
     architecture: Text | None = None
     cores: Text | None = None
     kind: Literal["desktop"] | None = msgspec.field(default=None, name="class")
+
+    def __post_init__(self) -> None:
+        for template in (self.model or "", self.architecture or ""):
+            for _, group, _, _ in Formatter().parse(template):
+                if group is not None and group not in self.pattern.groupindex:
+                    raise ValueError(f"{template!r}: the pattern has no group {group!r}")
 
 
 class Software(Row, frozen=True, kw_only=True):
@@ -240,8 +247,8 @@ def load_tables(overlay: Path | None = None) -> Tables:
     """
     cores, socs = _files(overlay, "cores", _Cores), _files(overlay, "socs", _Socs)
     gpus, emulators = _files(overlay, "gpus", _Gpus), _files(overlay, "emulators", _Emulators)
-    rows = tuple(chain.from_iterable(file.rows(file.socs) for file in socs))
-    named = {row.name: row for row in reversed(rows)}
+    soc_rows = [file.rows(file.socs) for file in socs]
+    by_name = _index(soc_rows, lambda row: (name.casefold() for name in (row.name, *row.names)))
     return Tables(
         cores={
             (core.implementer, core.part, core.variant): core
@@ -249,7 +256,7 @@ def load_tables(overlay: Path | None = None) -> Tables:
             for core in file.rows(file.cores)
         },
         implementers={key: name for file in reversed(cores) for key, name in file.implementers.items()},
-        socs=tuple(row for row in rows if named[row.name] is row),
+        socs=tuple(row for rows in soc_rows for row in rows if by_name[row.name.casefold()] is row),
         designators=tuple(chain.from_iterable(file.designators for file in socs)),
         gpus=Gpus(
             rules=tuple(chain.from_iterable(file.rows(file.rules) for file in gpus)),
@@ -260,9 +267,9 @@ def load_tables(overlay: Path | None = None) -> Tables:
             unit_vendors=frozenset(chain.from_iterable(file.compute_units_are_cores for file in gpus)),
         ),
         emulators=tuple(chain.from_iterable(file.rows(file.emulators) for file in emulators)),
-        by_model=_index(socs, lambda row: (model.upper() for model in row.models)),
-        by_platform=_index(socs, lambda row: (platform.lower() for platform in row.platforms)),
-        by_name=_index(socs, lambda row: (name.casefold() for name in (row.name, *row.names))),
+        by_model=_index(soc_rows, lambda row: (model.upper() for model in row.models)),
+        by_platform=_index(soc_rows, lambda row: (platform.lower() for platform in row.platforms)),
+        by_name=by_name,
     )
 
 
@@ -281,12 +288,12 @@ def _built_in(path: Path, kind: type[F]) -> F:
     return typed.convert(yaml.load(path.read_bytes(), Loader=loader), kind)
 
 
-def _index(files: list[_Socs], keys: Callable[[SocRow], Iterable[str]]) -> dict[str, SocRow]:
+def _index(files: list[tuple[SocRow, ...]], keys: Callable[[SocRow], Iterable[str]]) -> dict[str, SocRow]:
     """Key -> row. Raises InputError for a key that stands for two chips of one file."""
     found: dict[str, SocRow] = {}
-    for file in files:
+    for rows in files:
         own: dict[str, SocRow] = {}
-        for row in file.rows(file.socs):
+        for row in rows:
             for key in keys(row):
                 if own.setdefault(key, row) is not row:
                     raise InputError(f"socs.yaml: {key} stands for {own[key].name} and for {row.name}")

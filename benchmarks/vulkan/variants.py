@@ -14,7 +14,7 @@ from typing import Any
 
 from ...probes.snapshot import Vulkan
 from ...profiles.knowledge import KernelChoice
-from ..kernel_class import ANY, arranged, check_names
+from ..kernel_class import ANY, arranged
 from ..opencl.variants import engine_parts
 
 _COMPUTE_STAGE = 0x20  # VK_SHADER_STAGE_COMPUTE_BIT
@@ -219,10 +219,7 @@ VARIANTS: tuple[Variant, ...] = (
 def candidates(facts: Facts, chosen: KernelChoice = ANY) -> tuple[Variant, ...]:
     """The variants to try on a device, best guess first: what its facts allow, in the order of its class. The
     engine's layout is among them wherever its kernels can be bound.
-
-    Raises InputError if the class names a variant that does not exist.
     """
-    check_names(chosen, VARIANTS)
     most = min(facts.invocations, facts.group_width, chosen.max_work_group or facts.invocations)
     allowed = (
         v

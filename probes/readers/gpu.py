@@ -184,7 +184,7 @@ def _driver(
             found = row.pattern.search(text) if text else None
             if found:
                 facts.note("gpu.driver", source)
-                version = tuple(int(group) for group in found.groups() if group is not None)
+                version = tuple(int(group) for group in found.groups() if group and group.isdecimal())
                 return Gpu(driver=found[0].strip(), driver_version=version, driver_kind=row.kind)
     return Gpu()
 

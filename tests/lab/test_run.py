@@ -14,7 +14,7 @@ from gemmafit.errors import GemmafitError, InputError, UsageError
 from gemmafit.lab import pool
 from gemmafit.lab.discovery import discover
 from gemmafit.lab.inventory import Gate, Group, Inventory, Phone, assign, load
-from gemmafit.lab.job import Control, Finished, Job, Row, gate_closed
+from gemmafit.lab.job import Control, Finished, Job, Row, gate_closed, run_phone
 from gemmafit.lab.run import LabRun, exit_code, job_id, make_plan
 from gemmafit.lab.table import markdown
 from gemmafit.probes.snapshot import Conditions
@@ -167,3 +167,12 @@ def test_a_job_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
     forever.set()
     assert (found["A"].status, found["B"].status) == ("failed", "done")
     assert "given up" in (found["A"].error or "")
+
+
+def test_a_defect_of_ours_costs_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(job: Job) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("gemmafit.lab.job._target", broken)
+    row = run_phone(Job("a", Phone(None, "a", "device"), Group())).row
+    assert (row.status, row.error) == ("failed", "unexpected ZeroDivisionError: by zero")

@@ -161,6 +161,8 @@ def test_overlay_adds_and_replaces_rows(tmp_path: Path, knowledge: Knowledge) ->
             GPUS.replace(r"\d+)", r"\d+"),
             r"gpus\.yaml:6: rules\[0\]\.pattern: pattern .* unterminated",
         ),
+        ("gpus", GPUS.replace(r"'Adreno.*740'", "740"), r"gpus\.yaml:7: rules\[1\]\.pattern: a pattern was"),
+        ("gpus", GPUS.replace("Fancy {model}", "Fancy {modl}"), r"gpus\.yaml:6: .*no group 'modl'"),
         ("gpus", GPUS.replace("because: a test", ""), r"gpus\.yaml:2: .*missing required field `because`"),
         ("socs", SOCS.replace("[4,", "[four,"), r"socs\.yaml:6: socs\[0\]\.cpu\[0\]\[0\]: Expected `int`"),
         ("cores", "schema: gemmafit.socs/1\n", r"cores\.yaml:1: "),
