@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import msgspec
@@ -13,6 +14,10 @@ def report_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of `gemmafit.report/1`; additive keys are allowed, as the contract says."""
     _, components = msgspec.json.schema_components((Report,), ref_template="#/$defs/{name}")
     definitions = dict(components)
+    for definition in definitions.values():
+        # Releases of msgspec differ in whether they keep a docstring's indentation.
+        if "description" in definition:
+            definition["description"] = inspect.cleandoc(definition["description"])
     top = definitions.pop("Report")
     top["properties"].pop("extra")
     top["properties"] = {"schema": {"const": SCHEMA}} | {
