@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from .errors import InputError, Interrupted, TransportError
-from .events import Event, Listener, ignore
+from .base.errors import InputError, Interrupted, TransportError
+from .base.events import Event, Listener, ignore
 from .probes.capture import Capture
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .probes.snapshot import Snapshot
     from .probes.target import Target
     from .profiles.knowledge import Knowledge
-    from .profiles.report import Report
+    from .reports.report import Report
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,11 @@ def examine(target: Target, request: Request, on_event: Listener = ignore) -> Ex
 
     Raises TargetError if the target was never there; everything later is in `broken`.
     """
+    from .judge.judge import Options, judge
+    from .judge.references import load
     from .probes.collect import collect
     from .probes.files import sha256
     from .probes.read import read
-    from .profiles.judge import Options, judge
-    from .profiles.knowledge import load
 
     knowledge = request.knowledge or load()
     broken: TransportError | Interrupted | None = None
@@ -126,8 +126,8 @@ def examine(target: Target, request: Request, on_event: Listener = ignore) -> Ex
 
 def _conditions_after(target: Target, snapshot: Snapshot, on_event: Listener) -> dict[str, Any]:
     """The device's state after the measurements; empty for a recording, or where it does not answer."""
+    from .judge.device import state
     from .probes.collect import ask_conditions
-    from .profiles.device import state
 
     if target.kind == "replay":
         return {}

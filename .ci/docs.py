@@ -34,7 +34,7 @@ def readme() -> str:
 
 def schema() -> str:
     """The report's JSON Schema."""
-    from gemmafit.profiles.schema import report_schema
+    from gemmafit.reports.schema import report_schema
 
     return json.dumps(report_schema(), indent=2) + "\n"
 

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 from .. import __version__
-from ..errors import ToolchainError
+from ..base.errors import ToolchainError
 
 BUILT = Path(__file__).resolve().parent / "built"
 _REBUILD = (

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..profiles.report import significant
-from .measurements import Backend, Measurement, Status
+from ..base.names import Backend, Status
+from ..base.units import significant
+from .measurements import Measurement
 
 PHASES = ("decode", "prefill")
 

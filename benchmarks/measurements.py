@@ -9,22 +9,8 @@ from typing import Any
 
 import msgspec
 
-from ..probes import typed
-
-
-class Backend(StrEnum):
-    CPU = "cpu"
-    OPENCL = "opencl"
-    VULKAN = "vulkan"
-
-
-class Status(StrEnum):
-    """How a measurement ended. A row that is not OK carries a reason."""
-
-    OK = "ok"
-    UNSUPPORTED = "unsupported"  # the device cannot, and says so
-    SKIPPED = "skipped"  # we chose not to (memory, time, option)
-    ERROR = "error"  # it should have worked
+from ..base import typed
+from ..base.names import Backend, Status
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..base.names import Backend, Status
 from ..probes.snapshot import Conditions
 from . import trust
-from .measurements import Backend, Measurement, Status
+from .measurements import Measurement
 
 AGENT_BYTES = 400 * 10**6
 """What the agent holds at most. Of a phone with 2 GB, Android itself leaves about twice that to one app."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
-from ..errors import AgentError
-from ..events import Listener
+from ..base.errors import AgentError
+from ..base.events import Listener
 from ..probes.target import AgentRun, AgentSession
-from .executors.result import Result, read
+from .interpreter.result import Result, read
 from .plan import Plan
 
 MISSING, USAGE = 3, 2  # exit statuses of docs/plan-format.md

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import deviation, reference
+from ..base.names import Backend, Status
 from .backends import Candidate
-from .block import Block
-from .executors.result import Result, StepResult
+from .block import deviation, reference
+from .block.dims import Block
+from .interpreter.result import Result, StepResult
 from .limits import Limit
-from .measurements import Backend, Deviation, Measurement, Status
+from .measurements import Deviation, Measurement
 from .plan import Plan, Step
 from .process import Outcome
 

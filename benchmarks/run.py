@@ -13,16 +13,17 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from ..errors import ToolchainError
-from ..events import Event, Listener, ignore
+from ..base.errors import ToolchainError
+from ..base.events import Event, Listener, ignore
+from ..base.names import Backend, Status
 from ..probes.collect import ask_conditions
 from ..probes.snapshot import Snapshot
 from ..probes.target import AgentSession, Target
 from ..profiles.knowledge import KernelClass
 from . import trust
 from .backends import Candidate, Lowerer, lowerer
-from .block import GEMMA_2B, Block, Dims, Phase, Scheme, decode, prefill
-from .measurements import Backend, Measurement, Status
+from .block.dims import GEMMA_2B, Block, Dims, Phase, Scheme, decode, prefill
+from .measurements import Measurement
 from .rows import References, empty_row
 from .runner import Runner
 from .timing import Timing

@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ..errors import AgentError, DeadlineExceeded, ToolchainError
-from ..events import Event, Listener, ignore
+from ..base.errors import AgentError, DeadlineExceeded, ToolchainError
+from ..base.events import Event, Listener, ignore
+from ..base.names import Status
 from ..probes.snapshot import Snapshot
 from ..probes.target import AgentSession
 from .backends import Candidate, Lowerer
-from .block import GEMMA_2B, Block, Dims, Phase, Scheme
+from .block.dims import GEMMA_2B, Block, Dims, Phase, Scheme
 from .limits import Limit
-from .measurements import Measurement, Status
+from .measurements import Measurement
 from .plan import Plan
 from .process import Outcome, execute
 from .rows import References, block_rows, empty_row, limit_rows

@@ -12,12 +12,13 @@ from dataclasses import asdict, replace
 from statistics import median
 from typing import Any
 
+from ..base.names import Backend, Status
 from ..probes.snapshot import Conditions
-from .block import decode
-from .measurements import Backend, Measurement, Status
+from .block.dims import decode
+from .measurements import Measurement
 from .runner import Runner
 from .statistics import Gain, gain, spread
-from .sweeps import Base
+from .sweeps.settings import Base
 from .timing import Timing
 
 FREQUENCY_DROP = 0.15

@@ -37,11 +37,11 @@ def allowlist(
     profiles: ProfilesOption = None,
 ) -> None:
     """Rules for which phones get which file, no further than the evidence goes; conflicts are listed."""
-    from ..errors import InputError
+    from ..base.errors import InputError
+    from ..judge.references import load
     from ..lab import allowlist as rules
     from ..lab.collection import read_all
     from ..lab.formats import AllowlistFormat
-    from ..profiles.knowledge import load
     from .files import write
 
     sources, unreadable = read_all(paths)

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import UsageError
+from ..base.errors import UsageError
 
 app = typer.Typer(
     name="gemmafit",

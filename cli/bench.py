@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .. import __version__
-from ..errors import Interrupted, UsageError
+from ..base.errors import Interrupted, UsageError
 from .app import (
     AdbOption,
     HtmlOption,
@@ -27,8 +27,8 @@ from .console import emit, stderr
 from .files import write
 
 if TYPE_CHECKING:
-    from ..benchmarks.bench import Bench, OnRow, Wish
-    from ..events import Listener
+    from ..base.events import Listener
+    from ..benchmarks.sweeps.bench import Bench, OnRow, Wish
     from ..probes.snapshot import Snapshot
     from ..probes.target import Target
     from ..profiles.tables import Tables
@@ -112,12 +112,12 @@ def bench(
       gemmafit bench --sustained 120 --html throttling.html
       gemmafit bench replay:phone.yaml           the rows of a recording
     """
-    from ..benchmarks.bench import Wish
-    from ..benchmarks.block import Scheme
-    from ..benchmarks.sweeps import Sweep
+    from ..benchmarks.block.dims import Scheme
+    from ..benchmarks.sweeps.bench import Wish
+    from ..benchmarks.sweeps.settings import Sweep
     from ..benchmarks.tuning import Tuning
+    from ..judge.references import load
     from ..probes.targets import resolve
-    from ..profiles.knowledge import load
     from .bench_screen import live, summary
 
     knowledge = load(profiles)
@@ -151,7 +151,7 @@ def bench(
     elif format is not None or not sys.stdout.isatty():
         emit(_text(data, format or DataFormat.YAML))
     if html is not None:
-        from ..pages.bench import bench_page
+        from ..reports.pages.bench import bench_page
 
         write(html, bench_page(done, header))
     if not quiet:
@@ -165,7 +165,7 @@ def bench(
 def _measured(
     target: Target, wish: Wish, tables: Tables, on_event: Listener, on_row: OnRow
 ) -> tuple[Bench, dict[str, Any]]:
-    from ..benchmarks.bench import bench as measure
+    from ..benchmarks.sweeps.bench import bench as measure
     from ..probes.collect import collect
     from ..probes.read import read
 
@@ -175,7 +175,7 @@ def _measured(
 
 def _recorded(target: Target, tables: Tables) -> tuple[Bench, dict[str, Any]]:
     """The rows that a recording holds. Raises UsageError where it holds none."""
-    from ..benchmarks.bench import Bench
+    from ..benchmarks.sweeps.bench import Bench
     from ..pipeline import recorded_measurements
     from ..probes.collect import collect
     from ..probes.read import read
@@ -194,7 +194,7 @@ def _recorded(target: Target, tables: Tables) -> tuple[Bench, dict[str, Any]]:
 
 def _header(target: Target, snapshot: Snapshot) -> dict[str, Any]:
     """What the rows are of: tool, time, target, device."""
-    from ..profiles.device import describe
+    from ..judge.device import describe
 
     return {
         "tool": {"name": "gemmafit", "version": __version__},
@@ -209,6 +209,6 @@ def _text(data: dict[str, Any], format: DataFormat) -> str:
         import msgspec
 
         return msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n"
-    from ..profiles.writers.yaml import dump
+    from ..reports.writers.yaml import dump
 
     return dump(data)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import Interrupted, UsageError
+from ..base.errors import Interrupted, UsageError
 from .app import (
     AdbOption,
     FormatName,
@@ -26,7 +26,7 @@ from .console import safe, stderr
 from .files import write, write_report
 
 if TYPE_CHECKING:
-    from ..profiles.report import Report
+    from ..reports.report import Report
 
 EXIT_CODES = {"pass": 0, "degraded": 0, "fail": 1, "inconclusive": 5}
 
@@ -108,8 +108,8 @@ def check(
       gemmafit check --all -o reports/      every phone, one report each
       gemmafit check replay:phone.yaml      judge a recording again
     """
+    from ..judge.references import load
     from ..pipeline import Request, examine
-    from ..profiles.knowledge import load
     from .progress import progress
 
     wanted: dict[str, Any] = {
@@ -148,7 +148,7 @@ def check(
 
         write(record, dump_capture(redact(examination.capture)))
     if html is not None:
-        from ..pages.render import report_page
+        from ..reports.pages.render import report_page
 
         write(html, report_page(report))
     if not quiet:
@@ -180,7 +180,7 @@ def _check_all(
     from ..lab.every import check_every
     from ..lab.inventory import RunOptions
     from ..lab.run import exit_code as worst
-    from ..profiles.writers import Format
+    from ..reports.writers import Format
     from .lab import row_line
 
     if folder is None:

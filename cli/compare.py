@@ -34,7 +34,7 @@ def compare(
     comparison = compare_all(_sources(before, history), _sources(after, history), threshold)
     _print(comparison)
     if html is not None:
-        from ..pages.render import comparison_page
+        from ..lab.pages import comparison_page
         from .files import write
 
         write(html, comparison_page(comparison, before, after, threshold))
@@ -46,7 +46,7 @@ def compare(
 
 def _sources(what: str, history: str | None) -> Iterable[Source]:
     """The reports a user names; `history:LABEL` are those added under a label."""
-    from ..errors import InputError
+    from ..base.errors import InputError
     from ..lab.collection import read_all
 
     prefix, _, label = what.partition(":")

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import UsageError
+from ..base.errors import UsageError
 from .app import ProfilesOption, app
 from .console import emit, safe, stderr, stdout
 
 if TYPE_CHECKING:
+    from ..judge.estimate import Anchor, Estimate
     from ..probes.snapshot import Snapshot
-    from ..profiles.estimate import Anchor, Estimate
     from ..profiles.knowledge import Knowledge
-    from ..profiles.report import Range
+    from ..reports.report import Range
 
 SCHEMA = "gemmafit.estimate/1"
 
@@ -64,16 +64,16 @@ def estimate(
 ) -> None:
     """Predict speed and memory of every model file from a phone's specification, with honest error bars.
 
-    The interval should hold the truth 9 times in 10 (measured by: python -m gemmafit.benchmarks.calibrate).
+    The interval should hold the truth 9 times in 10 (measured by: python -m gemmafit.tools.calibrate).
 
     \b
     Examples:
       gemmafit estimate --gpu "Adreno 740" --ram 8
       gemmafit estimate --gpu "Mali-G720" --ram 12 --measured gemma-2b-it-gpu-int8=18.2/1280
     """
-    from ..profiles.estimate import estimate as run
-    from ..profiles.estimate import phone
-    from ..profiles.knowledge import load
+    from ..judge.estimate import estimate as run
+    from ..judge.estimate import phone
+    from ..judge.references import load
 
     knowledge = load(profiles)
     if family != "any" and family not in knowledge.families:
@@ -89,7 +89,7 @@ def estimate(
 
 
 def _anchor(text: str | None, knowledge: Knowledge) -> Anchor | None:
-    from ..profiles.estimate import Anchor
+    from ..judge.estimate import Anchor
 
     if text is None:
         return None
@@ -113,7 +113,7 @@ def _anchor(text: str | None, knowledge: Knowledge) -> Anchor | None:
 def _show(snapshot: Snapshot, rows: list[Estimate], knowledge: Knowledge) -> None:
     from rich.table import Table
 
-    from ..profiles.estimate import possible_socs, similar
+    from ..judge.estimate import possible_socs, similar
 
     gpu, soc = snapshot.gpu, snapshot.soc
     total = snapshot.memory.total_bytes or 0

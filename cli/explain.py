@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
-from ..errors import InputError, TransportError, UsageError
+from ..base.errors import InputError, TransportError, UsageError
 from .app import AdbOption, ProfilesOption, app
 from .console import emit, plain, safe, stdout
 
 if TYPE_CHECKING:
+    from ..judge.explain import Explanation
     from ..probes.snapshot import Snapshot
     from ..probes.target import Target
-    from ..profiles.explain import Explanation
 
 BLOCK = 1 << 20
 MAX_BYTES = 1 << 30
@@ -65,11 +65,11 @@ def explain(
 
     Exit status: 0 if a known failure was recognised, 5 if the text at most resembles one.
     """
-    from ..profiles.explain import Match
-    from ..profiles.explain import explain as find
-    from ..profiles.signatures import load_signatures
+    from ..judge.explain import Match
+    from ..judge.explain import explain as find
+    from ..judge.references import load
 
-    signatures = load_signatures(profiles)
+    signatures = tuple(load(profiles).signatures.values())
     if target is not None and report is not None:
         raise UsageError("--target and --report exclude each other")
     phone = _resolve(target, adb) if target is not None or logcat else None
@@ -121,7 +121,7 @@ class _Source:
 
     def text(self) -> Iterator[str]:
         """The text in pieces."""
-        from ..profiles.logtext import decoded
+        from ..base.logtext import decoded
 
         if self._argument is not None:
             yield self._argument
@@ -152,8 +152,8 @@ def _resolve(name: str | None, adb: str | None) -> Target:
 
 def _snapshot(phone: Target | None, report: Path | None, profiles: Path | None) -> Snapshot | None:
     if report is not None:
-        from ..profiles.from_report import snapshot_of
-        from ..profiles.report_io import load
+        from ..reports.from_report import snapshot_of
+        from ..reports.report_io import load
 
         return snapshot_of(load(report))
     if phone is not None:
@@ -192,7 +192,7 @@ def _logcat(phone: Target) -> str:
 def _show(found: list[Explanation]) -> None:
     from rich.markup import escape
 
-    from ..profiles.explain import Answer, Match
+    from ..judge.explain import Answer, Match
 
     console = stdout()
     if not found:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import UsageError
+from ..base.errors import UsageError
 from .app import FormatName
 from .console import emit
 
 if TYPE_CHECKING:
-    from ..profiles.report import Report
+    from ..reports.report import Report
 
 
 def write(path: Path, text: str) -> None:
@@ -26,7 +26,7 @@ def write(path: Path, text: str) -> None:
 
 def write_report(report: Report, format: FormatName | None, output: Path | None) -> None:
     """Write a report to a file or stdout, in the named format, or the one that the file's ending means."""
-    from ..profiles.writers import SUFFIXES, Format
+    from ..reports.writers import SUFFIXES, Format
 
     if format is not None:
         chosen = Format(str(format))

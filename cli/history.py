@@ -25,7 +25,7 @@ def add(
     history: HistoryOption = None,
 ) -> None:
     """Append reports; one that is there already is not added again."""
-    from ..errors import InputError
+    from ..base.errors import InputError
     from ..lab.collection import read_all
     from ..lab.history import DEFAULT, open_history
 
@@ -71,7 +71,7 @@ def show(
 ) -> None:
     """Print one report as it was added."""
     from ..lab.history import DEFAULT, open_history
-    from ..profiles.writers import Format
+    from ..reports.writers import Format
     from .files import write
 
     with open_history(history or DEFAULT) as opened:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import UsageError
+from ..base.errors import UsageError
 from .app import AdbOption, HtmlOption, app
 from .console import emit, safe, stderr, stdout
 
@@ -119,7 +119,7 @@ def worker(
 
 
 def _page(html: Path, rows: list[Row], folder: Path) -> None:
-    from ..pages.render import lab_page
+    from ..lab.pages import lab_page
     from .files import write
 
     write(html, lab_page(rows, str(folder)))

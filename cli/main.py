@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from ..errors import GemmafitError, TransportError
+from ..base.errors import GemmafitError, TransportError
 from .app import app
 from .console import plain
 

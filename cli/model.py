@@ -15,9 +15,9 @@ from .console import emit, plain, safe, stdout
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ..judge.modelfit import Fit, Identity
     from ..probes.modelfile import Finding, ModelFile, Section, Tflite
     from ..probes.snapshot import Snapshot
-    from ..profiles.modelfit import Fit, Identity
     from ..profiles.tables import Tables
 
 model_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look into model files.")
@@ -66,10 +66,10 @@ def inspect(
 
     Exit status: 0 good, 1 the file is broken or loads on none of its backends there, 5 it is unknown.
     """
-    from ..errors import UsageError
+    from ..base.errors import UsageError
+    from ..judge.modelfit import identify, will_load
+    from ..judge.references import load
     from ..probes.modelfile import inspect as read
-    from ..profiles.knowledge import load
-    from ..profiles.modelfit import identify, will_load
 
     if target is not None and report is not None:
         raise UsageError("TARGET and --report exclude each other")
@@ -101,7 +101,7 @@ def exit_code(file: ModelFile, identity: Identity, fit: tuple[Fit, ...] | None) 
 def _digest(file: Path, quiet: bool) -> str:
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
-    from ..events import Event
+    from ..base.events import Event
     from ..probes.modelfile import digest
     from .console import stderr
 
@@ -119,8 +119,8 @@ def _digest(file: Path, quiet: bool) -> str:
 
 def _snapshot(target: str | None, report: Path | None, adb: str | None, tables: Tables) -> Snapshot | None:
     if report is not None:
-        from ..profiles.from_report import snapshot_of
-        from ..profiles.report_io import load
+        from ..reports.from_report import snapshot_of
+        from ..reports.report_io import load
 
         return snapshot_of(load(report))
     if target is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..events import Event, Listener
+from ..base.events import Event, Listener
 from .app import AdbOption, OutputOption, ProfilesOption, TargetArgument, app
 from .console import emit, safe, stderr, stdout
 
@@ -52,10 +52,10 @@ def probe(
       gemmafit probe --package com.example.app
       gemmafit probe replay:phone.yaml --format yaml
     """
+    from ..judge.references import load
     from ..probes.collect import collect
     from ..probes.read import read
     from ..probes.targets import resolve
-    from ..profiles.knowledge import load
     from .files import write
     from .progress import progress
 

@@ -41,7 +41,7 @@ def record(
       gemmafit record -o pixel8.yaml             the one connected phone
       gemmafit record --measure -o pixel8.yaml   with measurements, for `check replay:pixel8.yaml`
     """
-    from ..errors import UsageError
+    from ..base.errors import UsageError
     from ..pipeline import Request, examine
     from ..probes.collect import collect
     from ..probes.files import dump_capture, sha256

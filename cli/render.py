@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..profiles.report import significant
+from ..base.units import significant
 from .console import safe
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..profiles.report import Predicted, Report
+    from ..reports.report import Predicted, Report
 
 _STYLE = {
     "pass": "green",

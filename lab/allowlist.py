@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import groupby
 
-from ..profiles.report import Evidence, Report, Verdict
+from ..base.names import Evidence, Verdict
+from ..reports.report import Report
 from .collection import Source, text
 
 MIN_DEVICES = 2

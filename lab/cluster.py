@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..errors import TargetError, UsageError
+from ..base.errors import TargetError, UsageError
 from .discovery import discover
 from .inventory import READY, Inventory, Phone
 from .job import Control, Finished, Job, ended, run_phone

@@ -12,9 +12,10 @@ from enum import StrEnum
 from statistics import median
 from typing import Any
 
+from ..base.names import Verdict
 from ..benchmarks.statistics import gain
-from ..profiles.report import Report, Verdict
-from .collection import Source, name, phone, text
+from ..reports.report import Report
+from .collection import Source, phone, text
 
 THRESHOLD = 0.10
 """Relative change of a median below which a speed counts as unchanged: warm phones vary by as much."""
@@ -79,9 +80,9 @@ def compare_all(
     old, new = _newest(before), _newest(after)
     pairs = [key for key in old if key in new]
     return Comparison(
-        tuple(PhoneComparison(k, name(new[k]), compare(old[k], new[k], threshold)) for k in pairs),
-        tuple(sorted(name(old[key]) for key in old.keys() - new.keys())),
-        tuple(sorted(name(new[key]) for key in new.keys() - old.keys())),
+        tuple(PhoneComparison(k, new[k].name, compare(old[k], new[k], threshold)) for k in pairs),
+        tuple(sorted(old[key].name for key in old.keys() - new.keys())),
+        tuple(sorted(new[key].name for key in new.keys() - old.keys())),
     )
 
 

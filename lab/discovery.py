@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 
-from ..errors import TargetError, TransportError
+from ..base.errors import TargetError, TransportError
 from .inventory import NO_SERVER, READY, Inventory, Phone, needs_facts
 
 

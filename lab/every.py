@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ..errors import TargetError, UsageError
-from ..profiles.writers import SUFFIXES, Format
+from ..base.errors import TargetError, UsageError
+from ..reports.writers import SUFFIXES, Format
 from .inventory import Gate, Group, Inventory, RunOptions
 from .job import Control, Row
 from .pool import ThreadPool

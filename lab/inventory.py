@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from ..errors import InputError
-from ..probes.yaml_input import load_yaml
+from ..base.errors import InputError
+from ..base.yaml_input import load_yaml
 
 if TYPE_CHECKING:
     from ..pipeline import Request
@@ -52,8 +52,8 @@ class RunOptions(Strict, frozen=True, kw_only=True):
 
     def request(self) -> Request:
         """The pipeline's request. Raises InputError for a bad folder of knowledge."""
+        from ..judge.references import load
         from ..pipeline import Request
-        from ..profiles.knowledge import load
 
         fields = msgspec.structs.asdict(self)
         folder = fields.pop("profiles")

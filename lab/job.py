@@ -11,14 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ..errors import DeadlineExceeded, DeviceBusy, GemmafitError, TargetError, TransportError
-from ..events import Event, Listener, ignore
+from ..base.errors import DeadlineExceeded, DeviceBusy, GemmafitError, TargetError, TransportError
+from ..base.events import Event, Listener, ignore
 from .inventory import Gate, Group, Phone
 
 if TYPE_CHECKING:
     from ..probes.snapshot import Conditions
     from ..probes.target import Target
-    from ..profiles.report import Report
+    from ..reports.report import Report
 
 GATE_POLL_S = 15.0
 RETRY_PAUSE_S = 5.0

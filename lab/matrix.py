@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from ..profiles.report import Report
-from .collection import Source, name, phone, text
+from ..reports.report import Report
+from .collection import Source, phone, text
 
 RAM_CLASSES_GB = (2, 3, 4, 6, 8, 12, 16)
 """What phones are sold with; a phone belongs to the smallest class that holds its MemTotal."""
@@ -148,7 +148,7 @@ def _cell(value: str, reports: Sequence[Report]) -> Cell:
         len(reports),
         dict(Counter(str(report.verdict) for report in reports)),
         median(speeds) if speeds else None,
-        tuple(sorted(name(report) for report in reports)),
+        tuple(sorted(report.name for report in reports)),
     )
 
 

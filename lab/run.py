@@ -19,8 +19,8 @@ from pathlib import Path
 
 import msgspec
 
-from ..errors import GemmafitError, InputError, UsageError
-from ..profiles.writers import Format
+from ..base.errors import GemmafitError, InputError, UsageError
+from ..reports.writers import Format
 from .inventory import NO_SERVER, READY, Group, Inventory, Phone, absent, assign
 from .job import Control, Finished, Job, Row
 from .pool import Pool

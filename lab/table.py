@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from ..profiles.writers.markdown import table
+from ..reports.writers.markdown import table
 from .job import Row
 
 

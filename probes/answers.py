@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
+from ..base.names import AnswerStatus
 from .capture import Answer
-from .snapshot import AnswerStatus
 
 _REFUSED = re.compile(
     r"permission denied|operation not permitted|permission denial|not allowed to|requires android\.permission"

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .. import __version__
-from ..errors import AgentError, ToolchainError, TransportError
-from ..events import Event, Listener, ignore
-from . import limits
+from ..base import limits
+from ..base.errors import AgentError, ToolchainError, TransportError
+from ..base.events import Event, Listener, ignore
 from .capture import Capture
 from .commands import commands
 from .parsers.text import ParseError, json_value

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 
-from ..errors import UsageError
-from . import limits
+from ..base import limits
+from ..base.errors import UsageError
 from .target import Command
 
 _PUBLIC_LIBRARIES = """\

@@ -14,10 +14,10 @@ from typing import Any
 
 import yaml
 
-from ..errors import InputError
-from . import limits
+from ..base import limits
+from ..base.errors import InputError
+from ..base.yaml_input import load_yaml
 from .capture import SCHEMA, Answer, Capture
-from .yaml_input import load_yaml
 
 KINDS = ("adb", "local", "assembled")
 _KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")

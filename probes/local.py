@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from ..errors import AgentError
-from ..events import Event, Listener, ignore
+from ..base.errors import AgentError
+from ..base.events import Event, Listener, ignore
 from . import batch
 from .capture import Answer
 from .progress import TAIL_BYTES, Progress
@@ -30,7 +30,7 @@ from .target import AgentRun, AgentSession, Awake, Command
 
 Interpreter = Literal["python", "agent"]
 
-WORKER = "gemmafit.benchmarks.executors.worker"
+WORKER = "gemmafit.benchmarks.interpreter.worker"
 GRACE = 3.0
 """Seconds after the deadline in which an interpreter may still write what it has (docs/plan-format.md: 1)."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..base.names import AnswerStatus
 from ..profiles.tables import Tables, load_tables
 from .capture import Capture
 from .parsers.dumpsys import parse_features, parse_package
@@ -20,7 +21,7 @@ from .readers.soc import read_soc
 from .readers.state import read_conditions, read_memory
 from .readers.visibility import app_visibility
 from .readers.vulkan import read_vulkan
-from .snapshot import AnswerStatus, Snapshot
+from .snapshot import Snapshot
 
 
 def read(capture: Capture, tables: Tables | None = None) -> Snapshot:

@@ -7,33 +7,9 @@ Every field may be None, which means unknown. `answers` says why (missing, refus
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
-
-class Scope(StrEnum):
-    """For whom a finding holds."""
-
-    SHELL = "shell"
-    """Seen by a process of `adb shell` (linker section [unrestricted])."""
-    APP_INFERRED = "app-inferred"
-    """Derived for an app from public.libraries, ABI, labels and API level."""
-    APP_TESTED = "app-tested"
-    """Observed inside an app's process."""
-    DEVICE = "device"
-    """A property of the device itself, the same for everybody."""
-
-
-class AnswerStatus(StrEnum):
-    """How a question to the device ended."""
-
-    OK = "ok"
-    MISSING = "missing"  # never asked, or no such file or command
-    REFUSED = "refused"  # permission denied
-    EMPTY = "empty"  # answered with nothing
-    CUT = "cut"  # over the limit: the rest was dropped
-    UNREADABLE = "unreadable"  # answered, but not in a form that could be read
-    TIMEOUT = "timeout"
+from ..base.names import AnswerStatus, Scope
 
 
 @dataclass(frozen=True)

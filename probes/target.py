@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ..events import Listener, ignore
+from ..base.events import Listener, ignore
 from .capture import Answer
 
 

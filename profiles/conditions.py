@@ -19,8 +19,6 @@ from typing import Any
 
 import msgspec
 
-from ..probes.snapshot import Snapshot
-
 Scalar = bool | int | float | str
 
 
@@ -75,7 +73,7 @@ class Truth:
 class Facts:
     """Facts by name: those given, else those of the snapshot."""
 
-    snapshot: Snapshot | None = None
+    snapshot: object | None = None
     given: Mapping[str, Any] | None = None
 
     def get(self, name: str) -> Any:

@@ -15,32 +15,17 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from ..errors import InputError
-from .conditions import Condition
-from .references import check_references
+from ..base.errors import InputError
+from .calibration import Calibration
+from .rows import Conditional, Count, Entry, Positive, Row, Text
+from .signatures import Signature
 from .tablefile import Table, compose
 from .tables import IDENTITY, Tables, load_tables
 
 FOLDER = Path(__file__).parent
 
-Text = Annotated[str, Meta(min_length=1)]
-Positive = Annotated[float, Meta(gt=0)]
-Count = Annotated[int, Meta(gt=0)]
 Bits = Literal[2, 4, 8, 16, 32]
 BackendName = Literal["cpu", "opencl", "vulkan", "npu"]
-
-
-class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A reviewed statement: why it stands here and where it comes from."""
-
-    because: Text
-    source: Text
-
-
-class Entry(Row, frozen=True, kw_only=True):
-    """A row with a key that an overlay can replace."""
-
-    id: Text
 
 
 class Architecture(Entry, frozen=True, kw_only=True):
@@ -197,12 +182,6 @@ class Runtime(Entry, frozen=True, kw_only=True):
     memory: dict[BackendName, MemoryModel]
     deprecated: bool = False
     successor: str | None = None
-
-
-class Conditional(Entry, frozen=True, kw_only=True):
-    """A row that holds where `when` does (conditions.py)."""
-
-    when: Condition
 
 
 class Fault(Conditional, frozen=True, kw_only=True):
@@ -374,12 +353,18 @@ class Knowledge(msgspec.Struct, frozen=True, kw_only=True):
     tflite_compat: dict[str, ListRule]
     thresholds: Thresholds
     prediction: Prediction
+    calibration: Calibration
     overlay: Path | None = None
 
     @property
     def tables(self) -> Tables:
         """What devices' names are read with; loaded when first asked for."""
         return load_tables(self.overlay)
+
+    @property
+    def signatures(self) -> dict[str, Signature]:
+        """Known failures by their messages; loaded when first asked for, as only `explain` needs them."""
+        return _signatures() if self.overlay is None else _read_signatures(self.overlay)
 
 
 ROWS: dict[str, type[Entry]] = {
@@ -396,12 +381,12 @@ ROWS: dict[str, type[Entry]] = {
 }
 """File stem -> the type of its rows."""
 
-MAPPINGS: dict[str, Any] = {"thresholds": Thresholds, "prediction": Prediction}
+MAPPINGS: dict[str, Any] = {"thresholds": Thresholds, "prediction": Prediction, "calibration": Calibration}
 """File stem -> the type of the whole file."""
 
 
 OTHER_TABLES = ("signatures", *IDENTITY)
-"""Tables of a user's folder that are read elsewhere (signatures.py, tables.py)."""
+"""Tables that are read when they are needed: properties of `Knowledge`."""
 
 
 def load(overlay: Path | None = None) -> Knowledge:
@@ -430,9 +415,40 @@ def _load(folder: Path, overlay: Path | None) -> Knowledge:
         tables[stem] = _table(folder, overlay, stem).mapping(kind)
     knowledge = Knowledge(**tables, overlay=overlay)
     if overlay is not None:
-        knowledge.tables  # noqa: B018 - a mistake in a user's file is told before anything is done
-    check_references(knowledge, overlay or folder)
+        # A mistake in a user's file is told before anything is done.
+        knowledge.tables, knowledge.signatures  # noqa: B018
+    _check_references(knowledge, overlay or folder)
     return knowledge
+
+
+@cache
+def _signatures() -> dict[str, Signature]:
+    return _read_signatures(None)
+
+
+def _read_signatures(overlay: Path | None) -> dict[str, Signature]:
+    return {row.id: row for row in _table(FOLDER, overlay, "signatures").rows(Signature)}
+
+
+def _check_references(knowledge: Knowledge, place: Path) -> None:
+    """Raises InputError naming the row whose key leads nowhere."""
+    for model in knowledge.models.values():
+        for table, key in (
+            ("families", model.family),
+            ("architectures", model.architecture),
+            ("runtimes", model.runtime),
+        ):
+            if key not in getattr(knowledge, table):
+                raise InputError(f"{place}: model {model.id!r} names {key!r}, which is not in {table}.yaml")
+        if model.format not in knowledge.runtimes[model.runtime].formats:
+            raise InputError(
+                f"{place}: {model.runtime!r} does not load {model.format!r} (model {model.id!r})"
+            )
+    for family in knowledge.families.values():
+        if family.primary not in knowledge.models:
+            raise InputError(
+                f"{place}: family {family.id!r} names {family.primary!r}, which is not in models.yaml"
+            )
 
 
 def _table(folder: Path, overlay: Path | None, stem: str) -> Table:

@@ -19,8 +19,8 @@ import msgspec
 import yaml
 from msgspec import Meta
 
-from ..errors import InputError
-from ..probes import typed
+from ..base import typed
+from ..base.errors import InputError
 from .tablefile import compose, convert
 
 FOLDER = Path(__file__).parent

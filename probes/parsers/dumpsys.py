@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .. import limits
+from ...base import limits
 from .text import ParseError, integer, lines
 
 _PAIR = re.compile(r"\s*([A-Za-z][A-Za-z0-9 _]{0,60}):\s*(.*)\Z")

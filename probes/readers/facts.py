@@ -6,15 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from ...base import limits
+from ...base.names import AnswerStatus
 from ...profiles.tables import Tables
-from .. import limits
 from ..answers import READABLE, status
 from ..capture import Capture
 from ..commands import COMMANDS
 from ..parsers.properties import parse_build_prop, parse_getprop
 from ..parsers.sysfs import parse_path_values
 from ..parsers.text import ParseError
-from ..snapshot import AnswerStatus, Disagreement
+from ..snapshot import Disagreement
 
 T = TypeVar("T")
 

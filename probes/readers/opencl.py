@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .. import limits
+from ...base import limits
+from ...base.names import AnswerStatus
 from ..parsers.clinfo import parse_clinfo
 from ..parsers.libraries import FileEntry, PublicLibrary, parse_ls
 from ..parsers.text import number
-from ..snapshot import AnswerStatus, LibraryAttempt, OpenCl
+from ..snapshot import LibraryAttempt, OpenCl
 from .facts import Facts, probes
 
 ENGINE_LIBRARIES = ("libOpenCL.so", "libGLES_mali.so", "libOpenCL-pixel.so", "libOpenCL-car.so")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import limits
+from ...base import limits
 from ..parsers.text import number
 from ..parsers.versions import vulkan_version
 from ..parsers.vulkan import Device, parse_extensions, parse_vkjson

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from gemmafit.errors import InputError
+from gemmafit.base.errors import InputError
 from gemmafit.probes.capture import Answer, Capture
 from gemmafit.probes.collect import checked_probe
 from gemmafit.probes.files import parse_capture

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from gemmafit.base.names import Evidence, Verdict
 from gemmafit.lab.collection import Source
 from gemmafit.pipeline import Request, examine
 from gemmafit.probes.replay import ReplayTarget
-from gemmafit.profiles.report import Evidence, FallbackStep, Predicted, Range, Recommendation, Report, Verdict
+from gemmafit.reports.report import FallbackStep, Predicted, Range, Recommendation, Report
 
 CAPTURES = Path(__file__).parents[1] / "replay" / "captures"
 

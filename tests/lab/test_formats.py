@@ -12,12 +12,14 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
+from gemmafit.base.names import Verdict
+from gemmafit.judge.references import load
 from gemmafit.lab import allowlist
 from gemmafit.lab.collection import Source
 from gemmafit.lab.formats import AllowlistFormat
 from gemmafit.lab.formats.play import NAMESPACE
-from gemmafit.profiles.knowledge import Knowledge, load
-from gemmafit.profiles.report import Report, Verdict
+from gemmafit.profiles.knowledge import Knowledge
+from gemmafit.reports.report import Report
 
 ROOT = Path(__file__).parents[2]
 KOTLIN = ROOT / "docs" / "android" / "GemmaBackendChooser.kt"

@@ -17,9 +17,10 @@ from gemmafit.lab import matrix
 from gemmafit.lab.collection import Source
 from gemmafit.lab.compare import compare_all
 from gemmafit.lab.job import Row
-from gemmafit.pages import charts
-from gemmafit.pages.render import comparison_page, lab_page, matrix_page, report_page
-from gemmafit.profiles.report import Report
+from gemmafit.lab.pages import comparison_page, lab_page, matrix_page
+from gemmafit.reports.pages import charts
+from gemmafit.reports.pages.render import report_page
+from gemmafit.reports.report import Report
 
 Phone = Callable[..., Report]
 Sources = Callable[..., list[Source]]

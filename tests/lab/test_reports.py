@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from gemmafit.base.names import Verdict
 from gemmafit.lab import allowlist, matrix
 from gemmafit.lab.collection import Source, read_all
 from gemmafit.lab.compare import Kind, compare, compare_all, speed_ratio
-from gemmafit.profiles.report import Report, Verdict
-from gemmafit.profiles.writers import Format
+from gemmafit.reports.report import Report
+from gemmafit.reports.writers import Format
 
 Phone = Callable[..., Report]
 Sources = Callable[..., list[Source]]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gemmafit.errors import GemmafitError, InputError, UsageError
+from gemmafit.base.errors import GemmafitError, InputError, UsageError
 from gemmafit.lab import pool
 from gemmafit.lab.discovery import discover
 from gemmafit.lab.inventory import Gate, Group, Inventory, Phone, assign, load
@@ -18,7 +18,7 @@ from gemmafit.lab.job import Control, Finished, Job, Row, gate_closed, run_phone
 from gemmafit.lab.run import LabRun, exit_code, job_id, make_plan
 from gemmafit.lab.table import markdown
 from gemmafit.probes.snapshot import Conditions
-from gemmafit.profiles.report import Report
+from gemmafit.reports.report import Report
 
 A = Phone(None, "A", "device", None, {"model": "SM-S911B", "gpu": "Adreno 740"})
 B = Phone(None, "B", "device", None, {"model": "Pixel 8", "gpu": "Mali-G715"})
@@ -72,7 +72,7 @@ def test_a_plan_has_a_job_or_a_reason_for_each_phone() -> None:
 def test_one_silent_server_of_two_is_a_row_and_of_one_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as s:
         dead = f"127.0.0.1:{s.getsockname()[1]}"
-    monkeypatch.setattr("gemmafit.probes.adb_server.LOCAL", frozenset())  # do not start one there
+    monkeypatch.setattr("gemmafit.probes.adb.server.LOCAL", frozenset())  # do not start one there
     with pytest.raises(GemmafitError):
         discover(Inventory(servers=(dead,)))
     phones = discover(Inventory(servers=(dead, dead)))

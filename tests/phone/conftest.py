@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gemmafit.probes.adb import AdbTarget
-from gemmafit.probes.adb_server import AdbServer, Address
-from gemmafit.probes.transport import Transport
+from gemmafit.probes.adb.server import AdbServer, Address
+from gemmafit.probes.adb.target import AdbTarget
+from gemmafit.probes.adb.transport import Transport
 from gemmafit.tests.phone.vphone.handle import PROFILES, Phone, eventually, running
 
 

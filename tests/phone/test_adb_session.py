@@ -17,10 +17,10 @@ import pytest
 import yaml
 
 from gemmafit import __version__, agent
-from gemmafit.errors import AgentError, DeviceBusy, ToolchainError, TransportError
-from gemmafit.events import Event
-from gemmafit.probes.adb import AdbTarget
-from gemmafit.probes.adb_server import AdbServer
+from gemmafit.base.errors import AgentError, DeviceBusy, ToolchainError, TransportError
+from gemmafit.base.events import Event
+from gemmafit.probes.adb.server import AdbServer
+from gemmafit.probes.adb.target import AdbTarget
 from gemmafit.probes.target import Command
 from gemmafit.tests.phone.vphone.handle import PROFILES, Phone, eventually
 
@@ -85,7 +85,7 @@ def test_a_session_pushes_runs_and_fetches(
 def test_a_long_session_ends_as_well_as_a_short_one(
     connect: Connect, plain_phone: Phone, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gemmafit.probes.adb_session.START_SECONDS", 1.0)
+    monkeypatch.setattr("gemmafit.probes.adb.session.START_SECONDS", 1.0)
     events: list[Event] = []
     with connect(plain_phone, agent=script("sleep 1.2")).session(events.append) as session:
         assert session.run("cpu", ["run"], deadline=20).exit == 0
@@ -214,9 +214,9 @@ def test_a_phone_of_an_unknown_kind_is_tried_by_its_kernel(
 HOST = """
 import sys
 from pathlib import Path
-from gemmafit.probes.adb import AdbTarget
-from gemmafit.probes.adb_server import Address, AdbServer
-from gemmafit.probes.transport import Transport
+from gemmafit.probes.adb.target import AdbTarget
+from gemmafit.probes.adb.server import Address, AdbServer
+from gemmafit.probes.adb.transport import Transport
 server = AdbServer(Address.of(sys.argv[1]))
 target = AdbTarget(Transport(server, sys.argv[2]), agent=lambda abi: Path(sys.argv[3]))
 with target.session() as session:

@@ -23,8 +23,8 @@ from gemmafit.lab.inventory import Phone as LabPhone
 from gemmafit.lab.job import Row
 from gemmafit.lab.pool import Pool, ThreadPool
 from gemmafit.lab.run import LabRun, execute, exit_code, make_plan
-from gemmafit.probes.adb_server import AdbServer
-from gemmafit.profiles.report_io import load
+from gemmafit.probes.adb.server import AdbServer
+from gemmafit.reports.report_io import load
 from gemmafit.tests.phone.vphone.handle import PROFILES, Phone, eventually, running
 
 PLAIN = PROFILES / "plain-x86_64.yaml"

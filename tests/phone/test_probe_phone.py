@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from gemmafit.events import Event
-from gemmafit.probes.adb import AdbTarget
+from gemmafit.base.events import Event
+from gemmafit.probes.adb.target import AdbTarget
 from gemmafit.probes.collect import collect
 from gemmafit.probes.files import dump_capture, parse_capture, sha256
 from gemmafit.probes.read import read

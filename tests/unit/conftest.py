@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from gemmafit.profiles.report import (
+from gemmafit.base.names import CheckStatus, Evidence, Verdict
+from gemmafit.reports.report import (
     BackendResult,
     Check,
-    CheckStatus,
-    Evidence,
     FallbackStep,
     Predicted,
     Range,
     Recommendation,
     Report,
     VariantResult,
-    Verdict,
 )
 
 HOSTILE = "Evil\x1b[31m|<script>*x*\x00\u202e"

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gemmafit.errors import AgentError, InputError
-from gemmafit.probes import limits
+from gemmafit.base import limits
+from gemmafit.base.errors import AgentError, InputError
+from gemmafit.base.names import AnswerStatus
 from gemmafit.probes.answers import status
 from gemmafit.probes.capture import Answer, Capture
 from gemmafit.probes.commands import COMMANDS, commands
 from gemmafit.probes.files import dump_capture, parse_capture, read_capture, sha256
 from gemmafit.probes.read import read
 from gemmafit.probes.replay import ReplayTarget
-from gemmafit.probes.snapshot import AnswerStatus
 
 answers = st.builds(
     Answer,
@@ -182,7 +182,7 @@ def test_a_package_is_asked_for(package: str) -> None:
     "package", ["", "x", "com.example;id", "$(id)", "com.example.app\n", "../x", "a.b " * 99]
 )
 def test_no_shell_from_a_package_name(package: str) -> None:
-    from gemmafit.errors import UsageError
+    from gemmafit.base.errors import UsageError
 
     with pytest.raises(UsageError):
         commands(package)

@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
-from gemmafit.benchmarks.measurements import Backend, Deviation, Measurement, Status
-from gemmafit.errors import UsageError
+from gemmafit.base.errors import UsageError
+from gemmafit.base.names import Backend, CheckStatus, Evidence, Status, Verdict
+from gemmafit.benchmarks.measurements import Deviation, Measurement
+from gemmafit.judge.judge import Options, judge
+from gemmafit.judge.references import load
 from gemmafit.probes.snapshot import (
     Android,
     AppVisibility,
@@ -23,9 +26,8 @@ from gemmafit.probes.snapshot import (
     Soc,
     Vulkan,
 )
-from gemmafit.profiles.judge import Options, judge
-from gemmafit.profiles.knowledge import Knowledge, load
-from gemmafit.profiles.report import Check, CheckStatus, Evidence, Report, Verdict
+from gemmafit.profiles.knowledge import Knowledge
+from gemmafit.reports.report import Check, Report
 
 GB = 10**9
 PRIMARY = "gemma-2b-it-gpu-int8"

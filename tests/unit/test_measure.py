@@ -16,15 +16,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gemmafit.benchmarks import reference
+from gemmafit.base.errors import AgentError, ToolchainError, TransportError
+from gemmafit.base.names import Backend, Status
 from gemmafit.benchmarks.backends import Candidate
-from gemmafit.benchmarks.block import SMALL, Block, Phase, Scheme
-from gemmafit.benchmarks.executors.interface import DeviceInfo
-from gemmafit.benchmarks.executors.result import StepResult, Writer
-from gemmafit.benchmarks.measurements import Backend, Deviation, Measurement, Status
+from gemmafit.benchmarks.block import reference
+from gemmafit.benchmarks.block.dims import SMALL, Block, Phase, Scheme
+from gemmafit.benchmarks.interpreter.interface import DeviceInfo
+from gemmafit.benchmarks.interpreter.result import StepResult, Writer
+from gemmafit.benchmarks.measurements import Deviation, Measurement
 from gemmafit.benchmarks.plan import Plan, parse
 from gemmafit.benchmarks.run import Options, fastest, measure
-from gemmafit.errors import AgentError, ToolchainError, TransportError
 from gemmafit.probes.capture import Answer
 from gemmafit.probes.snapshot import Conditions, Memory, OpenCl, Snapshot
 from gemmafit.probes.target import AgentRun, Command

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from gemmafit.benchmarks.measurements import Backend, Deviation, Measurement, Status
+from gemmafit.base.names import Backend, Status
+from gemmafit.benchmarks.measurements import Deviation, Measurement
 
 ROW = Measurement(
     Backend.OPENCL,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gemmafit.base.names import Backend, Status
 from gemmafit.benchmarks import notes
-from gemmafit.benchmarks.measurements import Backend, Measurement, Status
-from gemmafit.pages.bench import name
+from gemmafit.benchmarks.measurements import Measurement
 from gemmafit.probes.snapshot import Conditions
+from gemmafit.reports.pages.bench import name
 
 ROW = Measurement(
     Backend.OPENCL, "int8", "decode", "engine", Status.OK, samples_s=(0.01,), bytes=10**8,

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gemmafit.benchmarks.executors.interface import DeviceInfo
-from gemmafit.benchmarks.executors.result import Build, StepResult, Writer, read
-from gemmafit.benchmarks.measurements import Status
-from gemmafit.errors import AgentError
+from gemmafit.base.errors import AgentError
+from gemmafit.base.names import Status
+from gemmafit.benchmarks.interpreter.interface import DeviceInfo
+from gemmafit.benchmarks.interpreter.result import Build, StepResult, Writer, read
 
 
 @pytest.fixture

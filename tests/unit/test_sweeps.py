@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from gemmafit.base.names import Backend, Status
 from gemmafit.benchmarks.backends import Candidate
-from gemmafit.benchmarks.block import Scheme
-from gemmafit.benchmarks.findings import above_the_roof, findings
-from gemmafit.benchmarks.measurements import Backend, Deviation, Measurement, Status
+from gemmafit.benchmarks.block.dims import Scheme
+from gemmafit.benchmarks.measurements import Deviation, Measurement
 from gemmafit.benchmarks.statistics import gain, spread
-from gemmafit.benchmarks.sweeps import (
+from gemmafit.benchmarks.sweeps.findings import above_the_roof, findings
+from gemmafit.benchmarks.sweeps.settings import (
     CHUNKS,
     CONTEXTS,
     Base,

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from gemmafit.base.names import Backend, Status
 from gemmafit.benchmarks import trust
 from gemmafit.benchmarks.backends import Candidate
-from gemmafit.benchmarks.block import Scheme
-from gemmafit.benchmarks.findings import findings
-from gemmafit.benchmarks.measurements import Backend, Measurement, Status
-from gemmafit.benchmarks.sweeps import Base
+from gemmafit.benchmarks.block.dims import Scheme
+from gemmafit.benchmarks.measurements import Measurement
+from gemmafit.benchmarks.sweeps.findings import findings
+from gemmafit.benchmarks.sweeps.settings import Base
 from gemmafit.probes.snapshot import Conditions
 
 ROW = Measurement(

@@ -6,11 +6,11 @@ import jsonschema
 import pytest
 import yaml
 
-from gemmafit.errors import InputError
-from gemmafit.profiles.report import Report
-from gemmafit.profiles.report_io import from_dict, load, to_dict
-from gemmafit.profiles.schema import report_schema
-from gemmafit.profiles.writers import Format
+from gemmafit.base.errors import InputError
+from gemmafit.reports.report import Report
+from gemmafit.reports.report_io import from_dict, load, to_dict
+from gemmafit.reports.schema import report_schema
+from gemmafit.reports.writers import Format
 
 ROOT = Path(__file__).parents[2]
 ORDER = [

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from gemmafit.agent import binary, build
-from gemmafit.errors import ToolchainError
+from gemmafit.base.errors import ToolchainError
 
 SHIM = Path(__file__).parent / "bionic"
 
