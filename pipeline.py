@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .base.errors import InputError, Interrupted, TransportError
 from .base.events import Event, Listener, ignore
@@ -15,6 +15,7 @@ from .probes.capture import Capture
 
 if TYPE_CHECKING:
     from .benchmarks.measurements import Measurement
+    from .benchmarks.states import Span
     from .probes.snapshot import Snapshot
     from .probes.target import Target
     from .profiles.knowledge import Knowledge
@@ -81,6 +82,7 @@ def examine(target: Target, request: Request, on_event: Listener = ignore) -> Ex
     knowledge = request.knowledge or load()
     broken: TransportError | Interrupted | None = None
     rows: list[Measurement] = []
+    spans: list[Span] = []
     capture = Capture(kind=target.kind, recorded={"serial": target.serial})
     try:
         capture = collect(target, push=request.push, package=request.package, on_event=on_event)
@@ -91,7 +93,7 @@ def examine(target: Target, request: Request, on_event: Listener = ignore) -> Ex
     snapshot = read(capture, knowledge.tables)
     if broken is None:
         try:
-            _measure(target, capture, snapshot, request, on_event, rows)
+            _measure(target, capture, snapshot, request, on_event, rows, spans)
         except TransportError as error:
             broken = error
         except KeyboardInterrupt:
@@ -99,8 +101,9 @@ def examine(target: Target, request: Request, on_event: Listener = ignore) -> Ex
                 raise
             broken = Interrupted(f"interrupted after {len(rows)} measurements")
         agent = {**(capture.agent or {}), "measurements": [row.to_dict() for row in rows]}
+        if spans:
+            agent["states"] = [span.to_dict() for span in spans]
         capture = replace(capture, agent=agent) if rows else capture
-    after = _conditions_after(target, snapshot, on_event) if rows and broken is None else {}
     on_event(Event("judge", "judging"))
     report = judge(
         snapshot,
@@ -117,24 +120,11 @@ def examine(target: Target, request: Request, on_event: Listener = ignore) -> Ex
         capture_sha256=sha256(capture),
         created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         serial=target.serial,
-        conditions_after=after,
+        spans=spans,
     )
     if broken is not None:
         report = replace(report, extra={**report.extra, "incomplete": str(broken)})
     return Examination(capture, snapshot, tuple(rows), report, broken)
-
-
-def _conditions_after(target: Target, snapshot: Snapshot, on_event: Listener) -> dict[str, Any]:
-    """The device's state after the measurements; empty for a recording, or where it does not answer."""
-    from .judge.device import state
-    from .probes.collect import ask_conditions
-
-    if target.kind == "replay":
-        return {}
-    try:
-        return state(replace(snapshot, conditions=ask_conditions(target, on_event)))
-    except TransportError:
-        return {}
 
 
 def _measure(
@@ -144,13 +134,15 @@ def _measure(
     request: Request,
     on_event: Listener,
     rows: list[Measurement],
+    spans: list[Span],
 ) -> None:
-    """Fill `rows`: run the block now, or read back what a recording holds.
+    """Fill `rows` and `spans`: run the block now, or read back what a recording holds.
 
     Raises TransportError on the way, with the rows until then in place.
     """
     if target.kind == "replay":
         rows += recorded_measurements(capture, target.serial)
+        spans += _recorded_spans(capture, target.serial)
     elif request.run and request.push:
         from .benchmarks.run import Options, measure
         from .benchmarks.tuning import Tuning
@@ -161,7 +153,17 @@ def _measure(
             tuning=Tuning(request.tuning),
             classes=None if request.knowledge is None else request.knowledge.kernels,
         )
-        measure(target, snapshot, options, on_event, into=rows)
+        measure(target, snapshot, options, on_event, into=rows, spans=spans)
+
+
+def _recorded_spans(capture: Capture, name: str) -> list[Span]:
+    """The states that a capture holds. Raises InputError, with `name`, where they cannot be read."""
+    from .benchmarks.states import spans
+
+    try:
+        return spans((capture.agent or {}).get("states"))
+    except ValueError as error:
+        raise InputError(f"{name}: agent.states: {error}") from error
 
 
 def recorded_measurements(capture: Capture, name: str) -> list[Measurement]:

@@ -43,6 +43,7 @@ class AnswerStatus(StrEnum):
     CUT = "cut"  # over the limit: the rest was dropped
     UNREADABLE = "unreadable"  # answered, but not in a form that could be read
     TIMEOUT = "timeout"
+    DOWN = "down"  # the system services did not answer, whatever was asked
 
 
 class Verdict(StrEnum):

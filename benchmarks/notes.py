@@ -22,11 +22,11 @@ MARK = "*"
 """Beside every figure of a software device."""
 
 
-def notes(rows: Iterable[Measurement], before: Conditions) -> list[str]:
+def notes(rows: Iterable[Measurement], before: Conditions, after: Conditions | None = None) -> list[str]:
     """About the device's state, devices that are none, rows that do not count or were left out."""
     listed = list(rows)
     return [
-        *(trust.remarks(before) if listed else ()),
+        *(trust.remarks(before, after) if listed else ()),
         *software_notes(listed),
         *_void(listed),
         *_left_out(listed),

@@ -26,6 +26,7 @@ from .block.dims import GEMMA_2B, Block, Dims, Phase, Scheme, decode, prefill
 from .measurements import Measurement
 from .rows import References, empty_row
 from .runner import Runner
+from .states import Span
 from .timing import Timing
 from .tuning import Memory, Tuning, memory
 
@@ -93,10 +94,12 @@ def measure(
     on_event: Listener = ignore,
     *,
     into: list[Measurement] | None = None,
+    spans: list[Span] | None = None,
 ) -> list[Measurement]:
     """The rows of all backends; those of a backend are void if the device was not as before once it was
     done (`trust`). `into` receives each row as soon as it is there, so that a device lost on the way leaves
-    what came before.
+    what came before; `spans` receives the device's state around each backend, which is asked for once before
+    the first and once after each.
 
     Raises TransportError if the device is lost, AgentError if no session can be opened on it.
     """
@@ -104,13 +107,17 @@ def measure(
     references = References()
     chosen = [b for b in Backend if not options.backends or b in options.backends]
     with target.session(on_event, awake=True) as session:
+        first = before = ask_conditions(target)
         for backend in chosen:
             start = len(rows)
             for row in backend_rows(session, snapshot, backend, options, references, on_event):
                 rows.append(row)
             if any(row.samples_s for row in rows[start:]):
                 now = ask_conditions(target)
-                rows[start:] = trust.judged(rows[start:], snapshot.conditions, now)
+                rows[start:] = trust.judged(rows[start:], before, now, first)
+                if spans is not None:
+                    spans.append(Span(str(backend), before, now))
+                before = now
     return rows
 
 

@@ -2,18 +2,30 @@
 
 A phone that throttles while it is measured gives a number of no use. Frequency limits are what the kernel's
 thermal driver lowers (`scaling_max_freq`); the thermal status is what Android makes of its sensors.
+
+Three answers to a state that matters, and why:
+
+* It *changed* while a row was measured (clocks fell, battery saver or a power mode went on or off, another
+  thermal status): the row is void. Its repeats were taken in two states, so it is the speed of neither.
+* It *caps the clocks* all the while (`caps`: battery saver, a maker's power mode, thermal status moderate and
+  above): the row counts and says so in `details["capped"]`. It is a true number of this phone in that state,
+  and the best of variants is still the best; but it is a lower bound of what the phone can do, so that a
+  prediction from it is marked (`Predicted.capped`), reaches as high as without it, and does not make the
+  phone too slow.
+* It *may* matter (screen off, charging, a low battery): a remark. Whether makers keep background work off the
+  fast cores differs, and clocks that really fell are seen as such.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from statistics import median
-from typing import Any
 
+from ..base.limits import FEW, NAME_CHARS
 from ..base.names import Backend, Status
-from ..probes.snapshot import Conditions
+from ..probes.snapshot import THERMAL, Conditions
 from .block.dims import decode
 from .measurements import Measurement
 from .runner import Runner
@@ -31,6 +43,18 @@ PIECE_S = 10.0
 a pause; longer pieces would lose more of the curve when one of them fails."""
 POINTS = 60
 """Points of a curve, at most: each is the median of its share of the time."""
+MODERATE = 2
+"""From this thermal status on clocks are lowered (Android's PowerManager: "throttling where UX is not largely
+impacted" is light, 1; moderate is "where UX is largely impacted")."""
+
+
+def caps(state: Conditions) -> list[str]:
+    """What about a state is known to cap clocks, as the end of `measured while ...`."""
+    found = ["battery saver was on"] if state.battery_saver else []
+    found += [f"{mode} was on" for mode in state.power_modes or ()]
+    if state.thermal_status is not None and state.thermal_status >= MODERATE:
+        found.append(f"the thermal status was {_thermal(state.thermal_status)}")
+    return found
 
 
 def void_reason(before: Conditions, after: Conditions, cpus: Collection[int] | None = None) -> str | None:
@@ -41,32 +65,63 @@ def void_reason(before: Conditions, after: Conditions, cpus: Collection[int] | N
 
     What is unknown before or after says nothing.
     """
+    return _switched(before, after) or throttled(before, after, cpus)
+
+
+def _switched(before: Conditions, after: Conditions) -> str | None:
+    """What was switched on or off in between."""
+    if (
+        None not in (before.battery_saver, after.battery_saver)
+        and before.battery_saver != after.battery_saver
+    ):
+        return f"battery saver went {'on' if after.battery_saver else 'off'} while it was measured"
+    if before.power_modes is not None and after.power_modes is not None:
+        for mode in sorted({*before.power_modes} ^ {*after.power_modes}):
+            return f"{mode} went {'on' if mode in after.power_modes else 'off'} while it was measured"
+    return None
+
+
+def throttled(before: Conditions, after: Conditions, cpus: Collection[int] | None = None) -> str | None:
+    """Why a device that was as `before` can be as fast no more; arguments as of `void_reason`."""
+    went_off = before.screen_on is True and after.screen_on is False
+    because = " when the screen went off" if went_off else ""
     for cpu, was in sorted(before.cpu_max_mhz.items()):
         now = after.cpu_max_mhz.get(cpu)
         if now is None or was <= 0 or (cpus is not None and cpu not in cpus):
             continue
         if now < was * (1 - FREQUENCY_DROP):
-            return f"throttled: the limit of cpu {cpu} fell from {was} to {now} MHz"
+            return f"throttled: the limit of cpu {cpu} fell from {was} to {now} MHz{because}"
     was_hot, is_hot = before.thermal_status, after.thermal_status
     if was_hot is not None and is_hot is not None and was_hot != is_hot:
         return f"the thermal status went from {was_hot} to {is_hot}"
     return None
 
 
-def judged(rows: Sequence[Measurement], before: Conditions, after: Conditions) -> list[Measurement]:
-    """The rows with their spread, and void where the conditions changed while they were measured. Sustained
-    load is meant to change them."""
-    return [_judged(row, before, after) for row in rows]
+def judged(
+    rows: Sequence[Measurement], before: Conditions, after: Conditions, first: Conditions | None = None
+) -> list[Measurement]:
+    """The rows with their spread and what capped their clocks, and void where the conditions changed while
+    they were measured. Sustained load is meant to change them.
+
+    Args:
+        first: the state before anything was measured. Clocks that fell since then void a row as well, though
+            they may not have fallen further while it was measured.
+    """
+    return [_judged(row, before, after, first or before) for row in rows]
 
 
-def _judged(row: Measurement, before: Conditions, after: Conditions) -> Measurement:
+def _judged(row: Measurement, before: Conditions, after: Conditions, first: Conditions) -> Measurement:
     found = spread(row.samples_s)
     if found is not None:
         row = replace(row, details={**row.details, "spread": round(found, 4)})
     if not row.samples_s or "sustained" in row.details:
         return row
-    reason = void_reason(before, after, used_cpus(row))
-    return row if reason is None else replace(row, valid=False, reason=reason)
+    cpus = used_cpus(row)
+    reason = void_reason(before, after, cpus) or throttled(first, after, cpus)
+    if reason is not None:
+        return replace(row, valid=False, reason=reason)
+    capped = list(dict.fromkeys([*caps(before), *caps(after)]))
+    return replace(row, details={**row.details, "capped": capped}) if capped else row
 
 
 def used_cpus(row: Measurement) -> frozenset[int] | None:
@@ -81,22 +136,40 @@ def used_cpus(row: Measurement) -> frozenset[int] | None:
     return frozenset(cpus) or None
 
 
-def remarks(conditions: Conditions) -> list[str]:
+def capped(row: Measurement) -> list[str]:
+    """What capped the clocks under a row, as `judged` noted it. Details of a recording are untrusted."""
+    noted = row.details.get("capped")
+    return [str(what)[:NAME_CHARS] for what in noted[:FEW]] if isinstance(noted, list) else []
+
+
+def remarks(before: Conditions, after: Conditions | None = None) -> list[str]:
     """What about a device's state a reader of its numbers should know, in sentences."""
     found: list[str] = []
-    battery = conditions.battery_percent
+    battery = before.battery_percent
     if battery is not None and battery <= LOW_BATTERY_PERCENT:
         found.append(f"The battery is at {battery} %: phones lower their clocks there.")
-    if conditions.charging:
+    if before.charging:
         found.append("It was charging, which warms a phone.")
-    if conditions.thermal_status:
-        found.append(f"It was warm before it started (thermal status {conditions.thermal_status}).")
+    if before.battery_saver:
+        found.append("Battery saver is on: it caps the clocks, and the phone can do more without it.")
+    found += [f"{mode} is on: it caps the clocks." for mode in before.power_modes or ()]
+    if before.thermal_status:
+        status = before.thermal_status
+        hot = " Clocks are capped there." if status >= MODERATE else ""
+        found.append(f"It was warm before it started (thermal status {_thermal(status)}).{hot}")
+    if before.screen_on is False:
+        found.append("The screen was off: some phones keep what runs then on their slower cores.")
+    if after is None:
+        return found
+    if before.screen_on and after.screen_on is False:
+        found.append("The screen went off while it was measured: some phones move work to slower cores then.")
+    if (switched := _switched(before, after)) is not None:
+        found.append(f"{switched[0].upper()}{switched[1:]}.")
     return found
 
 
-def to_dict(conditions: Conditions) -> dict[str, Any]:
-    """For a file; what is unknown is left out."""
-    return {key: value for key, value in asdict(conditions).items() if value not in (None, {})}
+def _thermal(status: int) -> str:
+    return f"{status}, {THERMAL[status]}" if 0 <= status < len(THERMAL) else str(status)
 
 
 def sustained(runner: Runner, base: Base, seconds: float) -> Measurement:

@@ -13,7 +13,8 @@ from functools import cached_property
 from ..base.errors import UsageError
 from ..base.names import Backend, CheckStatus, Evidence, Scope, Status
 from ..benchmarks.measurements import Measurement
-from ..probes.snapshot import Snapshot
+from ..benchmarks.states import Span
+from ..probes.snapshot import Conditions, Snapshot
 from ..profiles.conditions import Facts
 from ..profiles.knowledge import Architecture, Fault, Knowledge, Model, Runtime
 from ..reports.report import Check
@@ -72,6 +73,17 @@ class Case:
     measurements: tuple[Measurement, ...]
     knowledge: Knowledge
     options: Options
+    spans: tuple[Span, ...] = ()
+
+    @property
+    def before(self) -> Conditions:
+        """The device's state before the first measurement."""
+        return self.spans[0].before if self.spans else self.snapshot.conditions
+
+    @property
+    def after(self) -> Conditions | None:
+        """The device's state after the last; None where it was not asked."""
+        return self.spans[-1].after if self.spans else None
 
     def __post_init__(self) -> None:
         if self.options.family != ANY_FAMILY and self.options.family not in self.knowledge.families:

@@ -1,4 +1,4 @@
-"""The report's `device` and `conditions`: facts of the snapshot in the contract's shape."""
+"""The report's `device`: facts of the snapshot in the contract's shape."""
 
 from __future__ import annotations
 
@@ -41,9 +41,3 @@ def describe(snapshot: Snapshot) -> dict[str, Any]:
         },
         "emulator": identity.emulator,
     }
-
-
-def state(snapshot: Snapshot) -> dict[str, Any]:
-    """The conditions a snapshot was taken under; unknown ones are left out."""
-    values = asdict(snapshot.conditions)
-    return {key: value for key, value in values.items() if value not in (None, {})}

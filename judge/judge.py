@@ -13,6 +13,7 @@ from .. import __version__
 from ..base.names import Backend, CheckStatus, Evidence, Scope
 from ..benchmarks import layouts, notes
 from ..benchmarks.measurements import Measurement
+from ..benchmarks.states import Span, conditions
 from ..probes.snapshot import Snapshot
 from ..profiles.knowledge import Knowledge
 from ..reports.report import BackendResult, Check, Predicted, Report, VariantResult
@@ -20,7 +21,7 @@ from . import device, recommend, verdict
 from .case import Case, Options, Variant, is_backend, worst
 from .predict import predict
 from .recommend import Judged
-from .rules import correct, fits, loads, speed
+from .rules import correct, fits, loads, speed, state
 
 __all__ = ["Options", "judge"]
 
@@ -34,7 +35,7 @@ def judge(
     capture_sha256: str | None = None,
     created: str | None = None,
     serial: str | None = None,
-    conditions_after: Mapping[str, Any] | None = None,
+    spans: Sequence[Span] = (),
 ) -> Report:
     """The report on one device.
 
@@ -42,11 +43,11 @@ def judge(
         capture_sha256: of the capture that snapshot and measurements were read from.
         created: ISO 8601 time that the report carries; "" if not given (the judge has no clock).
         serial: of the target.
-        conditions_after: the device's state after the measurements, if it was asked again.
+        spans: the device's state around what was measured on each backend, if it was asked.
 
     Raises UsageError for an unknown family or use.
     """
-    case = Case(snapshot, tuple(measurements), knowledge, options)
+    case = Case(snapshot, tuple(measurements), knowledge, options, tuple(spans))
     shared = _Shared(case)
     predictions = {v.key: _predict(case, v) for v in case.variants}
     judged = [_judge_variant(case, v, shared, predictions) for v in case.variants]
@@ -66,9 +67,9 @@ def judge(
         backends={str(b): _backend(case, str(b), shared, judged) for b in Backend},
         checks=tuple(_checks(case, shared, judged, (found.chosen, best))),
         measurements=tuple(row.to_dict() for row in measurements),
-        conditions={"before": device.state(snapshot), "after": dict(conditions_after or {})},
+        conditions=conditions(spans, snapshot.conditions),
         capture={"sha256": capture_sha256},
-        notes=(*notes.notes(measurements, snapshot.conditions), *layouts.sentences(measured)),
+        notes=(*notes.notes(measurements, case.before, case.after), *layouts.sentences(measured)),
         layouts=tuple(pair.to_dict() for pair in measured),
         agent=notes.agent_memory(measurements),
         extra=_extra(case, best),
@@ -102,6 +103,7 @@ class _Shared:
             self.remarks += loads.deprecated(case, runtime)
         for backend in map(str, Backend):
             self.remarks += speed.disturbed(case, backend)
+        self.remarks += [*state.conditions(case), *state.services(case)]
 
     def of(self, variant: Variant) -> list[Check]:
         """What a variant rests on: of its weight scheme where that ran, else of its backend."""

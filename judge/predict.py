@@ -8,11 +8,12 @@ measured), a figure reached on the same chip, its specification.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from ..benchmarks.layouts import layouts
 from ..benchmarks.measurements import Measurement
+from ..benchmarks.trust import capped
 from ..probes.snapshot import Snapshot
 from ..profiles.calibration import Engine, Phase, Specification
 from ..profiles.conditions import Facts
@@ -32,10 +33,15 @@ MEASURED, CHIP, SPECIFICATION = "measured", "chip", "specification"
 
 @dataclass(frozen=True)
 class Rate:
-    """Something per second (bytes, operations): the estimate, its interval, and what it rests on."""
+    """Something per second (bytes, operations): the estimate, its interval, and what it rests on.
+
+    Attributes:
+        capped: what held the clocks down while it was measured (`trust.caps`): the device can do more.
+    """
 
     range: Range
     basis: str
+    capped: str | None = None
 
 
 def predict(
@@ -75,7 +81,9 @@ def predict(
 
     computing = compute_rate(model.scheme, backend, snapshot, measurements, knowledge, engine)
     if computing is None:
-        return Predicted(decode_tok_s=decode, peak_memory_bytes=memory, basis=reading.basis)
+        return Predicted(
+            decode_tok_s=decode, peak_memory_bytes=memory, basis=reading.basis, capped=reading.capped
+        )
     operations = float(architecture.prefill_flops_per_token)
     if computing.basis == SPECIFICATION and engine is not None:
         # The calibrated rates count activations; those of the reference block have them in its seconds.
@@ -86,7 +94,14 @@ def predict(
         prompt_tokens / prefill.high + step.low,
         prompt_tokens / prefill.low + step.high,
     )
-    return Predicted(prefill, decode, ttft, memory, basis=_weaker(reading.basis, computing.basis))
+    return Predicted(
+        prefill,
+        decode,
+        ttft,
+        memory,
+        basis=_weaker(reading.basis, computing.basis),
+        capped=reading.capped or computing.capped,
+    )
 
 
 def read_rate(
@@ -99,8 +114,15 @@ def read_rate(
 ) -> Rate | None:
     """Bytes per second that decoding reads weights of this scheme with, under the kernels of `engine`."""
     rows = [pair.basis for pair in layouts(measurements, backend, "decode")]
-    if measured := _measured([(row.scheme, row.gb_per_s) for row in rows], scheme, knowledge):
-        return measured
+    if (measured := _measured(rows, scheme, knowledge)) is None:
+        return _expected_reading(backend, snapshot, knowledge, engine)
+    return _opened(measured, lambda: _expected_reading(backend, snapshot, knowledge, engine))
+
+
+def _expected_reading(
+    backend: str, snapshot: Snapshot, knowledge: Knowledge, engine: Engine | None
+) -> Rate | None:
+    """The same without a measurement."""
     chip = find_chip(snapshot, knowledge)
     spec = knowledge.prediction.spec.get(backend)  # type: ignore[call-overload]
     if chip is None or spec is None:
@@ -124,8 +146,15 @@ def compute_rate(
 ) -> Rate | None:
     """Operations per second that prefill computes with, under the kernels of `engine`."""
     rows = [pair.basis for pair in layouts(measurements, backend, "prefill")]
-    if measured := _measured([(row.scheme, row.gflop_per_s) for row in rows], scheme, knowledge):
-        return measured
+    if (measured := _measured(rows, scheme, knowledge)) is None:
+        return _expected_computing(backend, snapshot, knowledge, engine)
+    return _opened(measured, lambda: _expected_computing(backend, snapshot, knowledge, engine))
+
+
+def _expected_computing(
+    backend: str, snapshot: Snapshot, knowledge: Knowledge, engine: Engine | None
+) -> Rate | None:
+    """The same without a measurement."""
     spec = knowledge.prediction.spec.get(backend)  # type: ignore[call-overload]
     if spec is None:
         return None
@@ -146,15 +175,31 @@ def compute_rate(
     return Rate(Range(peak * share.value, peak * share.low, peak * share.high), SPECIFICATION)
 
 
-def _measured(figures: Sequence[tuple[str, float | None]], scheme: str, knowledge: Knowledge) -> Rate | None:
-    """The rate of this weight scheme from (scheme, 1e9 a second), one of each that ran; None without any."""
+def _measured(rows: Sequence[Measurement], scheme: str, knowledge: Knowledge) -> Rate | None:
+    """The rate of this weight scheme from one row of each that ran; None without any."""
     spread = knowledge.prediction.measured.spread
-    if own := [figure for row_scheme, figure in figures if row_scheme == scheme and figure]:
-        return Rate(_around(own[0] * 1e9, spread), MEASURED)
-    if others := [figure for _, figure in figures if figure]:
+    figures = [(row, figure) for row in rows if (figure := _figure(row))]
+    if own := [(row, figure) for row, figure in figures if row.scheme == scheme]:
+        row, figure = own[0]
+    elif figures:
         # Another width of the weights: the same memory, but other work to unpack them.
-        return Rate(_around(min(others) * 1e9, spread**1.5), MEASURED)
-    return None
+        row, figure = min(figures, key=lambda pair: pair[1])
+        spread **= 1.5
+    else:
+        return None
+    return Rate(_around(figure * 1e9, spread), MEASURED, ", ".join(capped(row)) or None)
+
+
+def _figure(row: Measurement) -> float | None:
+    return row.gb_per_s if row.phase == "decode" else row.gflop_per_s
+
+
+def _opened(rate: Rate, expected: Callable[[], Rate | None]) -> Rate:
+    """A rate that was measured under capped clocks is the least that the device can do: its interval reaches
+    as high as without the measurement."""
+    if rate.capped is None or (without := expected()) is None:
+        return rate
+    return replace(rate, range=replace(rate.range, high=max(rate.range.high, without.range.high)))
 
 
 def _reached(figure: float, phase: Phase, knowledge: Knowledge, engine: Engine | None) -> Range:

@@ -55,10 +55,12 @@ def _settings(knowledge: Knowledge, name: str) -> dict[str, Any]:
 
 
 def _identity(tables: Tables) -> dict[str, dict[str, Any]]:
-    """What device names are read with: cores, SoCs and emulators by name; GPU patterns have none."""
+    """What device names are read with: cores, SoCs, power modes and emulators by name; GPU patterns have
+    none."""
     return {
         "cores": {core.name: _plain(core) for core in tables.cores.values()},
         "socs": {soc.name: _plain(soc) for soc in tables.socs},
+        "powermodes": {mode.name: _plain(mode) for mode in tables.power_modes},
         "emulators": {rule.name: _plain(rule) for rule in tables.emulators},
         "gpus": {rule.pattern.pattern: _plain(rule) for rule in tables.gpus.rules},
     }

@@ -184,7 +184,7 @@ def _use(judged: Judged) -> str:
 def _pace(predicted: Predicted) -> str:
     if predicted.decode_tok_s is None:
         return ""
-    return f", about {_short(predicted.decode_tok_s)} tokens/s ({predicted.basis})"
+    return f", about {_short(predicted.decode_tok_s)} tokens/s ({predicted.rests_on})"
 
 
 def _short(r: Range) -> str:

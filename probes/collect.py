@@ -62,7 +62,7 @@ def collect(
     return Capture(target.kind, recorded, answers, agent)
 
 
-STATE = ("battery", "thermal", "cpu_topology")
+STATE = ("battery", "power", "power_modes", "thermal", "cpu_topology")
 """The questions that tell the state a device is in."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..base import limits
 from ..base.names import AnswerStatus
 from ..profiles.tables import Tables, load_tables
 from .capture import Capture
@@ -28,8 +29,14 @@ def read(capture: Capture, tables: Tables | None = None) -> Snapshot:
     """All that the capture tells. No content makes this raise: what cannot be read is unknown, and
     `Snapshot.answers` and `warnings` say why."""
     facts = Facts(capture, tables or load_tables())
+    services = facts.services()
     cpuinfo = facts.parse("cpuinfo", parse_cpuinfo)
     gles = facts.parse("surfaceflinger", parse_gles)
+    if gles is not None and gles.others:
+        facts.warnings.append(
+            f"surfaceflinger: {len(gles.others)} more lines look like the one that names the GPU, "
+            f"e.g. {gles.others[0][: limits.QUOTE_CHARS]!r}: an app may have written them"
+        )
     libraries = facts.parse("public_libraries", parse_public_libraries)
     package = facts.parse("package", parse_package)
     if package is None and facts.answers.get("package") is AnswerStatus.MISSING:
@@ -60,6 +67,7 @@ def read(capture: Capture, tables: Tables | None = None) -> Snapshot:
         conditions=read_conditions(facts),
         public_libraries=tuple(library.name for library in libraries) if libraries is not None else None,
         features=facts.parse("features", parse_features),
+        services=services,
         answers=dict(sorted(facts.answers.items())),
         sources=facts.sources,
         disagreements=tuple(facts.disagreements),

@@ -6,7 +6,7 @@ Every field may be None, which means unknown. `answers` says why (missing, refus
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..base.names import AnswerStatus, Scope
@@ -199,9 +199,24 @@ class Vulkan:
     """Khronos structure name -> {field: value}, as `cmd gpu vkjson` or the agent gave it."""
 
 
+THERMAL = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
+"""Android's names of its thermal status, 0 to 6."""
+
+
 @dataclass(frozen=True)
 class Conditions:
-    """The device's state when it was asked."""
+    """The device's state when it was asked.
+
+    Attributes:
+        charging: on any power source.
+        power_source: ac | usb | wireless | dock | ...; None also where there is none.
+        screen_on: a dimmed screen is on, an always-on clock is off.
+        locked: the lock screen is shown.
+        battery_saver: Android's own.
+        power_modes: the makers' modes that cap clocks (profiles/powermodes.yaml) and are on; () for none of
+            them.
+        temperatures_c: sensor -> degrees Celsius, as Android's thermal service reads them.
+    """
 
     battery_percent: int | None = None
     charging: bool | None = None
@@ -210,6 +225,17 @@ class Conditions:
     cpu_max_mhz: dict[int, int] = field(default_factory=dict[int, int])
     """cpu number -> scaling_max_freq in MHz (lower than the hardware's under throttling)."""
     governor: str | None = None
+    power_source: str | None = None
+    screen_on: bool | None = None
+    locked: bool | None = None
+    battery_saver: bool | None = None
+    power_modes: tuple[str, ...] | None = None
+    temperatures_c: dict[str, float] = field(default_factory=dict[str, float])
+
+    def to_dict(self) -> dict[str, Any]:
+        """For a file; what is unknown is left out."""
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        return {k: v for k, v in plain.items() if v is not None and v != {}}
 
 
 @dataclass(frozen=True)
@@ -229,6 +255,8 @@ class Snapshot:
     conditions: Conditions = Conditions()
     public_libraries: tuple[str, ...] | None = None
     features: frozenset[str] | None = None
+    services: bool | None = None
+    """Whether Android's system services answer; None where they were not asked."""
     answers: dict[str, AnswerStatus] = field(default_factory=dict[str, AnswerStatus])
     sources: dict[str, str] = field(default_factory=dict[str, str])
     disagreements: tuple[Disagreement, ...] = ()

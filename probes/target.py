@@ -26,12 +26,15 @@ class Command:
         script: POSIX sh, constant text written by us; nothing from a device is ever put into it.
         deadline: seconds, kept on the device as well as on the host.
         max_bytes: of stdout; more is cut and said so.
+        binder: the answer comes from a system service, over Android's binder: where that is stuck, every such
+            question would wait its whole deadline (see batch.py).
     """
 
     key: str
     script: str
     deadline: float = 10.0
     max_bytes: int = 1 << 20
+    binder: bool = False
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,13 @@ class Predicted:
     basis: str | None = None
     """What the speeds rest on: measured (kernels ran here), chip (a figure reached on this chip elsewhere) or
     specification."""
+    capped: str | None = None
+    """What held the clocks down while they were measured (`battery saver was on`): the phone can do more."""
+
+    @property
+    def rests_on(self) -> str | None:
+        """The basis for people: `measured while battery saver was on`."""
+        return self.basis if self.capped is None else f"{self.basis} while {self.capped}"
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from ..block.dims import GEMMA_2B, Dims, Scheme
 from ..measurements import Measurement
 from ..rows import References
 from ..runner import Runner
+from ..states import Span, conditions
 from ..tuning import Tuning
 from . import settings as sweeps
 from . import storage
@@ -93,6 +94,7 @@ class Bench:
 
     Attributes:
         rows: all rows, also those that are void, skipped or broken.
+        spans: the device's state around each step.
         broken: what ended it before its time, or None.
         interrupted: the user ended it: what was measured by then is there.
     """
@@ -102,6 +104,7 @@ class Bench:
     rows: list[Measurement] = field(default_factory=list[Measurement])
     broken: TransportError | None = None
     interrupted: bool = False
+    spans: list[Span] = field(default_factory=list[Span])
 
     @property
     def findings(self) -> list[Finding]:
@@ -117,14 +120,14 @@ class Bench:
     def remarks(self) -> list[str]:
         """What a reader of the numbers should know."""
         cut = [_CUT] if self.interrupted else []
-        return cut + notes.notes(self.rows, self.before) + above_the_roof(self.rows)
+        return cut + notes.notes(self.rows, self.before, self.after) + above_the_roof(self.rows)
 
     def to_dict(self, header: Mapping[str, Any]) -> dict[str, Any]:
         """The file of a benchmark: `header` (tool, target, device, created), conditions, findings, rows."""
         return {
             "schema": SCHEMA,
             **header,
-            "conditions": {"before": trust.to_dict(self.before), "after": trust.to_dict(self.after)},
+            "conditions": conditions(self.spans, self.before, self.after),
             **({"incomplete": str(self.broken)} if self.broken is not None else {}),
             **({"interrupted": True} if self.interrupted else {}),
             "notes": self.remarks,
@@ -172,6 +175,7 @@ class _Run:
     started: float = field(default_factory=time.monotonic)
     steps: int = 0
     step: int = 0
+    what: str = ""
 
     def all(self) -> None:
         chosen = [b for b in Backend if not self.wish.backends or b in self.wish.backends]
@@ -191,6 +195,7 @@ class _Run:
     def next(self, stage: str, message: str) -> None:
         """Say what begins, and how far the whole is: steps are not equally long, so no time is promised."""
         self.step += 1
+        self.what = f"{stage} {message}"
         self.on_event(Event(STAGE, f"{stage} {message}", self.step, self.steps))
 
     def add(self, rows: Iterable[Measurement]) -> list[Measurement]:
@@ -202,8 +207,9 @@ class _Run:
             here.append(row)
             self.done.rows.append(row)
             self.on_row(row)
-        self.done.after = ask_conditions(self.target)
-        here = trust.judged(here, self.done.before, self.done.after)
+        before, self.done.after = self.done.after, ask_conditions(self.target)
+        here = trust.judged(here, before, self.done.after, self.done.before)
+        self.done.spans.append(Span(self.what, before, self.done.after))
         self.done.rows[start:] = here
         return here
 

@@ -24,8 +24,17 @@ def decode(case: Case, variant: Variant, predicted: Predicted) -> Check:
     speed = predicted.decode_tok_s
     if speed is None:
         return case.check(id, UNKNOWN, "speed.unknown", found="not predictable", required=required)
-    found = f"{_range(speed)} tokens/s ({predicted.basis})"
+    found = f"{_range(speed)} tokens/s ({predicted.rests_on})"
     floor = case.knowledge.thresholds.speed.floor_tok_s
+    if speed.value < floor and predicted.capped is not None:
+        return case.check(
+            id,
+            UNKNOWN,
+            "speed.capped",
+            found=found,
+            required=f"at least {floor:g} tokens/s",
+            evidence=evidence(predicted),
+        )
     if speed.value < floor:
         return case.check(
             id,
@@ -43,7 +52,11 @@ def decode(case: Case, variant: Variant, predicted: Predicted) -> Check:
         "speed.slow",
         found=found,
         required=required,
-        because=None if slow else "Decoding is fast enough." if sure else _BY_ESTIMATE,
+        because=_capped("Decoding is slower than asked for.", predicted)
+        if slow
+        else "Decoding is fast enough."
+        if sure
+        else _BY_ESTIMATE,
         evidence=evidence(predicted),
     )
 
@@ -62,15 +75,22 @@ def first_token(case: Case, variant: Variant, predicted: Predicted) -> Check | N
         id,
         WARN if slow else PASS,
         "speed.first-token",
-        found=f"{_range(delay)} s ({predicted.basis})",
+        found=f"{_range(delay)} s ({predicted.rests_on})",
         required=required,
-        because=None
+        because=_capped("The first token takes longer than asked for.", predicted)
         if slow
         else "The first token comes soon enough."
         if delay.high <= wanted
         else _BY_ESTIMATE,
         evidence=evidence(predicted),
     )
+
+
+def _capped(what: str, predicted: Predicted) -> str | None:
+    """Why something is too slow where the clocks were capped; None: what the row of reasons.yaml says."""
+    if predicted.capped is None:
+        return None
+    return f"{what} It was measured while {predicted.capped}; without that it may be fast enough."
 
 
 def disturbed(case: Case, backend: str) -> list[Check]:
@@ -104,8 +124,8 @@ def job_seconds(case: Case, predicted: Predicted) -> float | None:
 def better(case: Case, gpu: Variant, on_gpu: Predicted, on_cpu: Predicted) -> Check | None:
     """The GPU against the CPU with the same weights, for the work of this use; None where one is unknown."""
     here, there = job_seconds(case, on_gpu), job_seconds(case, on_cpu)
-    if here is None or there is None:
-        return None
+    if here is None or there is None or on_gpu.capped != on_cpu.capped:
+        return None  # measured in two states, they cannot be compared
     demand = case.demand
     slower = here > there * case.knowledge.thresholds.speed.better_ratio
     both_ran = evidence(on_gpu) is evidence(on_cpu) is Evidence.PROBED

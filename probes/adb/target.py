@@ -35,6 +35,7 @@ class AdbTarget:
     def __init__(self, transport: Transport, *, agent: Callable[[str], Path] = packaged_agent) -> None:
         self._transport = transport
         self._agent = agent
+        self._strikes = 0
         self.serial = transport.serial
 
     @property
@@ -46,14 +47,16 @@ class AdbTarget:
         """One round trip for as many commands as a request holds (on phones before Android 7 some 4 KB).
 
         A command that takes the shell or the connection down has an answer without exit status, and the
-        next ones are asked again if the phone is still there.
+        next ones are asked again if the phone is still there. Once its system services were given up, later
+        calls ask them one short question before they give them up again.
         """
+        self._strikes = min(self._strikes, batch.BINDER_STRIKES - 1)
         limit = batch.LIMIT if self._transport.modern else batch.LIMIT_LEGACY
         answers: dict[str, Answer] = {}
         resumptions = 0
         pending = list(commands)
         while pending:
-            one = batch.batches(pending, limit)[0]
+            one = batch.batches(pending, limit, self._strikes)[0]
             what = f"asking {self.serial} {len(one.commands)} questions"
             on_event(Event("probe", what))
             start = time.monotonic()
@@ -76,6 +79,7 @@ class AdbTarget:
                 culprit = pending.pop(0)
                 answers[culprit.key] = batch.answer(culprit, reading.partial, None, timed_out=late)
                 self._transport.require_answer(what)
+            self._strikes = batch.count_strikes(one.commands, answers, self._strikes)
         return answers
 
     @contextmanager

@@ -22,6 +22,9 @@ T = TypeVar("T")
 ASKED = frozenset(command.key for command in COMMANDS)
 """What every probe asks. Another key that a reader knows (build_prop, clinfo) is not missed."""
 
+_BY_SERVICES = frozenset(command.key for command in COMMANDS if command.binder)
+_NO_WORD = frozenset({AnswerStatus.DOWN, AnswerStatus.TIMEOUT, AnswerStatus.MISSING})
+
 
 @dataclass
 class Facts:
@@ -70,6 +73,32 @@ class Facts:
                 self.answers[key] = AnswerStatus.UNREADABLE
                 self.warnings.append(f"{key}: {error}")
             return None
+
+    def optional(self, key: str, parser: Callable[[str], T]) -> T | None:
+        """A further part of an answer that another parser judges: its lack is not worth a word."""
+        answer = self.capture.commands.get(key)
+        if answer is None or self.answers[key] not in READABLE:
+            return None
+        try:
+            return parser(answer.out)
+        except ParseError:
+            return None
+
+    def services(self) -> bool | None:
+        """Whether the phone's system services answer: False where none did, with a warning; None: not
+        asked."""
+        asked = [key for key in self.capture.commands if key in _BY_SERVICES]
+        if self.capture.kind != "adb" or len(asked) < 2:
+            return None
+        silent = [key for key in asked if self.answers[key] in _NO_WORD]
+        # Given up after a few, or all of them without a word.
+        if len(silent) < len(asked) and not any(self.capture.commands[key].skipped for key in asked):
+            return True
+        self.warnings.append(
+            "the phone's system services do not answer; restart it to learn what they know "
+            f"({', '.join(silent)})"
+        )
+        return False
 
     def prop(self, *names: str) -> str | None:
         """The first of these properties that has a value."""

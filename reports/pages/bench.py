@@ -118,16 +118,27 @@ def _conditions(bench: Bench) -> list[tuple[str, str, str]]:
         ("battery temperature", "battery_temperature_c", " °C"),
         ("thermal status", "thermal_status", ""),
         ("governor", "governor", ""),
+        ("power source", "power_source", ""),
+        ("screen on", "screen_on", ""),
+        ("locked", "locked", ""),
+        ("battery saver", "battery_saver", ""),
+        ("power modes", "power_modes", ""),
     ):
         both = [getattr(c, field) for c in (bench.before, bench.after)]
         if any(v is not None for v in both):
-            before, after = ("unknown" if v is None else f"{v}{unit}" for v in both)
+            before, after = (_worded(v, unit) for v in both)
             found.append((what, before, after))
     for cpu in sorted(bench.before.cpu_max_mhz | bench.after.cpu_max_mhz):
         both = [c.cpu_max_mhz.get(cpu) for c in (bench.before, bench.after)]
         before, after = ("unknown" if v is None else f"{v} MHz" for v in both)
         found.append((f"limit of cpu {cpu}", before, after))
     return found
+
+
+def _worded(value: object, unit: str) -> str:
+    if value is None:
+        return "unknown"
+    return ", ".join(map(str, value)) or "none" if isinstance(value, tuple) else f"{value}{unit}"
 
 
 def _charts(rows: Sequence[Measurement]) -> list[Chart]:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from gemmafit.base.errors import UsageError
 from gemmafit.base.names import Backend, CheckStatus, Evidence, Status, Verdict
 from gemmafit.benchmarks.measurements import Deviation, Measurement
+from gemmafit.benchmarks.states import Span
 from gemmafit.judge.judge import Options, judge
 from gemmafit.judge.references import load
 from gemmafit.probes.snapshot import (
     Android,
     AppVisibility,
     Cluster,
+    Conditions,
     Cpu,
     Gpu,
     Identity,
@@ -150,12 +152,16 @@ CASES: dict[str, Situation] = {
     "speed.slow": replace(GOOD, options=Options(decode_tok_s=1000.0)),
     "speed.unusable": replace(GOOD, rows=rows("opencl", samples_s=(1.0,))),
     "speed.unknown": phone(gpu=Gpu("Arm", "Mali-G999"), soc=Soc()),
+    "speed.capped": replace(GOOD, rows=rows("opencl", samples_s=(1.0,), details={"capped": ["x was on"]})),
     "speed.first-token": replace(GOOD, options=Options(ttft_s=0.001)),
     "gpu.slower-than-cpu": replace(
         GOOD, rows=(*rows("opencl", samples_s=(0.008,)), *rows("cpu", samples_s=(0.004,)))
     ),
     "list.unsupported": gpu("Mali-T720", "Midgard"),
     "conditions.throttled": replace(GOOD, rows=rows("cpu", valid=False)),
+    "conditions.capped": replace(phone(conditions=Conditions(battery_saver=True)), rows=rows("cpu")),
+    "conditions.screen-off": replace(phone(conditions=Conditions(screen_on=False)), rows=rows("cpu")),
+    "device.services-down": phone(services=False),
 }
 """Reason code -> the good phone, made so that the code has to appear."""
 
@@ -477,3 +483,64 @@ def test_summary_is_one_sentence_about_what_was_decided() -> None:
         assert report.recommendation is None or report.recommendation.file in report.summary
     slower = CASES["gpu.slower-than-cpu"].judged().summary
     assert "sooner without it; use gemma-2b-it-cpu-int8.bin on the CPU" in slower
+
+
+class TestCappedClocks:
+    """What was measured while the phone held its clocks down is the least that it can do."""
+
+    CAPPED: ClassVar[dict[str, Any]] = {
+        "details": {"capped": ["battery saver was on"], "engine_layout": True}
+    }
+
+    def test_it_can_make_a_phone_fast_enough(self) -> None:
+        report = replace(GOOD, rows=rows("opencl", **self.CAPPED)).judged()
+        assert report.verdict is Verdict.PASS
+        assert "measured while battery saver was on" in check(report, f"{PRIMARY}.opencl.decode").found
+        assert "battery saver" in report.summary
+
+    def test_it_cannot_make_a_phone_too_slow(self) -> None:
+        slow = {"samples_s": (1.0,), **self.CAPPED}
+        assert variant(GOOD_SLOW.judged(), PRIMARY, "opencl").status is CheckStatus.FAIL
+        found = variant(replace(GOOD, rows=rows("opencl", **slow)).judged(), PRIMARY, "opencl")
+        assert found.status is CheckStatus.UNKNOWN and "speed.capped" in found.reasons
+        assert found.predicted.capped == "battery saver was on"
+
+    def test_slower_than_asked_says_why(self) -> None:
+        situation = replace(GOOD, rows=rows("opencl", **self.CAPPED), options=Options(decode_tok_s=1000.0))
+        answer = check(situation.judged(), f"{PRIMARY}.opencl.decode")
+        assert answer.status is CheckStatus.WARN and answer.reason == "speed.slow"
+        assert "measured while battery saver was on" in answer.because
+
+    def test_the_interval_reaches_as_high_as_without_it(self) -> None:
+        slow: dict[str, Any] = {"samples_s": (0.1,)}
+        plain = variant(replace(GOOD, rows=rows("opencl", **slow)).judged(), PRIMARY, "opencl").predicted
+        capped = replace(GOOD, rows=rows("opencl", **slow, **self.CAPPED)).judged()
+        found = variant(capped, PRIMARY, "opencl").predicted
+        unmeasured = variant(GOOD.judged(), PRIMARY, "opencl").predicted
+        assert found.decode_tok_s.value == plain.decode_tok_s.value
+        assert found.decode_tok_s.low == plain.decode_tok_s.low
+        assert found.decode_tok_s.high > 3 * plain.decode_tok_s.high
+        assert found.decode_tok_s.high == pytest.approx(unmeasured.decode_tok_s.high, rel=0.2)
+
+    def test_two_states_are_not_compared(self) -> None:
+        fast, slow = rows("cpu", samples_s=(0.004,)), rows("opencl", samples_s=(0.008,), **self.CAPPED)
+        assert "gpu.slower-than-cpu" not in codes(replace(GOOD, rows=(*fast, *slow)).judged())
+        both = (*rows("cpu", samples_s=(0.004,), **self.CAPPED), *slow)
+        assert "gpu.slower-than-cpu" in codes(replace(GOOD, rows=both).judged())
+
+    def test_the_states_are_in_the_report(self) -> None:
+        on, off = Conditions(battery_saver=True), Conditions(battery_saver=False, screen_on=False)
+        report = judge(PHONE, rows("cpu"), load(), spans=[Span("cpu", off, off), Span("opencl", off, on)])
+        assert report.conditions["before"] == {"battery_saver": False, "screen_on": False}
+        assert report.conditions["after"] == {"battery_saver": True}
+        assert set(report.conditions["spans"]) == {"cpu", "opencl"}
+        answer = check(report, "device.conditions")
+        assert answer.found == "battery saver was on, the screen was off"
+        assert any("Battery saver went on" in note for note in report.notes)
+
+    def test_where_nothing_ran_the_state_says_nothing(self) -> None:
+        report = phone(conditions=Conditions(battery_saver=True, screen_on=False)).judged()
+        assert not any(answer.id == "device.conditions" for answer in report.checks)
+
+
+GOOD_SLOW = replace(GOOD, rows=rows("opencl", samples_s=(1.0,)))

@@ -167,7 +167,7 @@ class TestTopology:
         ),
         ("GLES: , , ", (None, None, None)),
         ("GLES: ARM, Mali-T720", ("ARM", "Mali-T720", None)),
-        (" GLES: (unclosed, Adreno, OpenGL ES 2.0", (None, "(unclosed, Adreno", "OpenGL ES 2.0")),
+        ("GLES: (unclosed, Adreno, OpenGL ES 2.0", (None, "(unclosed, Adreno", "OpenGL ES 2.0")),
     ],
 )
 def test_gles(line: str, expected: tuple[str | None, str | None, str | None]) -> None:

@@ -12,8 +12,11 @@ from gemmafit.benchmarks import trust
 from gemmafit.benchmarks.backends import Candidate
 from gemmafit.benchmarks.block.dims import Scheme
 from gemmafit.benchmarks.measurements import Measurement
+from gemmafit.benchmarks.states import Span, spans
 from gemmafit.benchmarks.sweeps.findings import findings
 from gemmafit.benchmarks.sweeps.settings import Base
+from gemmafit.probes.capture import Capture
+from gemmafit.probes.files import dump_capture, parse_capture, sha256
 from gemmafit.probes.snapshot import Conditions
 
 ROW = Measurement(
@@ -73,8 +76,86 @@ def test_remarks_on_the_state() -> None:
 
 
 def test_what_is_unknown_is_left_out_of_a_file() -> None:
-    assert trust.to_dict(state()) == {}
-    assert trust.to_dict(state(charging=False, thermal_status=0)) == {"charging": False, "thermal_status": 0}
+    assert state().to_dict() == {}
+    assert state(charging=False, thermal_status=0).to_dict() == {"charging": False, "thermal_status": 0}
+    assert state(power_modes=()).to_dict() == {"power_modes": []}  # none is on, which somebody looked at
+
+
+MODE = "Battery saver (Xiaomi)"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [
+        ({"battery_saver": False}, {"battery_saver": True}, "battery saver went on while it was measured"),
+        ({"battery_saver": True}, {"battery_saver": False}, "battery saver went off while it was measured"),
+        ({"battery_saver": None}, {"battery_saver": True}, None),
+        ({"battery_saver": True}, {"battery_saver": True}, None),
+        ({"power_modes": ()}, {"power_modes": (MODE,)}, f"{MODE} went on while it was measured"),
+        ({"power_modes": (MODE,)}, {"power_modes": ()}, f"{MODE} went off while it was measured"),
+        ({"power_modes": None}, {"power_modes": (MODE,)}, None),
+        ({"screen_on": True}, {"screen_on": False}, None),
+        (
+            {"screen_on": True, "mhz": {0: 2000}},
+            {"screen_on": False, "mhz": {0: 1000}},
+            "throttled: the limit of cpu 0 fell from 2000 to 1000 MHz when the screen went off",
+        ),
+    ],
+)
+def test_what_is_switched_in_between_voids(before: Any, after: Any, reason: str | None) -> None:
+    assert trust.void_reason(state(**before), state(**after)) == reason
+
+
+def test_what_caps_the_clocks_all_the_while_is_noted_and_voids_nothing() -> None:
+    for held, what in (
+        ({"battery_saver": True}, "battery saver was on"),
+        ({"power_modes": (MODE,)}, f"{MODE} was on"),
+        ({"thermal_status": 2}, "the thermal status was 2, moderate"),
+    ):
+        (row,) = trust.judged([ROW], state(**held), state(**held))
+        assert row.valid and row.details["capped"] == [what] and trust.capped(row) == [what]
+    (row,) = trust.judged([ROW], state(thermal_status=1), state(thermal_status=1))
+    assert "capped" not in row.details
+
+
+def test_clocks_that_fell_before_void_a_later_row() -> None:
+    low = state({4: 1000})
+    assert trust.judged([ROW], low, low)[0].valid
+    assert not trust.judged([ROW], low, low, state({4: 2000}))[0].valid
+
+
+def test_what_a_recording_says_of_caps_is_bounded() -> None:
+    for odd in ("text", {"a": 1}, 3, None):
+        assert trust.capped(replace(ROW, details={"capped": odd})) == []
+    many = trust.capped(replace(ROW, details={"capped": ["x" * 10**6] * 10**4}))
+    assert len(many) < 100 and max(map(len, many)) < 1000
+
+
+def test_remarks_on_screen_and_power() -> None:
+    said = trust.remarks(state(battery_saver=True, power_modes=(MODE,), screen_on=False))
+    assert [line for line in said if line.startswith("The screen was off")]
+    assert any("Battery saver is on" in line for line in said) and any(MODE in line for line in said)
+    said = trust.remarks(
+        state(battery_saver=False, screen_on=True), state(battery_saver=True, screen_on=False)
+    )
+    assert any("screen went off" in line for line in said)
+    assert any("Battery saver went on" in line for line in said)
+
+
+def test_states_survive_a_file() -> None:
+    one = state({0: 1800, 7: 3000}, power_modes=(MODE,), temperatures_c={"SKIN": 31.5}, screen_on=True)
+    span = Span("cpu", one, state(battery_saver=False))
+    capture = Capture("adb", {"kind": "adb"}, {}, {"states": [span.to_dict()]})
+    back = parse_capture(dump_capture(capture))
+    assert spans((back.agent or {})["states"]) == [span]
+    assert sha256(back) == sha256(capture)
+    assert spans(None) == []
+
+
+@pytest.mark.parametrize("data", [3, [3], [{}], [{"what": 1, "before": {}, "after": {}}], {"what": "x"}])
+def test_states_that_are_none_are_refused(data: Any) -> None:
+    with pytest.raises(ValueError):
+        spans(data)
 
 
 def test_curve_has_its_pauses_and_is_bounded() -> None:
