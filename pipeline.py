@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from .base.errors import InputError, Interrupted, TransportError
+from .base.errors import AgentCause, AgentError, InputError, Interrupted, TransportError
 from .base.events import Event, Listener, ignore
 from .probes.capture import Capture
 
@@ -75,7 +75,8 @@ def examine(target: Target, request: Request, on_event: Listener = ignore) -> Ex
     """
     from .judge.judge import Options, judge
     from .judge.references import load
-    from .probes.collect import collect
+    from .probes.agent_causes import of_error
+    from .probes.collect import collect, problem_row
     from .probes.files import sha256
     from .probes.read import read
 
@@ -86,16 +87,17 @@ def examine(target: Target, request: Request, on_event: Listener = ignore) -> Ex
     capture = Capture(kind=target.kind, recorded={"serial": target.serial})
     try:
         capture = collect(target, push=request.push, package=request.package, on_event=on_event)
-        if "incomplete" in capture.recorded and target.kind != "replay":
-            broken = TransportError(str(capture.recorded["incomplete"]), serial=target.serial)
     except TransportError as error:
         broken = error
     snapshot = read(capture, knowledge.tables)
+    broken = broken or broke(target, snapshot, knowledge)
     if broken is None:
         try:
             _measure(target, capture, snapshot, request, on_event, rows, spans)
         except TransportError as error:
             broken = error
+            capture = replace(capture, agent={**(capture.agent or {}), **problem_row(of_error(error))})
+            snapshot = read(capture, knowledge.tables)
         except KeyboardInterrupt:
             if not rows:
                 raise
@@ -125,6 +127,20 @@ def examine(target: Target, request: Request, on_event: Listener = ignore) -> Ex
     if broken is not None:
         report = replace(report, extra={**report.extra, "incomplete": str(broken)})
     return Examination(capture, snapshot, tuple(rows), report, broken)
+
+
+def broke(target: Target, snapshot: Snapshot, knowledge: Knowledge) -> TransportError | None:
+    """The error for a run that ended because the agent did not run; None where it did, or was not asked for.
+
+    A recording of such a run is judged like any other.
+    """
+    problem = snapshot.agent_problem
+    if problem is None or not problem.ended or target.kind == "replay":
+        return None
+    hint = knowledge.reasons[problem.reason].remedy
+    if problem.cause is AgentCause.LOST:
+        return TransportError(problem.sentence, serial=target.serial, hint=hint)
+    return AgentError(problem.clause, cause=problem.cause, serial=target.serial, hint=hint)
 
 
 def _measure(

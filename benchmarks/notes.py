@@ -30,6 +30,7 @@ def notes(rows: Iterable[Measurement], before: Conditions, after: Conditions | N
         *software_notes(listed),
         *_void(listed),
         *_left_out(listed),
+        *_not_started(listed),
         *_memory(listed),
         *_remembered(listed),
     ]
@@ -89,6 +90,14 @@ def _left_out(rows: Sequence[Measurement]) -> list[str]:
             what = ", ".join(dict.fromkeys(f"{r.scheme} {r.phase} {r.variant}".strip() for r in mine))
             found.append(f"{backend}: left out for want of memory: {what} ({mine[0].reason}).")
     return found
+
+
+def _not_started(rows: Sequence[Measurement]) -> list[str]:
+    """One sentence for each backend whose interpreter is not there or does not start."""
+    reasons = {
+        row.backend: row.reason for row in rows if row.status is Status.SKIPPED and "cause" in row.details
+    }
+    return [f"{backend}: not measured: {reason}." for backend, reason in reasons.items()]
 
 
 def _memory(rows: Sequence[Measurement]) -> list[str]:

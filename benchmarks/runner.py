@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ..base.errors import AgentError, DeadlineExceeded, ToolchainError
+from ..base.errors import AgentCause, AgentError, DeadlineExceeded, ToolchainError
 from ..base.events import Event, Listener, ignore
 from ..base.names import Status
 from ..probes.snapshot import Snapshot
@@ -28,10 +28,16 @@ MEMORY_SHARE = 0.8
 
 @dataclass(frozen=True)
 class NotRun:
-    """Why a plan has no outcome."""
+    """Why a plan has no outcome. `cause`: its interpreter is not there, or did not start."""
 
     status: Status
     reason: str
+    cause: AgentCause | None = None
+
+    def row(self, empty: Measurement) -> Measurement:
+        """As a measurement."""
+        details = empty.details if self.cause is None else {**empty.details, "cause": str(self.cause)}
+        return replace(empty, status=self.status, reason=self.reason, details=details)
 
 
 @dataclass
@@ -61,7 +67,7 @@ class Runner:
         self.on_event(Event("block", f"{self.lower.backend} {scheme} {phase.name}, {candidate.name}"))
         outcome = self.execute(lambda: self.lower.lower(block, candidate.name, timing, logits=logits))
         if isinstance(outcome, NotRun):
-            return [replace(empty, status=outcome.status, reason=outcome.reason)]
+            return [outcome.row(empty)]
         plan, done = outcome
         return list(block_rows(empty, block, plan, candidate, done, self.references))
 
@@ -77,12 +83,16 @@ class Runner:
 
         outcome = self.execute(make)
         if isinstance(outcome, NotRun):
-            return [Measurement(self.lower.backend, "", "limit", "all", outcome.status, outcome.reason)]
+            return [outcome.row(Measurement(self.lower.backend, "", "limit", "all", outcome.status))]
         plan, done = outcome
         return list(limit_rows(self.lower.backend, plan, tuple(figures), done))
 
     def execute(self, make: Callable[[], Plan]) -> tuple[Plan, Outcome] | NotRun:
-        """Build and run a plan. A device that is lost raises TransportError; all else is a value."""
+        """Build and run a plan. A device that is lost, or has no place for the agent any more, raises
+        TransportError; all else is a value.
+
+        What was not built, and an interpreter that does not start, say nothing about the device: skipped.
+        """
         try:
             plan = make()
             free = self.snapshot.memory.available_bytes
@@ -91,8 +101,13 @@ class Runner:
                 return NotRun(Status.SKIPPED, needs)
             outcome = execute(self.session, plan, self.deadline, self.on_event)
         except (AgentError, ToolchainError) as error:
+            cause = error.cause or AgentCause.FAILED
+            if isinstance(error, AgentError) and cause.of_place:
+                raise
             self.gone = True
-            return NotRun(Status.ERROR, str(error))
+            if cause is AgentCause.FLOOD:  # it was started
+                return NotRun(Status.ERROR, str(error))
+            return NotRun(Status.SKIPPED, str(error), cause)
         except DeadlineExceeded as error:
             return NotRun(Status.ERROR, str(error))
         if outcome.missing:

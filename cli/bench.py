@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..benchmarks.sweeps.bench import Bench, OnRow, Wish
     from ..probes.snapshot import Snapshot
     from ..probes.target import Target
+    from ..profiles.knowledge import Knowledge
     from ..profiles.tables import Tables
 
 
@@ -137,7 +138,7 @@ def bench(
             done, header = (
                 _recorded(found, knowledge.tables)
                 if found.kind == "replay"
-                else _measured(found, wish, knowledge.tables, on_event, on_row)
+                else _measured(found, wish, knowledge, on_event, on_row)
             )
         except KeyboardInterrupt as error:
             raise Interrupted("interrupted before anything was measured; nothing was written") from error
@@ -163,13 +164,19 @@ def bench(
 
 
 def _measured(
-    target: Target, wish: Wish, tables: Tables, on_event: Listener, on_row: OnRow
+    target: Target, wish: Wish, knowledge: Knowledge, on_event: Listener, on_row: OnRow
 ) -> tuple[Bench, dict[str, Any]]:
+    """The rows; none, with the reason, where the agent did not run."""
+    from ..benchmarks.sweeps.bench import Bench
     from ..benchmarks.sweeps.bench import bench as measure
+    from ..pipeline import broke
     from ..probes.collect import collect
     from ..probes.read import read
 
-    snapshot = read(collect(target, on_event=on_event), tables)
+    snapshot = read(collect(target, on_event=on_event), knowledge.tables)
+    if (broken := broke(target, snapshot, knowledge)) is not None:
+        state = snapshot.conditions
+        return Bench(before=state, after=state, broken=broken), _header(target, snapshot)
     return measure(target, snapshot, wish, on_event, on_row), _header(target, snapshot)
 
 

@@ -53,6 +53,7 @@ def probe(
       gemmafit probe replay:phone.yaml --format yaml
     """
     from ..judge.references import load
+    from ..pipeline import broke
     from ..probes.collect import collect
     from ..probes.read import read
     from ..probes.targets import resolve
@@ -61,15 +62,15 @@ def probe(
 
     knowledge = load(profiles)
     steps: list[Event] = []
+    device = resolve(target, adb)
     with progress(quiet) as show:
-        capture = collect(
-            resolve(target, adb), push=not no_push, package=package, on_event=_both(show, steps.append)
-        )
+        capture = collect(device, push=not no_push, package=package, on_event=_both(show, steps.append))
     snapshot = read(capture, knowledge.tables)
+    problem = snapshot.agent_problem
     if format is ProbeFormat.TEXT and output is None:
         from .probe_screen import render
 
-        render(snapshot, stdout())
+        render(snapshot, stdout(), knowledge.reasons[problem.reason].remedy if problem else None)
     else:
         text = _serialised(snapshot, format)
         if output is None:
@@ -80,6 +81,8 @@ def probe(
         _timings(steps)
     elif not quiet and any(step.seconds is not None for step in steps):
         stderr().print(f"[dim]{_asked(steps)}[/dim]")
+    if (broken := broke(device, snapshot, knowledge)) is not None:
+        raise broken
 
 
 def _both(first: Listener, second: Listener) -> Listener:

@@ -17,14 +17,14 @@ _UNKNOWN = "[magenta]unknown[/]"
 _TELLING = "asimd neon asimdhp asimddp i8mm bf16 sve sve2 sme avx2 avx512_vnni avx_vnni amx_int8".split()  # noqa: SIM905
 
 
-def render(snapshot: Snapshot, console: Console) -> None:
-    """Print the screen. Everything that came from the device is escaped."""
+def render(snapshot: Snapshot, console: Console, remedy: str | None = None) -> None:
+    """Print the screen. Everything that came from the device is escaped. `remedy`: of the agent's problem."""
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for label, lines in rows(snapshot):
+    for label, lines in [*_agent(snapshot, remedy), *rows(snapshot)]:
         table.add_row(label, "\n".join(lines))
     console.print(table)
 
@@ -45,6 +45,16 @@ def rows(s: Snapshot) -> list[tuple[str, list[str]]]:
         ("Not known", _not_known(s)),
     ]
     return [(label, lines) for label, lines in found if lines]
+
+
+def _agent(s: Snapshot, remedy: str | None) -> list[tuple[str, list[str]]]:
+    """The first row, where the agent did not run."""
+    problem = s.agent_problem
+    if problem is None:
+        return []
+    style = "red" if problem.ended else "yellow"
+    advice = [f"[cyan]→ {safe(remedy)}[/cyan]"] if remedy else []
+    return [("Agent", [f"[{style}]{safe(problem.clause, 600)}[/]", *advice])]
 
 
 def _device(s: Snapshot) -> list[str]:

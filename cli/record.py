@@ -42,11 +42,13 @@ def record(
       gemmafit record --measure -o pixel8.yaml   with measurements, for `check replay:pixel8.yaml`
     """
     from ..base.errors import UsageError
-    from ..pipeline import Request, examine
+    from ..pipeline import Request, broke, examine
     from ..probes.collect import collect
     from ..probes.files import dump_capture, sha256
+    from ..probes.read import read
     from ..probes.redact import redact
     from ..probes.targets import resolve
+    from ..profiles.knowledge import load
     from .files import write
     from .progress import progress
 
@@ -59,6 +61,7 @@ def record(
             capture, broken = examined.capture, examined.broken
         else:
             capture = collect(device, push=not no_push, package=package, on_event=on_event)
+            broken = broke(device, read(capture), load())
     if not keep_identifiers:
         capture = redact(capture)
     write(output, dump_capture(capture))

@@ -24,6 +24,8 @@ _STYLE = {
     "skip": "dim",
 }
 _MARK = {"pass": "✓", "warn": "!", "fail": "✗", "error": "✗", "unknown": "?", "skip": "–"}
+AGENT = "agent.ran"
+"""The check that is shown first, as others follow from it."""
 _GRAVITY = ("error", "fail", "unknown", "warn")
 _COLUMNS = ("visible", "capable", "correct", "deterministic", "speed", "memory")
 _SHORT = {"deterministic": "determ."}
@@ -48,6 +50,7 @@ def render(report: Report, console: Console) -> None:
             border_style=_STYLE[verdict],
         )
     )
+    _agent(report, console)
     console.print(_backends(report, console.width >= WIDE))
     if report.variants:
         console.print(_variants(report, console.width >= WIDE))
@@ -55,6 +58,14 @@ def render(report: Report, console: Console) -> None:
     _reasons(report, console)
     for note in report.notes:
         console.print(f"[dim]{safe(note)}[/dim]")
+
+
+def _agent(report: Report, console: Console) -> None:
+    """That the agent did not run, before everything that would have rested on it."""
+    for check in report.checks:
+        if check.id == AGENT:
+            advice = f"\n  [cyan]→ {safe(check.remedy)}[/cyan]" if check.remedy else ""
+            console.print(f"{_cell(check.status)} [bold]{safe(check.found, 600)}[/bold]{advice}")
 
 
 def _device(device: Mapping[str, Any]) -> str:
@@ -181,7 +192,7 @@ def _reasons(report: Report, console: Console) -> None:
     """What failed, is unknown or gives pause, with what to do; the same cause once, the gravest first."""
     causes: dict[tuple[str, str, str | None], list[str]] = {}
     for check in report.checks:
-        if (status := str(check.status)) in _GRAVITY:
+        if (status := str(check.status)) in _GRAVITY and check.id != AGENT:
             causes.setdefault((status, check.because, check.remedy), []).append(check.id)
     for (status, because, remedy), ids in sorted(causes.items(), key=lambda c: _GRAVITY.index(c[0][0])):
         names = ids[0] + (f" and {len(ids) - 1} more" if len(ids) > 1 else "")

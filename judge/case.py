@@ -170,9 +170,17 @@ class Case:
         scope: Scope = Scope.DEVICE,
         evidence: Evidence = Evidence.PREDICTED,
     ) -> Check:
-        """A check that rests on the row `reason` of reasons.yaml. A pass takes its source, not its code."""
+        """A check that rests on the row `reason` of reasons.yaml. A pass takes its source, not its code.
+
+        What is unknown because the agent did not run says so: no other advice helps.
+        """
         row = self.knowledge.reasons[reason]
         fine = status is CheckStatus.PASS
+        remedy, problem = row.remedy, self.snapshot.agent_problem
+        # `id` is what.subject: opencl.visible, MODEL.cpu.decode.
+        if status is CheckStatus.UNKNOWN and row.agent and problem and problem.concerns(id.split(".")):
+            because = problem.statement
+            remedy = self.knowledge.reasons[problem.reason].remedy
         return Check(
             id=id,
             status=status,
@@ -181,7 +189,7 @@ class Case:
             found=found,
             required=required,
             because=because or row.because,
-            remedy=None if fine else row.remedy,
+            remedy=None if fine else remedy,
             source=row.source,
             reason=None if fine else reason,
         )

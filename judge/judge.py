@@ -21,7 +21,7 @@ from . import device, recommend, verdict
 from .case import Case, Options, Variant, is_backend, worst
 from .predict import predict
 from .recommend import Judged
-from .rules import correct, fits, loads, speed, state
+from .rules import agent, correct, fits, loads, speed, state
 
 __all__ = ["Options", "judge"]
 
@@ -82,6 +82,7 @@ class _Shared:
     def __init__(self, case: Case) -> None:
         self.runtimes = {r.id: loads.runtime_loads(case, r) for r in case.knowledge.runtimes.values()}
         self.emulator = loads.emulator(case)
+        self.agent = agent.ran(case)
         self.backends: dict[str, dict[str, Check]] = {}
         self.schemes: dict[tuple[str, str], dict[str, Check]] = {}
         for backend in map(str, Backend):
@@ -114,7 +115,7 @@ class _Shared:
         runtimes = [check for checks in self.runtimes.values() for check in checks]
         backends = [check for columns in self.backends.values() for check in columns.values()]
         schemes = [check for columns in self.schemes.values() for check in columns.values()]
-        return [*self.emulator, *runtimes, *backends, *schemes, *self.remarks]
+        return [*self.agent, *self.emulator, *runtimes, *backends, *schemes, *self.remarks]
 
 
 def _predict(case: Case, variant: Variant) -> Predicted:

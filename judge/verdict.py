@@ -46,7 +46,8 @@ def decide(case: Case, judged: Sequence[Judged]) -> Decision:
     else:
         verdict = Verdict.FAIL
     because = _because(chosen, primary) + _successor(case, chosen, judged) if chosen is not None else ""
-    summary = _summary(case, verdict, chosen, primary, family).removesuffix(".") + _stand_in(case) + "."
+    summary = _summary(case, verdict, chosen, primary, family).removesuffix(".")
+    summary = f"{summary}{_stand_in(case)}{_broken(case, summary)}."
     advice = recommendation(case, chosen, because) if chosen is not None else None
     return Decision(verdict, summary, chosen, advice)
 
@@ -162,6 +163,14 @@ def _stand_in(case: Case) -> str:
     if not cl.present or (cl.device_type != "cpu" and not case.snapshot.gpu.software):
         return ""
     return f"; the GPU here is {case.snapshot.gpu.model or cl.platform}, a driver that computes on the CPU"
+
+
+def _broken(case: Case, summary: str) -> str:
+    """That the agent did not run, unless the sentence says so already: all the rest is predicted."""
+    problem = case.snapshot.agent_problem
+    if problem is None or not problem.ended or problem.sentence in summary:
+        return ""
+    return f"; {problem.clause}"
 
 
 def _obstacles(case: Case, primary: Judged | None, family: Sequence[Judged]) -> str:

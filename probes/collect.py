@@ -8,17 +8,18 @@ from typing import Any
 
 from .. import __version__
 from ..base import limits
-from ..base.errors import AgentError, ToolchainError, TransportError
+from ..base.errors import AgentCause, AgentError, ToolchainError, TransportError
 from ..base.events import Event, Listener, ignore
+from . import agent_causes
 from .capture import Capture
 from .commands import commands
 from .parsers.text import ParseError, json_value
 from .read import read
+from .readers.agent import BACKENDS
 from .replay import ReplayTarget
-from .snapshot import Conditions
+from .snapshot import AgentProblem, Conditions
 from .target import AgentSession, Target
 
-BACKENDS = ("cpu", "opencl", "vulkan")
 OTHER_SECTIONS = ("isolated", "system")
 """Linker sections from which the OpenCL probe is repeated. What opens only in [unrestricted] is a red flag
 for apps (see readers/opencl.py)."""
@@ -37,9 +38,10 @@ def collect(
         push: also run the agent's probes. False leaves nothing on the device, not even for a moment.
         package: an installed app whose declarations are asked for.
 
-    A question or an agent's probe that fails is recorded as such. Raises TargetError if the target is not
-    there, TransportError if it is lost before it answered. A device lost while the agent runs leaves what was
-    answered; `recorded["incomplete"]` says so.
+    A question or an agent's probe that fails is recorded as such, and so is an agent that did not run
+    (`agent`: `error`, `cause`; see readers/agent.py). Raises TargetError if the target is not there,
+    TransportError if it is lost before it answered. A device lost while the agent runs leaves what was
+    answered; `recorded["incomplete"]` says so, too.
     """
     if isinstance(target, ReplayTarget):
         return target.capture
@@ -55,11 +57,17 @@ def collect(
         try:
             with target.session(on_event) as session:
                 _probe_all(session, agent, target.kind, on_event)
-        except (AgentError, ToolchainError) as error:
-            agent["error"] = str(error)
-        except TransportError as error:
-            recorded["incomplete"] = str(error)
+        except (TransportError, ToolchainError) as error:
+            problem = agent_causes.of_error(error)
+            agent |= problem_row(problem)
+            if problem.cause is AgentCause.LOST:
+                recorded["incomplete"] = problem.sentence
     return Capture(target.kind, recorded, answers, agent)
+
+
+def problem_row(problem: AgentProblem) -> dict[str, Any]:
+    """As a capture holds it, of the whole agent or of one part of its probe."""
+    return {"error": problem.sentence, "cause": str(problem.cause)}
 
 
 STATE = ("battery", "power", "power_modes", "thermal", "cpu_topology")
@@ -77,7 +85,13 @@ def _probe_all(session: AgentSession, agent: dict[str, Any], kind: str, on_event
     probe: dict[str, Any] = {}
     agent["probe"] = probe
     for backend in BACKENDS:
-        probe.update(_probe(session, backend, "unrestricted", on_event))
+        try:
+            probe.update(_probe(session, backend, "unrestricted", on_event))
+        except (AgentError, ToolchainError) as error:
+            problem = agent_causes.of_error(error)
+            if kind == "adb" and problem.cause.of_place:
+                raise
+            probe[backend] = {**problem_row(problem), "crashed": True}
     if kind != "adb":
         return
     sections: dict[str, Any] = {}
@@ -85,7 +99,7 @@ def _probe_all(session: AgentSession, agent: dict[str, Any], kind: str, on_event
         try:
             sections[section] = _probe(session, "opencl", section, on_event)
         except AgentError as error:
-            sections[section] = {"error": str(error)}
+            sections[section] = problem_row(agent_causes.of_error(error))
     agent["sections"] = sections
 
 
@@ -112,12 +126,8 @@ def _probe(session: AgentSession, backend: str, section: str, on_event: Listener
                 problem = str(error)
         else:
             problem = f"its probe.json is larger than {limits.PROBE_BYTES >> 20} MiB"
-    if run.timed_out:
-        problem = f"it did not end within {AGENT_SECONDS + GRACE_SECONDS} s"
-    elif run.signal is not None:
-        problem = f"it was killed by signal {run.signal}"
-    elif run.exit:
-        problem = f"it ended with status {run.exit}: {run.stderr.strip()[-300:] or problem}"
+    if ending := run.ending(AGENT_SECONDS + GRACE_SECONDS):
+        problem = f"it {ending}"
     return {backend: {"error": f"the {what} failed: {problem}", "crashed": True}}
 
 

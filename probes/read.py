@@ -12,6 +12,7 @@ from .parsers.dumpsys import parse_features, parse_package
 from .parsers.gles import parse_gles
 from .parsers.libraries import parse_public_libraries
 from .parsers.proc import parse_cpuinfo
+from .readers.agent import agent_problem, read_sections
 from .readers.android import read_android, read_identity
 from .readers.cpu import read_cpu
 from .readers.emulator import emulator_facts, recognise
@@ -53,7 +54,7 @@ def read(capture: Capture, tables: Tables | None = None) -> Snapshot:
     signs = emulator_facts(facts, identity, android, cpu, cpuinfo, gles, gpu)
     # A computer that is asked for itself presents nothing else.
     emulator, kind = recognise(facts.tables, signs) if capture.kind != "local" else (None, None)
-    facts.warnings += section_differences(opencl.attempts)
+    facts.warnings += section_differences(opencl.attempts) + read_sections(facts)
     return Snapshot(
         kind=capture.kind,
         identity=replace(identity, emulator=emulator, emulator_kind=kind),
@@ -72,4 +73,5 @@ def read(capture: Capture, tables: Tables | None = None) -> Snapshot:
         sources=facts.sources,
         disagreements=tuple(facts.disagreements),
         warnings=tuple(dict.fromkeys(facts.warnings)),
+        agent_problem=agent_problem(capture),
     )

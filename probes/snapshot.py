@@ -6,9 +6,11 @@ Every field may be None, which means unknown. `answers` says why (missing, refus
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..base.errors import AgentCause
 from ..base.names import AnswerStatus, Scope
 
 
@@ -239,6 +241,42 @@ class Conditions:
 
 
 @dataclass(frozen=True)
+class AgentProblem:
+    """Why the agent did not run, or not for all that it should have.
+
+    Attributes:
+        sentence: what happened, with the device's own words and the numbers; without device and full stop.
+        backends: what it was wanted for and did not look at.
+        ended: the whole session ended over it; otherwise only these backends were left out.
+    """
+
+    cause: AgentCause
+    sentence: str
+    backends: tuple[str, ...] = ()
+    ended: bool = True
+
+    def concerns(self, words: Iterable[str]) -> bool:
+        """Whether one of the words is a backend that was left out, or all of them were."""
+        return self.ended or not set(self.backends).isdisjoint(words)
+
+    @property
+    def clause(self) -> str:
+        """The sentence with what it means for the run, to stand inside or as a sentence."""
+        lead = "the run broke" if self.cause is AgentCause.LOST else "the agent did not run"
+        return f"{lead}: {self.sentence}"
+
+    @property
+    def statement(self) -> str:
+        """The clause as a sentence of its own."""
+        return f"{self.clause[:1].upper()}{self.clause[1:]}."
+
+    @property
+    def reason(self) -> str:
+        """The row of profiles/reasons.yaml that says what it means and what to do."""
+        return f"agent.{self.cause}"
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """All that is known about one target."""
 
@@ -261,3 +299,5 @@ class Snapshot:
     sources: dict[str, str] = field(default_factory=dict[str, str])
     disagreements: tuple[Disagreement, ...] = ()
     warnings: tuple[str, ...] = ()
+    agent_problem: AgentProblem | None = None
+    """None: the agent ran, or was not asked for."""

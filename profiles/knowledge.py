@@ -326,9 +326,11 @@ class Reason(Entry, frozen=True, kw_only=True):
 
     `gravity` orders reservations when all candidates have some: 1 slower than asked, 2 may not fit or not be
     offered, 3 may be wrong or crash.
+    `agent`: the agent would have told. Where it did not run, why and what to do about that is said instead.
     """
 
     remedy: Text | None = None
+    agent: bool = False
     gravity: Literal[1, 2, 3] = 2
 
 

@@ -145,6 +145,8 @@ def _opencl(case: Case) -> Check:
             scope=Scope.SHELL if case.android else Scope.DEVICE,
         )
     if not case.android:
+        if not seen and cl.error:
+            return case.check(id, UNKNOWN, "opencl.probe-failed", found=cl.error, required=required)
         status = PASS if seen else UNKNOWN
         because = "The library opened and a device was found." if seen else None
         return case.check(
@@ -162,6 +164,8 @@ def _opencl(case: Case) -> Check:
             scope=Scope.APP_INFERRED,
             evidence=evidence,
         )
+    if visible and cl.error and not seen:
+        return case.check(id, UNKNOWN, "opencl.probe-failed", found=cl.error, required=required)
     if visible and cl.app is not None:
         return case.check(
             id,
@@ -183,7 +187,8 @@ def _opencl(case: Case) -> Check:
             scope=Scope.SHELL,
             evidence=evidence,
         )
-    return case.check(id, UNKNOWN, "opencl.unknown", found="not known", required=required)
+    reason = "opencl.probe-failed" if cl.error else "opencl.unknown"
+    return case.check(id, UNKNOWN, reason, found=cl.error or "not known", required=required)
 
 
 def manifest(case: Case) -> list[Check]:
@@ -235,7 +240,8 @@ def _vulkan(case: Case) -> Check:
         )
     if vk.present is False:
         return case.check(id, WARN, "vulkan.missing", found=vk.error or "no device", required=required)
-    return case.check(id, UNKNOWN, "vulkan.unknown", found="not known", required=required)
+    reason = "vulkan.probe-failed" if vk.error else "vulkan.unknown"
+    return case.check(id, UNKNOWN, reason, found=vk.error or "not known", required=required)
 
 
 def backend_capable(case: Case, backend: str, scheme: str | None = None) -> Check:

@@ -8,7 +8,6 @@ next session sweeps the directory away.
 
 from __future__ import annotations
 
-import math
 import re
 import secrets
 import tempfile
@@ -16,9 +15,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ... import __version__
 from ...base.errors import AgentError, DeadlineExceeded, DeviceBusy, ToolchainError, TransportError
 from ...base.events import Event, Listener, ignore
+from .. import agent_causes
+from ..agent_causes import as_error, size
 from ..local import plain_name
 from ..parsers.dumpsys import parse_df
 from ..parsers.text import ParseError
@@ -36,6 +36,8 @@ AWAKE_SECONDS = 45.0
 """For four calls of Java programs, each with a deadline of 10 s on the phone."""
 END_SECONDS = 30.0
 """One of those calls, and removing some files."""
+DF_SECONDS, DF_BYTES = 10.0, 1 << 16
+"""For one question about free space after something went wrong."""
 WATCHDOG = 2.0
 """Seconds after the deadline at which the phone kills an agent that did not keep it by itself."""
 GRACE = 8.0
@@ -82,25 +84,23 @@ class AdbSession:
 
     def push(self, files: Mapping[str, Path | bytes]) -> None:
         """Copy files into the directory."""
-        size = sum(len(c) if isinstance(c, bytes) else c.stat().st_size for c in files.values())
-        what = f"copying {_size(size)} to {self._transport.serial}"
+        count = sum(len(c) if isinstance(c, bytes) else c.stat().st_size for c in files.values())
+        what = f"copying {size(count)} to {self._transport.serial}"
         remote = {
             self._remote(name): (content, 0o700 if name == scripts.AGENT else 0o600)
             for name, content in files.items()
         }
         try:
-            self._transport.push(remote, what=what, seconds=20 + size / PUSH_BYTES_PER_SECOND)
+            self._transport.push(remote, what=what, seconds=20 + count / PUSH_BYTES_PER_SECOND)
         except DeadlineExceeded:
             raise
         except TransportError as error:
             self._transport.require_device(what)
-            raise AgentError(
-                str(error),
-                serial=error.serial,
-                command=error.command,
-                hint=f"is there space in {scripts.BASE}? `adb shell df {scripts.BASE}` tells; "
-                "deleting an app makes some",
-            ) from error
+            said = str(error).removeprefix(f"{what}: ")
+            problem = agent_causes.not_copied(
+                said, scripts.BASE, free=_ask_free(self._transport), needed=count
+            )
+            raise as_error(problem, serial=error.serial, command=error.command) from error
 
     def run(
         self,
@@ -133,12 +133,11 @@ class AdbSession:
         if output.end is End.EOF and self._transport.modern:
             raise self._transport.lost(what)
         if output.end is End.FLOOD:
-            raise AgentError(
-                f"{what}: it printed more than {OUTPUT_BYTES >> 20} MB",
+            raise as_error(
+                agent_causes.flooded(OUTPUT_BYTES),
                 serial=self._transport.serial,
                 command=what,
                 output=progress.tail,
-                hint="that is not how the agent behaves; install gemmafit again",
             )
         late = output.end in (End.LATE, End.SILENT)
         if late:  # where only the connection stalled, the run went on without it
@@ -155,15 +154,11 @@ class AdbSession:
                 output=progress.tail,
                 hint="a driver may hang in the kernel; restart the phone",
             )
+        said = output.stderr[-TAIL_BYTES:].decode("utf-8", "replace")
         place = scripts.SECTIONS.get(section, scripts.BASE)
-        raise AgentError(
-            f"{what}: it could not be started in {place}",
-            serial=self._transport.serial,
-            command=what,
-            exit_status=output.exit,
-            output=progress.tail,
-            hint=f"may `adb shell` write to {place}, and is there space?",
-        )
+        words = said if self._transport.modern else progress.tail
+        problem = agent_causes.not_started(words, place, free=_ask_free(self._transport))
+        raise as_error(problem, serial=self._transport.serial, command=what, output=progress.tail + said)
 
     def _collect(self, what: str, results: Sequence[str], progress: Progress) -> AgentRun | None:
         """Fetch what a run left; None if it left no exit status. Only the files tell how it ended."""
@@ -213,7 +208,7 @@ def open_session(
         tempfile.TemporaryDirectory(prefix="gemmafit-") as local,
         transport.open_shell(script, what=what, seconds=START_SECONDS) as stream,
     ):
-        facts = _start(transport, stream, token.encode(), what)
+        facts = _start(transport, stream, token.encode(), what, agent)
         try:
             session = AdbSession(transport, name, Path(local))
             _install(transport, session, facts, agent, on_event)
@@ -224,17 +219,19 @@ def open_session(
             _end(transport, stream, token.encode(), on_event)
 
 
-def _start(transport: Transport, stream: ShellStream, token: bytes, what: str) -> str:
+def _start(
+    transport: Transport, stream: ShellStream, token: bytes, what: str, agent: Callable[[str], Path]
+) -> str:
     """Wait for the guard's word; what it found out about the phone."""
     said = stream.until(token + b" facts", START_SECONDS, what)
     if token + b" failed" in said:
-        words = said.split(token + b" failed", 1)[1].split(b"\n", 1)[0]
-        reason = words.decode("utf-8", "replace").strip()[:300]
-        raise AgentError(
-            f"{transport.serial} has no place for the agent: {reason or 'it cannot write'}",
+        words, _, rest = _text(said.split(token + b" failed", 1)[1]).partition("\n")
+        raise as_error(
+            agent_causes.no_place(
+                words, scripts.BASE, free=_free("\n" + rest), needed=_largest(agent) + ROOM_BYTES
+            ),
             serial=transport.serial,
             command=f"mkdir {scripts.BASE}/gemmafit-...",
-            hint=f"see `adb shell df {scripts.BASE}` and `adb shell ls -ld {scripts.BASE}`",
         )
     if token + b" busy" in said:
         raise DeviceBusy(
@@ -244,14 +241,13 @@ def _start(transport: Transport, stream: ShellStream, token: bytes, what: str) -
     head, found, facts = said.partition(token + b" ready")
     if not found:
         transport.require_device(what)
-        raise AgentError(
-            f"{transport.serial} did not answer as a shell does",
-            serial=transport.serial,
-            command=what,
-            output=head[-2000:].decode("utf-8", "replace"),
-            hint=f"does `adb -s {transport.serial} shell echo hello` print hello?",
-        )
-    return facts.decode("utf-8", "replace").replace("\r\n", "\n")
+        answer = head[-2000:].decode("utf-8", "replace")
+        raise as_error(agent_causes.no_shell(answer), serial=transport.serial, command=what, output=answer)
+    return _text(facts)
+
+
+def _text(said: bytes) -> str:
+    return said.decode("utf-8", "replace").replace("\r\n", "\n")
 
 
 def _awake(stream: ShellStream, token: bytes, what: str) -> Awake | None:
@@ -296,26 +292,19 @@ def _install(
 ) -> None:
     choices = candidates(facts)
     if not choices:
-        abis = re.search(r"^abilist (.+)$", facts, re.MULTILINE)
-        raise AgentError(
-            f"there is no agent for {transport.serial} ({abis[1][:100] if abis else 'ABI unknown'})",
-            serial=transport.serial,
-            hint="agents exist for " + ", ".join(LOADERS),
-        )
+        abis = re.search(r"^abi(?:list)? (.*\S.*)$", facts, re.MULTILINE)
+        problem = agent_causes.no_agent(abis[1] if abis else "", list(LOADERS))
+        raise as_error(problem, serial=transport.serial)
     free = _free(facts)
     refusal: TransportError | ToolchainError | None = None
     for abi in choices:
         try:
             binary = agent(abi)
-            size = binary.stat().st_size
-            if free is not None and free < size + ROOM_BYTES:
-                raise AgentError(
-                    f"{transport.serial} has {_size(free)} free in {scripts.BASE}, "
-                    f"the agent needs {_size(size + ROOM_BYTES)}",
-                    serial=transport.serial,
-                    hint="delete an app or a video on the phone",
-                )
-            on_event(Event("push", f"copying the agent for {abi} ({_size(size)})"))
+            count = binary.stat().st_size
+            if free is not None and free < count + ROOM_BYTES:
+                problem = agent_causes.no_room(scripts.BASE, free=free, needed=count + ROOM_BYTES)
+                raise as_error(problem, serial=transport.serial)
+            on_event(Event("push", f"copying the agent for {abi} ({size(count)})"))
             session.push({scripts.AGENT: binary})
             _shake_hands(transport, session, abi)
         except (AgentError, ToolchainError) as error:
@@ -330,30 +319,14 @@ def _install(
 def _shake_hands(transport: Transport, session: AdbSession, abi: str) -> None:
     """The agent runs here, and is of this version."""
     run = session.run("version", ["version"], deadline=VERSION_SECONDS)
-    where = f"the agent for {abi} on {transport.serial}"
-    # Before it there may be warnings of the linker.
-    words = re.search(r"^gemmafit-agent (\S+) (\S+)\s*$", run.stdout, re.MULTILINE)
-    problem: str | None = None
-    hint = f"`adb -s {transport.serial} shell` and `{scripts.BASE}` may be restricted by the phone's maker"
-    if run.timed_out:
-        problem, hint = f"{where} hangs: no answer within {VERSION_SECONDS:.0f} s", "restart the phone"
-    elif run.signal is not None:
-        problem = f"{where} was killed by signal {run.signal}"
-    elif run.exit == 126:
-        problem = f"{where} may not be executed in {scripts.BASE}"
-    elif run.exit != 0 or words is None:
-        problem = f"{where} does not run (exit status {run.exit})"
-    elif words[1] != __version__:
-        problem = f"{where} is of version {words[1][:40]}, this is gemmafit {__version__}"
-        hint = "install gemmafit again, so that both parts come from one build"
+    problem = agent_causes.unfit(run, abi, scripts.BASE, VERSION_SECONDS)
     if problem is not None:
-        raise AgentError(
+        raise as_error(
             problem,
             serial=transport.serial,
             command=f"{scripts.BASE}/.../{scripts.AGENT} version",
             exit_status=run.exit,
             output=(run.stdout + run.stderr)[-2000:],
-            hint=hint,
         )
 
 
@@ -365,6 +338,26 @@ def _free(facts: str) -> int | None:
         return None
 
 
+def _ask_free(transport: Transport) -> int | None:
+    """Free bytes now, for a sentence about what went wrong; None where the phone does not say."""
+    what = f"asking {transport.serial} for free space in {scripts.BASE}"
+    script = f"df -k {scripts.BASE} 2>/dev/null || df {scripts.BASE} 2>/dev/null"
+    try:
+        said = transport.shell(script, what=what, seconds=DF_SECONDS, max_bytes=DF_BYTES).stdout
+        return _free("\ndf\n" + said.decode("utf-8", "replace"))
+    except TransportError:
+        return None
+
+
+def _largest(agent: Callable[[str], Path]) -> int:
+    """Bytes of the largest agent there is, where it is not yet known which one a phone gets."""
+    sizes = [0]
+    for abi in LOADERS:
+        with suppress(ToolchainError, OSError):
+            sizes.append(agent(abi).stat().st_size)
+    return max(sizes)
+
+
 def _small(path: Path) -> str:
     """The tail of a small text file, or nothing."""
     if not path.exists():
@@ -372,7 +365,3 @@ def _small(path: Path) -> str:
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - TAIL_BYTES))
         return file.read().decode("utf-8", "replace")
-
-
-def _size(count: float) -> str:
-    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{math.ceil(count / 1e3)} kB"

@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 
 import pytest
 
-from gemmafit.base.errors import UsageError
+from gemmafit.base.errors import AgentCause, UsageError
 from gemmafit.base.names import Backend, CheckStatus, Evidence, Status, Verdict
 from gemmafit.benchmarks.measurements import Deviation, Measurement
 from gemmafit.benchmarks.states import Span
 from gemmafit.judge.judge import Options, judge
 from gemmafit.judge.references import load
 from gemmafit.probes.snapshot import (
+    AgentProblem,
     Android,
     AppVisibility,
     Cluster,
@@ -129,11 +130,13 @@ CASES: dict[str, Situation] = {
     "opencl.not-public": opencl(app=AppVisibility(False, "no public.libraries file names it")),
     "opencl.app-unknown": opencl(present=True, app=None),
     "opencl.unknown": opencl(app=None),
+    "opencl.probe-failed": opencl(error="the opencl probe failed: it was killed by SIGSEGV (11)"),
     "opencl.kernels-failed": replace(GOOD, rows=rows("opencl", **FAILED)),
     "opencl.no-fp16": opencl(fp16=False),
     "cpu.kernels-failed": replace(GOOD, rows=rows("cpu", **FAILED)),
     "vulkan.missing": phone(vulkan=Vulkan(present=False)),
     "vulkan.unknown": phone(vulkan=Vulkan()),
+    "vulkan.probe-failed": phone(vulkan=Vulkan(error="the vulkan probe failed: it ended with status 1")),
     "vulkan.small-binding": phone(vulkan=replace(PHONE.vulkan, max_storage_buffer_range=128 << 20)),
     "vulkan.kernels-failed": replace(GOOD, rows=rows("vulkan", **FAILED)),
     "memory.too-small": phone(memory=Memory(2 * GB)),
@@ -162,6 +165,7 @@ CASES: dict[str, Situation] = {
     "conditions.capped": replace(phone(conditions=Conditions(battery_saver=True)), rows=rows("cpu")),
     "conditions.screen-off": replace(phone(conditions=Conditions(screen_on=False)), rows=rows("cpu")),
     "device.services-down": phone(services=False),
+    **{f"agent.{cause}": phone(agent_problem=AgentProblem(cause, "its own words")) for cause in AgentCause},
 }
 """Reason code -> the good phone, made so that the code has to appear."""
 

@@ -13,6 +13,7 @@ A profile is a YAML mapping:
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,11 +35,23 @@ DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 
 @dataclass(frozen=True)
 class Data:
-    """The /data partition."""
+    """The /data partition.
+
+    Attributes:
+        size: as tmpfs takes it.
+        executable: False: mounted noexec.
+        writable: False: /data/local/tmp belongs to root alone.
+        present: False: there is no /data/local/tmp.
+        full: not a byte is free.
+        read_only: mounted so, as a phone does over a broken file system.
+    """
 
     size: str = "1g"
     executable: bool = True
     writable: bool = True
+    present: bool = True
+    full: bool = False
+    read_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,10 +102,7 @@ def _first_process(profile: Profile, base: Path, qemu: Path | None, root: Path) 
         (root / "sys/devices/system").mkdir(parents=True)
         ns.bind(Path("/sys/devices/system"), root / "sys/devices/system", ns.MS_RDONLY)
     _write_files(profile, root)
-    tmp = root / "data/local/tmp"
-    tmp.mkdir(parents=True, exist_ok=True)
-    if profile.data.writable:
-        os.chown(tmp, SHELL_UID, SHELL_UID)
+    _write_data(profile.data, root / "data")
     (root / "tmp").chmod(0o1777)
     ns.enter_root(root)
     os.setgroups(
@@ -129,6 +139,22 @@ def _devices(dev: Path) -> None:
     ns.mount("devpts", dev / "pts", "devpts", 0, "newinstance,ptmxmode=0666,mode=0620")
     (dev / "ptmx").symlink_to("pts/ptmx")
     ns.mount("tmpfs", dev / "shm", "tmpfs", ns.MS_NOSUID | ns.MS_NODEV, "mode=1777,size=512m")
+
+
+def _write_data(data: Data, place: Path) -> None:
+    tmp = place / "local/tmp"
+    tmp.parent.mkdir(parents=True, exist_ok=True)
+    if data.present:
+        tmp.mkdir(exist_ok=True)
+        if data.writable:
+            os.chown(tmp, SHELL_UID, SHELL_UID)
+    if data.full:
+        with contextlib.suppress(OSError), (place / "videos").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+    if data.read_only:
+        flags = 0 if data.executable else ns.MS_NOEXEC
+        ns.mount("", place, "", ns.MS_BIND | ns.MS_REMOUNT | ns.MS_RDONLY | ns.MS_NOSUID | flags)
 
 
 def _write_files(profile: Profile, root: Path) -> None:
