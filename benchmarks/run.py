@@ -211,7 +211,7 @@ class _Bench:
                     yield replace(row, details={**row.details, "tuned": f"{choice.made:%Y-%m-%dT%H:%M:%SZ}"})
                     if row.phase == name:
                         tried[candidate] = row
-            if all(fastest({c: row for c, row in tried.items() if c == one}) for one in chosen):
+            if all(one in tried and trust.right(tried[one]) for one in chosen):
                 return
             self.runner.on_event(Event("tuning", "the remembered variant fails now: searching again"))
         for candidate in (c for c in candidates if c not in tried):
@@ -232,6 +232,8 @@ class _Bench:
     ) -> None:
         best = fastest(tried)
         if self.memory is None or best is None or self.runner.gone:
+            return
+        if any(not row.valid for row in tried.values()):  # one of those may be the fastest
             return
         try:
             self.memory.keep(scheme, phase, best, fastest_engine(tried), candidates)
@@ -270,13 +272,13 @@ class _Bench:
 
 
 def fastest(tried: Mapping[Candidate, Measurement]) -> Candidate | None:
-    """The candidate of the fastest row that is right, or None. By the token: slow ones prefill fewer."""
-    right = [
+    """The candidate of the fastest row that is sound, or None. By the token: slow ones prefill fewer."""
+    counting = [
         (row.seconds / (row.tokens or 1), candidate)
         for candidate, row in tried.items()
-        if row.status is Status.OK and row.seconds and row.deviation is not None and row.deviation.ok
+        if row.seconds and row.deviation is not None and trust.sound(row)
     ]
-    return min(right, key=lambda pair: pair[0])[1] if right else None
+    return min(counting, key=lambda pair: pair[0])[1] if counting else None
 
 
 def fastest_engine(tried: Mapping[Candidate, Measurement]) -> Candidate | None:

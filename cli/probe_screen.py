@@ -195,6 +195,7 @@ def _state(s: Snapshot) -> list[str]:
         None if c.screen_on is None else "screen on" if c.screen_on else "screen off",
         "locked" if c.locked else None,
         "battery saver off" if c.battery_saver is False else None,
+        f"load {c.load:.2g}" if c.load is not None else None,
     ]
     text = " · ".join(part for part in parts if part)
     on = ["battery saver"] * (c.battery_saver is True) + list(c.power_modes or ())

@@ -102,6 +102,7 @@ class _Shared:
         self.remarks = [*loads.manifest(case), *correct.trusted_list(case), *fits.webgpu_binding(case)]
         for runtime in case.knowledge.runtimes.values():
             self.remarks += loads.deprecated(case, runtime)
+        self.remarks += speed.busy(case)
         for backend in map(str, Backend):
             self.remarks += speed.disturbed(case, backend)
         self.remarks += [*state.conditions(case), *state.services(case)]

@@ -70,7 +70,7 @@ def problem_row(problem: AgentProblem) -> dict[str, Any]:
     return {"error": problem.sentence, "cause": str(problem.cause)}
 
 
-STATE = ("battery", "power", "power_modes", "thermal", "cpu_topology")
+STATE = ("battery", "power", "power_modes", "thermal", "cpu_topology", "load")
 """The questions that tell the state a device is in."""
 
 

@@ -42,6 +42,12 @@ $c/cpufreq/policy[0-9]*/cpuinfo_max_freq $c/cpufreq/policy[0-9]*/related_cpus \
 do v=; { read -r v <$f; } 2>/dev/null; [ "$v" ] && echo "$f:$v"
 done; true"""
 
+# Each often unreadable; the shell's own `read` needs no tool, and only the first line is wanted.
+_LOAD = """\
+for f in /proc/loadavg /proc/pressure/cpu
+do v=; { read -r v <$f; } 2>/dev/null; [ "$v" ] && echo "$f:$v"
+done; true"""
+
 _MALI_GPUINFO = """\
 for f in /sys/class/misc/mali0/device/gpuinfo /sys/devices/platform/*.mali/gpuinfo /sys/devices/*.mali/gpuinfo
 do [ -e "$f" ] && exec cat "$f" 2>&1
@@ -130,6 +136,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("opencl_files", _OPENCL_FILES, 10.0, 64 << 10),
     Command("vkjson", _VKJSON, 20.0, 4 << 20, binder=True),
     Command("features", "pm list features 2>&1", 15.0, 256 << 10, binder=True),
+    Command("load", _LOAD, 5.0, 4 << 10),
     Command("storage", 'df /data 2>/dev/null || df -k "$HOME" 2>&1', 5.0, 16 << 10),
 )
 

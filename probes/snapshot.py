@@ -233,6 +233,10 @@ class Conditions:
     battery_saver: bool | None = None
     power_modes: tuple[str, ...] | None = None
     temperatures_c: dict[str, float] = field(default_factory=dict[str, float])
+    load: float | None = None
+    """Load average of the last minute. Phones count threads that wait for drivers, so 5 may be idle there."""
+    cpu_pressure: float | None = None
+    """Percent of the last ten seconds in which some thread waited for a CPU."""
 
     def to_dict(self) -> dict[str, Any]:
         """For a file; what is unknown is left out."""

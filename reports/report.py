@@ -14,6 +14,9 @@ from ..base.units import significant
 
 SCHEMA = "gemmafit.report/1"
 
+BUSY = "device.busy"
+"""Id of the check that other programs disturbed the measurements: a screen shows it first."""
+
 
 @dataclass(frozen=True)
 class Range:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ...base.errors import AgentError
 from ...base.names import Status
+from .contention import NO_LOAD, Contention, Load, load_now
 from .interface import DeviceInfo
 
 MAX_JSON = 8 << 20
@@ -49,7 +50,8 @@ class Output:
 @dataclass(frozen=True)
 class StepResult:
     """One step. `samples_ns` and `device_ns` per timed repeat; `bits` one hash of all outputs per repeat.
-    `peak_rss_bytes`: largest resident size while it ran, of a step that loads; 0: not known."""
+    `peak_rss_bytes`: largest resident size while it ran, of a step that loads; 0: not known. `contention`:
+    what else the machine did meanwhile; None where nothing was timed."""
 
     name: str
     status: Status
@@ -59,6 +61,7 @@ class StepResult:
     bits: tuple[str, ...] = ()
     outputs: tuple[Output, ...] = ()
     peak_rss_bytes: int = 0
+    contention: Contention | None = None
 
     @property
     def deterministic(self) -> bool | None:
@@ -81,6 +84,8 @@ class Result:
     steps: tuple[StepResult, ...] = ()
     data: Path | None = None
     written_by: str | None = None
+    load: Load = NO_LOAD
+    """After the plan; before it where it did not come to its end."""
 
     @property
     def executor(self) -> str:
@@ -113,6 +118,7 @@ class Writer:
         self.device: DeviceInfo | None = None
         self.builds: list[Build] = []
         self.steps: list[StepResult] = []
+        self._load = {"before": load_now().to_dict()}
 
     def append(self, outputs: Mapping[str, NDArray[np.uint8]]) -> tuple[Output, ...]:
         """Store the outputs of one step."""
@@ -132,15 +138,19 @@ class Writer:
             "error": self.error,
             "device": None if self.device is None else vars(self.device),
             "memory": {"peak_rss_bytes": peak_rss()},
+            "load": {**self._load, **({"after": load_now().to_dict()} if complete else {})},
             "build": [{**vars(b), "status": str(b.status)} for b in self.builds],
-            "steps": [
-                {**vars(s), "status": str(s.status), "outputs": [vars(o) for o in s.outputs]}
-                for s in self.steps
-            ],
+            "steps": [_step_row(s) for s in self.steps],
         }
         part = self._json.with_suffix(".part")
         part.write_text(json.dumps(text))
         part.replace(self._json)
+
+
+def _step_row(step: StepResult) -> dict[str, Any]:
+    row = {**vars(step), "status": str(step.status), "outputs": [vars(o) for o in step.outputs]}
+    del row["contention"]
+    return row if step.contention is None else {**row, "contention": step.contention.to_dict()}
 
 
 def peak_rss() -> int:
@@ -198,6 +208,21 @@ class _Fields:
             raise TypeError(f"{name}: expected {kind.__name__}, found {type(found).__name__}")
         return found
 
+    def part(self, name: str) -> _Fields | None:
+        return None if self.value.get(name) is None else _Fields(self.value[name])
+
+    def count(self, name: str) -> int | None:
+        found = None if self.value.get(name) is None else self.get(name, int)
+        if found is not None and not 0 <= found < 1 << 63:
+            raise ValueError(f"{name}: a count that cannot be")
+        return found
+
+    def amount(self, name: str) -> float | None:
+        found = None if self.value.get(name) is None else self.get(name, float)
+        if found is not None and not 0 <= found < float("inf"):
+            raise ValueError(f"{name}: no amount")
+        return found
+
     def text(self, name: str) -> str | None:
         return None if self.value.get(name) is None else self.get(name, str)[:MAX_TEXT]
 
@@ -231,6 +256,7 @@ def _result(f: _Fields, data: Path | None, available: int) -> Result:
             s.items("bits", str),
             s.rows("outputs", output),
             max(0, s.get("peak_rss_bytes", int)) if "peak_rss_bytes" in s.value else 0,
+            _contention(s.part("contention"), len(samples)),
         )
 
     def build(b: _Fields) -> Build:
@@ -255,4 +281,36 @@ def _result(f: _Fields, data: Path | None, available: int) -> Result:
         f.rows("steps", step),
         data if available else None,
         f.text("executor"),
+        _load(f.part("load")),
     )
+
+
+def _contention(c: _Fields | None, repeats: int) -> Contention | None:
+    if c is None:
+        return None
+    cpu = c.items("cpu_ns", int)
+    waited = c.items("waited_ns", int) if "waited_ns" in c.value else None
+    if len(cpu) != repeats or (waited is not None and len(waited) != repeats):
+        raise ValueError("contention: not as many values as repeats")
+    found = Contention(
+        c.get("threads", int),
+        c.get("computing", bool),
+        c.get("cores", int),
+        cpu,
+        waited,
+        c.get("span_ns", int),
+        c.count("own_ns"),
+        c.count("machine_ns"),
+        c.count("pressure_ns"),
+        c.count("switches"),
+    )
+    if any(not 0 <= value < 1 << 63 for value in (found.span_ns, *cpu, *(waited or ()))):
+        raise ValueError("contention: a time that cannot be")
+    if any(not 1 <= value < 1 << 16 for value in (found.threads, found.cores)):
+        raise ValueError("contention: a count that cannot be")
+    return found
+
+
+def _load(f: _Fields | None) -> Load:
+    now = None if f is None else f.part("after") or f.part("before")
+    return NO_LOAD if now is None else Load(now.amount("average"), now.amount("pressure_percent"))

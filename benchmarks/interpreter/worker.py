@@ -15,6 +15,7 @@ import faulthandler
 import hashlib
 import importlib
 import json
+import os
 import platform
 import sys
 import time
@@ -29,6 +30,7 @@ from ... import __version__
 from ...base.names import Backend, Status
 from ..block import fill
 from ..plan import Kernel, Plan, PlanError, Step, parse
+from .contention import Watch
 from .interface import BackendMissing, Executor, ExecutorError, Module
 from .programs import Programs
 from .result import Build, StepResult, Writer, peak_rss, reset_peak_rss
@@ -145,6 +147,7 @@ def _run(
     bits: list[str] = []
     outputs: dict[str, NDArray[np.uint8]] = {}
     status, reason = Status.OK, None
+    watch: Watch | None = None
     data = None
     if step.transfer:  # pages that were never written are all one page of zeros, which a cache holds
         data = np.full(sizes[step.transfer.buffer], 1, np.uint8)
@@ -154,6 +157,7 @@ def _run(
         executor.prepare(step.dispatches)
         for _ in range(step.warmup):
             _perform(step, executor, storage, data)
+        watch = _watch(step, executor)
         while len(samples) < step.repeat_max:
             if time.monotonic() > deadline:
                 reason = f"deadline after {len(samples)} repeats"
@@ -162,9 +166,11 @@ def _run(
                 break
             if step.cold and step.load and storage is not None:
                 storage.evict()
+            watch.before()
             start = time.perf_counter_ns()
             own = _perform(step, executor, storage, data)
             samples.append(time.perf_counter_ns() - start)
+            watch.after()
             if own:
                 device.append(own)
             outputs = {name: executor.download(name, sizes[name]) for name in step.returns}
@@ -176,8 +182,20 @@ def _run(
     peak = peak_rss() if step.load else 0
     if not samples and status is Status.OK:
         status = Status.SKIPPED
+    others = watch.end(len(samples)) if watch is not None else None
+    if not samples:
+        others = None
     rows = writer.append(outputs)
-    return StepResult(step.name, status, reason, tuple(samples), tuple(device), tuple(bits), rows, peak)
+    return StepResult(
+        step.name, status, reason, tuple(samples), tuple(device), tuple(bits), rows, peak, others
+    )
+
+
+def _watch(step: Step, executor: Executor) -> Watch:
+    """All threads where a driver computes on the CPU, else the one that waits for the device."""
+    on_cpu = executor.device.type == "cpu"
+    computes = bool(step.dispatches) and not step.load
+    return Watch(all_threads=on_cpu, threads=(os.cpu_count() or 1) if on_cpu and computes else 1)
 
 
 def _hash(outputs: dict[str, NDArray[np.uint8]]) -> str:

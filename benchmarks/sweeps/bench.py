@@ -25,7 +25,7 @@ from ..states import Span, conditions
 from ..tuning import Tuning
 from . import settings as sweeps
 from . import storage
-from .findings import Finding, above_the_roof, findings, sound
+from .findings import Finding, above_the_roof, findings
 from .settings import Base, Sweep
 
 SCHEMA = "gemmafit.bench/1"
@@ -240,7 +240,9 @@ class _Run:
         return runner, base
 
     def base(self, runner: Runner, rows: list[Measurement]) -> Base | None:
-        """The fastest right variant of the first scheme that has one; None if nothing runs there."""
+        """The fastest right variant of the first scheme that has one; None if nothing runs there. Where no
+        row is sound, the first right one in the order that suits such a device: sweeps are measured for
+        themselves."""
         candidates = {c.name: c for c in runner.lower.candidates()}
         for scheme in self.wish.schemes:
             tried: dict[Candidate, Measurement] = {
@@ -248,7 +250,7 @@ class _Run:
                 for row in rows
                 if row.phase == "decode" and row.scheme == scheme and row.variant in candidates
             }
-            best = run.fastest({c: row for c, row in tried.items() if sound(replace(row, valid=True))})
+            best = run.fastest(tried) or next((c for c, row in tried.items() if trust.right(row)), None)
             if best is not None:
                 options = self.wish.options
                 return Base(

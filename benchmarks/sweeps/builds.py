@@ -57,6 +57,8 @@ def rows(runner: Runner, scheme: Scheme, candidate: Candidate) -> Iterator[Measu
                 return
             found[at].append(row)
     for at, same in found.items():
+        # What other programs disturbed counts only where nothing else is left, and is void then.
+        same = [row for row in same if row.valid] or same
         samples = tuple(row.samples_s[0] for row in same)
         worst = max(same, key=lambda row: row.deviation.rel_l2 if row.deviation else 0.0)
         details = {**same[-1].details, "at": at, "build_s": [row.details["build_s"] for row in same]}
@@ -71,7 +73,7 @@ def _process(
     if isinstance(outcome, NotRun):
         return replace(empty, status=outcome.status, reason=outcome.reason)
     plan, done = outcome
-    row = next(iter(block_rows(empty, block, plan, candidate, done, runner.references)))
+    row = next(iter(block_rows(empty, block, plan, candidate, done, runner.references, runner.place)))
     row = replace(row, phase="build")
     if row.status is not Status.OK or done.result is None:
         return row

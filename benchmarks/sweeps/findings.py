@@ -10,6 +10,7 @@ from ...base.units import significant
 from .. import trust
 from ..measurements import Measurement
 from ..statistics import Gain, gain
+from ..trust import sound
 from .settings import Sweep
 
 THRESHOLD = 0.03
@@ -55,7 +56,11 @@ def findings(rows: Iterable[Measurement]) -> list[Finding]:
 def above_the_roof(rows: Iterable[Measurement]) -> list[str]:
     """Kernels that read faster than the limit of reading: then the limit is too low, or a cache helped."""
     listed = list(rows)
-    limits = {r.backend: r.value for r in listed if r.phase == "limit" and r.variant == "read" and r.value}
+    limits = {
+        r.backend: r.value
+        for r in listed
+        if r.phase == "limit" and r.variant == "read" and r.value and r.valid
+    }
     found: list[str] = []
     for backend, limit in limits.items():
         speeds = [
@@ -89,12 +94,6 @@ def _of(sweep: Sweep, backend: Backend, rows: Sequence[Measurement]) -> list[Fin
             return [_context(backend, good)]
         case Sweep.THREADS:
             return [_threads(backend, good, phase) for phase in _phases(good)]
-
-
-def sound(row: Measurement) -> bool:
-    """Whether a number may be built upon: it ran, under steady conditions, and what it computed is right."""
-    right = row.deviation is None or row.deviation.ok
-    return row.status is Status.OK and row.valid and right and min(row.samples_s, default=0.0) > 0
 
 
 def _why_not(rows: Sequence[Measurement]) -> str:

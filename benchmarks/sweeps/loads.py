@@ -49,17 +49,22 @@ def rows(runner: Runner, scheme: Scheme, context: int, candidate: Candidate) -> 
         reason = f"{estimate >> 20} MiB of weights would be written, {free >> 20} MiB of storage are free"
         yield replace(empty, reason=reason)
         return
-    outcome = runner.execute(make)
-    if isinstance(outcome, NotRun):
-        yield replace(empty, status=outcome.status, reason=outcome.reason)
-        return
-    plan, done = outcome
-    for row in block_rows(empty, block, plan, candidate, done, runner.references):
-        step = None if done.result is None else done.result.step(row.phase)
-        details = {**row.details, "at": row.phase.removeprefix("load.")}
-        if step is not None and step.peak_rss_bytes:
-            details["peak_rss_bytes"] = step.peak_rss_bytes
-        yield replace(row, phase="load", bytes=size, flops=None, details=details)
+
+    def once() -> Iterator[Measurement]:
+        outcome = runner.execute(make)
+        if isinstance(outcome, NotRun):
+            yield replace(empty, status=outcome.status, reason=outcome.reason)
+            return
+        plan, done = outcome
+        for row in block_rows(empty, block, plan, candidate, done, runner.references, runner.place):
+            step = None if done.result is None else done.result.step(row.phase)
+            details = {**row.details, "at": row.phase.removeprefix("load.")}
+            if step is not None and step.peak_rss_bytes:
+                details["peak_rss_bytes"] = step.peak_rss_bytes
+            yield replace(row, bytes=size, flops=None, details=details)
+
+    for row in runner.undisturbed(once):
+        yield replace(row, phase="load")
 
 
 def with_loads(plan: Plan) -> Plan:

@@ -189,10 +189,12 @@ def _merge(a: Measurement, b: Measurement) -> Measurement:
         if row.status is not Status.OK:
             return row
     flags = (a.deterministic, b.deterministic)
+    # Times of a void row count beside those of another void one only: then all of it is void.
+    timed = [row for row in (a, b) if row.valid] or [a, b]
     return replace(
-        a,
-        samples_s=a.samples_s + b.samples_s,
-        device_s=a.device_s + b.device_s,
+        timed[0],
+        samples_s=tuple(s for row in timed for s in row.samples_s),
+        device_s=tuple(s for row in timed for s in row.device_s),
         deviation=worst(tuple(d for d in (a.deviation, b.deviation) if d is not None)),
         deterministic=False if False in flags else None if None in flags else True,
     )

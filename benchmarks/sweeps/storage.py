@@ -6,6 +6,7 @@ result, and reads it in pieces without looking at them: cold, after the file lef
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from ...base.names import Backend
@@ -33,7 +34,11 @@ def storage_rows(runner: Runner) -> list[Measurement]:
     """A row for each, or one alone where nothing ran. `runner` is one of the CPU. Raises TransportError if
     the device is lost."""
     made, limits = plan()
-    outcome = runner.execute(lambda: made)
-    if isinstance(outcome, NotRun):
-        return [Measurement(Backend.CPU, "", "limit", "storage", outcome.status, outcome.reason)]
-    return list(limit_rows(Backend.CPU, made, limits, outcome[1]))
+
+    def once() -> Iterable[Measurement]:
+        outcome = runner.execute(lambda: made)
+        if isinstance(outcome, NotRun):
+            return [Measurement(Backend.CPU, "", "limit", "storage", outcome.status, outcome.reason)]
+        return limit_rows(Backend.CPU, made, limits, outcome[1], runner.place)
+
+    return runner.undisturbed(once)

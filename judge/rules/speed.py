@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ...base.names import CheckStatus, Evidence
-from ...reports.report import Check, Predicted, Range
+from ...benchmarks import trust
+from ...reports.report import BUSY, Check, Predicted, Range
 from ..case import Case, Variant
 
 PASS, WARN, FAIL, UNKNOWN = CheckStatus.PASS, CheckStatus.WARN, CheckStatus.FAIL, CheckStatus.UNKNOWN
@@ -23,7 +24,7 @@ def decode(case: Case, variant: Variant, predicted: Predicted) -> Check:
     required = f"{wanted:g} tokens/s" if wanted is not None else "no limit"
     speed = predicted.decode_tok_s
     if speed is None:
-        return case.check(id, UNKNOWN, "speed.unknown", found="not predictable", required=required)
+        return _unknown(case, variant, id, required)
     found = f"{_range(speed)} tokens/s ({predicted.rests_on})"
     floor = case.knowledge.thresholds.speed.floor_tok_s
     if speed.value < floor and predicted.capped is not None:
@@ -69,7 +70,7 @@ def first_token(case: Case, variant: Variant, predicted: Predicted) -> Check | N
     id = f"{variant.key}.first-token"
     required = f"{wanted:g} s for {case.demand.prompt_tokens} tokens"
     if delay is None:
-        return case.check(id, UNKNOWN, "speed.unknown", found="not predictable", required=required)
+        return _unknown(case, variant, id, required)
     slow = delay.value > wanted
     return case.check(
         id,
@@ -93,9 +94,41 @@ def _capped(what: str, predicted: Predicted) -> str | None:
     return f"{what} It was measured while {predicted.capped}; without that it may be fast enough."
 
 
+def _unknown(case: Case, variant: Variant, id: str, required: str) -> Check:
+    """No speed: because nothing was measured, or nothing that counts."""
+    void = [row for row in case.rows(variant.backend) if not row.valid]
+    if not void:
+        return case.check(id, UNKNOWN, "speed.unknown", found="not predictable", required=required)
+    found = f"not predictable: {void[0].reason or 'conditions changed'}"
+    return case.check(id, UNKNOWN, "speed.disturbed", found=found, required=required)
+
+
+def busy(case: Case) -> list[Check]:
+    """A remark on measurements that do not count because other programs ran meanwhile, with the figures."""
+    rows = [row for row in case.measurements if row.samples_s]
+    void = [row for row in rows if row.disturbed]
+    seen = trust.busy_found(void)
+    if seen is None:
+        return []
+    where = trust.place(case.snapshot.kind)
+    where = where[:1].upper() + where[1:]
+    return [
+        case.check(
+            BUSY,
+            WARN,
+            "conditions.busy",
+            found=f"{seen}; {len(void)} of {len(rows)} rows are void",
+            required="nothing else that computes meanwhile",
+            because=f"{where} is busy ({seen}): {len(void)} of {len(rows)} measured rows do not count, "
+            "and no speed is predicted from them.",
+            evidence=Evidence.PROBED,
+        )
+    ]
+
+
 def disturbed(case: Case, backend: str) -> list[Check]:
     """A remark on measurements that do not count because conditions changed."""
-    rows = [row for row in case.rows(backend) if not row.valid]
+    rows = [row for row in case.rows(backend) if not row.valid and not row.disturbed]
     if not rows:
         return []
     return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..parsers.dumpsys import parse_battery, parse_df, parse_thermal_status
-from ..parsers.proc import parse_meminfo
+from ..parsers.proc import Busy, parse_load, parse_meminfo
 from ..parsers.state import Power, parse_power, parse_power_modes, parse_temperatures
 from ..parsers.sysfs import CpuTopology, parse_cpu_topology
 from ..parsers.text import number
@@ -31,10 +31,11 @@ def read_memory(facts: Facts) -> Memory:
 
 
 def read_conditions(facts: Facts) -> Conditions:
-    """Battery, screen, power modes, thermal status, and how far the CPU may clock at the moment."""
+    """Battery, screen, power modes, thermal status, how far the CPU may clock, and how busy it is."""
     battery = facts.parse("battery", parse_battery)
     topology = facts.parse("cpu_topology", parse_cpu_topology) or CpuTopology()
     power = facts.parse("power", parse_power) or Power()
+    busy = facts.parse("load", parse_load) or Busy()
     governors = sorted(set(topology.governor.values()))
     return Conditions(
         battery.percent if battery else None,
@@ -49,6 +50,8 @@ def read_conditions(facts: Facts) -> Conditions:
         power.battery_saver,
         _power_modes(facts),
         facts.optional("thermal", parse_temperatures) or {},
+        busy.load,
+        busy.pressure,
     )
 
 

@@ -10,8 +10,8 @@ from ...base.units import significant
 from ...benchmarks.measurements import Measurement
 from ...benchmarks.notes import MARK, is_software
 from ...benchmarks.sweeps.bench import Bench
-from ...benchmarks.sweeps.findings import sound
 from ...benchmarks.sweeps.settings import Sweep
+from ...benchmarks.trust import sound
 from . import charts
 from .render import Chart, device_facts, environment
 

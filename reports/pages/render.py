@@ -102,7 +102,7 @@ def report_charts(report: Report) -> list[Chart]:
     measured = [
         row
         for row in report.measurements
-        if row.get("status") == "ok" and min(row.get("samples_s") or (0.0,)) > 0
+        if row.get("status") == "ok" and row.get("valid", True) and min(row.get("samples_s") or (0.0,)) > 0
     ]
     figures.append(_bandwidth(measured))
     figures.append(_roofline(report, measured))
@@ -143,7 +143,8 @@ def _roofline(report: Report, measured: list[Mapping[str, Any]]) -> Chart:
     limits: dict[str, dict[str, float]] = {}
     for row in report.measurements:
         kind = _ROOFS.get(str(row.get("unit")))
-        if kind and row.get("phase") == "limit" and row.get("value") and row.get("executor") != "dd":
+        counts = row.get("value") and row.get("valid", True) and row.get("executor") != "dd"
+        if kind and row.get("phase") == "limit" and counts:
             here = limits.setdefault(str(row.get("backend")), {})
             here[kind] = max(here.get(kind, 0.0), float(row["value"]))
     roofs = [

@@ -200,7 +200,7 @@ class Clock:
         return self.now
 
     def block(
-        self, scheme: Any, phase: Any, candidate: Any, timing: Any, *, logits: bool
+        self, scheme: Any, phase: Any, candidate: Any, timing: Any, *, logits: bool, again: bool
     ) -> list[Measurement]:
         """One second of filling weights, then as much timed work as was asked for."""
         self.budgets.append(timing.budget_ms)
