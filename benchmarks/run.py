@@ -107,13 +107,13 @@ def measure(
     references = References()
     chosen = [b for b in Backend if not options.backends or b in options.backends]
     with target.session(on_event, awake=True) as session:
-        first = before = ask_conditions(target)
+        first = before = ask_conditions(target, session=session)
         for backend in chosen:
             start = len(rows)
             for row in backend_rows(session, snapshot, backend, options, references, on_event):
                 rows.append(row)
             if any(row.samples_s for row in rows[start:]):
-                now = ask_conditions(target)
+                now = ask_conditions(target, session=session)
                 rows[start:] = trust.judged(rows[start:], before, now, first)
                 if spans is not None:
                     spans.append(Span(str(backend), before, now))

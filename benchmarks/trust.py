@@ -313,6 +313,11 @@ def remarks(before: Conditions, after: Conditions | None = None) -> list[str]:
         found.append(f"It was warm before it started (thermal status {_thermal(status)}).{hot}")
     if before.screen_on is False:
         found.append("The screen was off: some phones keep what runs then on their slower cores.")
+    if before.kept_awake is False:
+        why = f" ({before.awake_refusal})" if before.awake_refusal else ""
+        found.append(f"adb may not keep the screen on{why}: keep it on by hand while it is measured.")
+    elif before.kept_awake and before.charging is False:
+        found.append("It is not plugged in, so its screen may go off while it is measured.")
     if after is None:
         return found
     if before.screen_on and after.screen_on is False:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -74,10 +75,19 @@ STATE = ("battery", "power", "power_modes", "thermal", "cpu_topology", "load")
 """The questions that tell the state a device is in."""
 
 
-def ask_conditions(target: Target, on_event: Listener = ignore) -> Conditions:
-    """The device's state now, in one round trip. Raises TransportError if it is lost."""
+def ask_conditions(
+    target: Target, on_event: Listener = ignore, session: AgentSession | None = None
+) -> Conditions:
+    """The device's state now, in one round trip. Raises TransportError if it is lost.
+
+    session: one that is open, which knows whether the device is kept awake.
+    """
     answers = target.ask([command for command in commands() if command.key in STATE], on_event)
-    return read(Capture(target.kind, {}, answers)).conditions
+    found = read(Capture(target.kind, {}, answers)).conditions
+    awake = None if session is None else session.awake
+    if awake is None:
+        return found
+    return replace(found, kept_awake=awake.kept, awake_refusal=None if awake.kept else awake.because)
 
 
 def _probe_all(session: AgentSession, agent: dict[str, Any], kind: str, on_event: Listener) -> None:

@@ -218,6 +218,9 @@ class Conditions:
         power_modes: the makers' modes that cap clocks (profiles/powermodes.yaml) and are on; () for none of
             them.
         temperatures_c: sensor -> degrees Celsius, as Android's thermal service reads them.
+        kept_awake: the screen is kept on while the phone is plugged in, by its owner or by the session that
+            measures; None where nobody asked for that.
+        awake_refusal: the phone's words where it may not be.
     """
 
     battery_percent: int | None = None
@@ -237,6 +240,8 @@ class Conditions:
     """Load average of the last minute. Phones count threads that wait for drivers, so 5 may be idle there."""
     cpu_pressure: float | None = None
     """Percent of the last ten seconds in which some thread waited for a CPU."""
+    kept_awake: bool | None = None
+    awake_refusal: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For a file; what is unknown is left out."""

@@ -153,7 +153,7 @@ def bench(
     done = Bench()
     try:
         with target.session(on_event, awake=True) as session:
-            done.before = done.after = ask_conditions(target)
+            done.before = done.after = ask_conditions(target, session=session)
             _Run(target, session, snapshot, wish, on_event, on_row, done).all()
     except TransportError as error:
         done.broken = error
@@ -207,7 +207,7 @@ class _Run:
             here.append(row)
             self.done.rows.append(row)
             self.on_row(row)
-        before, self.done.after = self.done.after, ask_conditions(self.target)
+        before, self.done.after = self.done.after, ask_conditions(self.target, session=self.session)
         here = trust.judged(here, before, self.done.after, self.done.before)
         self.done.spans.append(Span(self.what, before, self.done.after))
         self.done.rows[start:] = here
