@@ -28,7 +28,7 @@ from gemmafit.benchmarks.plan import Plan, parse
 from gemmafit.benchmarks.run import Options, fastest, measure
 from gemmafit.probes.capture import Answer
 from gemmafit.probes.snapshot import Conditions, Memory, OpenCl, Snapshot
-from gemmafit.probes.target import AgentRun, Command
+from gemmafit.probes.target import AgentRun, Awake, Command
 
 GPU = Snapshot("local", opencl=OpenCl(present=True, device_type="gpu", max_work_group_size=256))
 OPTIONS = Options(backends=("opencl",), dims=SMALL, limits=False, schemes=(Scheme.INT8,))
@@ -56,6 +56,7 @@ class Device:
     spoil: Callable[[Plan], bool] = lambda plan: False
     plans: list[Plan] = field(default_factory=list)
     state: dict[str, Answer] = field(default_factory=dict)
+    awake: Awake | None = None
     kind = serial = "local"
     abi = "linux-x86_64"
 
