@@ -158,7 +158,7 @@ def _measure(
     """
     if target.kind == "replay":
         rows += recorded_measurements(capture, target.serial)
-        spans += _recorded_spans(capture, target.serial)
+        spans += recorded_spans(capture, target.serial)
     elif request.run and request.push:
         from .benchmarks.run import Options, measure
         from .benchmarks.tuning import Tuning
@@ -172,7 +172,7 @@ def _measure(
         measure(target, snapshot, options, on_event, into=rows, spans=spans)
 
 
-def _recorded_spans(capture: Capture, name: str) -> list[Span]:
+def recorded_spans(capture: Capture, name: str) -> list[Span]:
     """The states that a capture holds. Raises InputError, with `name`, where they cannot be read."""
     from .benchmarks.states import spans
 

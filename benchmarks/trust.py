@@ -59,8 +59,8 @@ a pause; longer pieces would lose more of the curve when one of them fails."""
 POINTS = 60
 """Points of a curve, at most: each is the median of its share of the time."""
 MODERATE = 2
-"""From this thermal status on clocks are lowered (Android's PowerManager: "throttling where UX is not largely
-impacted" is light, 1; moderate is "where UX is largely impacted")."""
+"""From this thermal status on a sustained load is slowed down. Source: Android PowerManager: light is
+throttling that is not noticed, moderate such as is not much noticed, severe such as is."""
 
 
 def caps(state: Conditions) -> list[str]:

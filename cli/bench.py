@@ -183,7 +183,7 @@ def _measured(
 def _recorded(target: Target, tables: Tables) -> tuple[Bench, dict[str, Any]]:
     """The rows that a recording holds. Raises UsageError where it holds none."""
     from ..benchmarks.sweeps.bench import Bench
-    from ..pipeline import recorded_measurements
+    from ..pipeline import recorded_measurements, recorded_spans
     from ..probes.collect import collect
     from ..probes.read import read
 
@@ -195,8 +195,9 @@ def _recorded(target: Target, tables: Tables) -> tuple[Bench, dict[str, Any]]:
             hint="Record them with `gemmafit check TARGET --record FILE`.",
         )
     snapshot = read(capture, tables)
-    state = snapshot.conditions
-    return Bench(before=state, after=state, rows=rows), _header(target, snapshot)
+    spans = recorded_spans(capture, target.serial)
+    before, after = (spans[0].before, spans[-1].after) if spans else (snapshot.conditions,) * 2
+    return Bench(before=before, after=after, rows=rows, spans=spans), _header(target, snapshot)
 
 
 def _header(target: Target, snapshot: Snapshot) -> dict[str, Any]:

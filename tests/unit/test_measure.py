@@ -26,8 +26,9 @@ from gemmafit.benchmarks.interpreter.result import StepResult, Writer
 from gemmafit.benchmarks.measurements import Deviation, Measurement
 from gemmafit.benchmarks.plan import Plan, parse
 from gemmafit.benchmarks.run import Options, fastest, measure
+from gemmafit.benchmarks.states import Span
 from gemmafit.probes.capture import Answer
-from gemmafit.probes.snapshot import Conditions, Memory, OpenCl, Snapshot
+from gemmafit.probes.snapshot import Memory, OpenCl, Snapshot
 from gemmafit.probes.target import AgentRun, Awake, Command
 
 GPU = Snapshot("local", opencl=OpenCl(present=True, device_type="gpu", max_work_group_size=256))
@@ -55,7 +56,8 @@ class Device:
     seconds: Callable[[Plan], float] = lambda plan: 1e-3
     spoil: Callable[[Plan], bool] = lambda plan: False
     plans: list[Plan] = field(default_factory=list)
-    state: dict[str, Answer] = field(default_factory=dict)
+    states: list[dict[str, Answer]] = field(default_factory=list)
+    """What it says of itself each time it is asked; the last for ever."""
     awake: Awake | None = None
     kind = serial = "local"
     abi = "linux-x86_64"
@@ -65,7 +67,7 @@ class Device:
         yield self
 
     def ask(self, commands: Sequence[Command], on_event: object = None) -> dict[str, Answer]:
-        return self.state
+        return self.states.pop(0) if len(self.states) > 1 else dict(*self.states)
 
     def push(self, files: dict[str, Path | bytes]) -> None:
         text = files["plan.txt"]
@@ -204,13 +206,32 @@ def test_no_result(device: Device, run: AgentRun, expected: str) -> None:
     assert all(r.reason is not None and expected in r.reason for r in rows), rows[0].reason
 
 
+def thermal(status: int) -> dict[str, Answer]:
+    return {"thermal": Answer(0, f"Thermal Status: {status}\n")}
+
+
 def test_rows_of_a_device_that_got_warm_are_void(device: Device) -> None:
-    device.state = {"thermal": Answer(0, "Thermal Status: 2\n")}
-    cold = replace(GPU, conditions=Conditions(thermal_status=0))
-    rows = rows_of(device, cold)
-    assert rows and not any(row.valid for row in rows)
-    assert {row.reason for row in rows} == {"the thermal status went from 0 to 2"}
-    assert all(row.valid for row in rows_of(device, replace(GPU, conditions=Conditions(thermal_status=2))))
+    device.states = [thermal(0), thermal(2)]
+    rows = rows_of(device)
+    assert {(row.valid, row.reason) for row in rows} == {(False, "the thermal status went from 0 to 2")}
+
+
+def test_rows_of_a_device_that_is_hot_all_the_while_say_so(device: Device) -> None:
+    device.states = [thermal(2)]
+    rows = [row for row in rows_of(device) if row.samples_s]
+    assert {row.valid for row in rows} == {True}
+    assert {str(row.details["capped"]) for row in rows} == {"['the thermal status was 2, moderate']"}
+
+
+def test_the_state_is_asked_once_before_and_once_after_each_backend_and_kept(device: Device) -> None:
+    device.states = [thermal(0), thermal(1), thermal(1)]
+    options = Options(backends=("cpu", "opencl"), dims=SMALL, limits=False, schemes=(Scheme.INT8,))
+    spans: list[Span] = []
+    rows = measure(device, GPU, options, spans=spans)  # type: ignore[arg-type]
+    asked = [(span.what, span.before.thermal_status, span.after.thermal_status) for span in spans]
+    assert asked == [("cpu", 0, 1), ("opencl", 1, 1)] and len(device.states) == 1
+    # It was cooler before anything was measured: what comes after the change counts no more either.
+    assert {(row.backend, row.valid) for row in rows} == {(Backend.CPU, False), (Backend.OPENCL, False)}
 
 
 def test_a_missing_backend_is_asked_once(device: Device) -> None:
