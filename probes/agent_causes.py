@@ -128,6 +128,8 @@ def unfit(run: AgentRun, abi: str, place: str, seconds: float) -> AgentProblem |
     if cause is AgentCause.NO_EXEC:
         return AgentProblem(cause, f"{who} may not be executed in {place}{because}")
     if cause is AgentCause.WRONG_ABI:
+        if "\x7fELF" in run.stderr or "syntax error" in run.stderr.lower():
+            because = ": its shell took it for a script"
         return AgentProblem(cause, f"{who} is no program for this device{because}")
     return AgentProblem(cause or AgentCause.FAILED, f"{who} does not run (exit status {run.exit}){because}")
 
@@ -201,5 +203,6 @@ def _room(cause: AgentCause | None, free: int | None, needed: int) -> str:
 
 
 def _words(said: str) -> str:
-    """A device's words on one line, without our own random names, not too many."""
-    return " ".join(_OWN_NAME.sub("", said).split())[: limits.TEXT_CHARS // 4]
+    """A device's words on one line, without our own random names, not too many, nothing but text."""
+    words = " ".join(_OWN_NAME.sub("", said).split())[: limits.TEXT_CHARS // 4]
+    return "".join(c if c.isprintable() else "?" for c in words)

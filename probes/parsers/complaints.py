@@ -26,6 +26,8 @@ _TEXTS: tuple[tuple[str, AgentCause], ...] = (
     (r"Transport endpoint is not connected|Bad message|Media type", AgentCause.STORAGE),
     (r"Permission denied|Operation not permitted|Access denied", AgentCause.REFUSED),
     (r"Exec format error|cannot execute binary file", AgentCause.WRONG_ABI),
+    # A shell that takes a program of another processor for a script, and quotes it.
+    (r"\x7fELF|syntax error", AgentCause.WRONG_ABI),
     (r"not executable: \d+-bit|bad ELF magic|unexpected e_machine|is \d+-bit instead", AgentCause.WRONG_ABI),
     (r"(?:can't|cannot|couldn't) (?:v?fork|allocate memory)|Out of memory", AgentCause.NO_MEMORY),
     (r"Resource temporarily unavailable|Try again|Too many open files", AgentCause.NO_MEMORY),

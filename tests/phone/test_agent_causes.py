@@ -332,20 +332,21 @@ def test_a_checkout_that_was_not_built_runs_the_rest_of_this_computer(
     if command == "probe":
         done = unbuilt("probe", "local")
         assert done.returncode in status, done.stderr
-        first = next(line for line in done.stdout.splitlines() if line.strip())
+        first = next(line.strip() for line in done.stdout.splitlines() if line.strip())
         assert first.startswith("Agent") and first.endswith(f"the agent did not run: {sentence}"), first
         assert "python -m gemmafit.agent.build" in done.stdout
         return
     out = tmp_path / "out.yaml"
-    quick = ("--quick", "-o", out)
-    done = unbuilt(command, "local", *quick)
+    others = ("opencl", "vulkan") if command == "check" else ("opencl",)
+    chosen = [word for name in ("cpu", *others) for word in ("--backend", name)]
+    done = unbuilt(command, "local", "--quick", "-o", out, *chosen)
     assert done.returncode in status, done.stderr
     assert sentence in done.stderr
     data = yaml.safe_load(out.read_text("utf-8"))
     rows = data["measurements"]
     cpu = [row for row in rows if row["backend"] == "cpu"]
     assert cpu and {(row["status"], row["reason"]) for row in cpu} == {("skipped", sentence)}
-    for backend in ("opencl", "vulkan"):
+    for backend in others:
         assert any(row["backend"] == backend and row["status"] != "skipped" for row in rows), backend
     if command == "check":
         ran = data["checks"][0]

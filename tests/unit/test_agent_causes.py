@@ -126,6 +126,11 @@ FINE = f"WARNING: linker: x\r\ngemmafit-agent {__version__} arm64-v8a\r\n"
             "No such file",
         ),
         (AgentRun(127, None, False, {}), C.WRONG_ABI, "no program for this device"),
+        (
+            AgentRun(1, None, False, {}, stderr="E: ./a[1]: \x7fELF\x02: inaccessible or not found"),
+            C.WRONG_ABI,
+            "no program for this device: its shell took it for a script",
+        ),
         (AgentRun(1, None, False, {}, stderr="sh: can't fork - try again"), C.NO_MEMORY, "can't fork"),
         (AgentRun(1, None, False, {}), C.FAILED, "does not run (exit status 1)"),
         (AgentRun(0, None, False, {}, "hello"), C.FAILED, "does not run (exit status 0): hello"),
@@ -160,6 +165,9 @@ def test_sentences_have_no_random_names_and_an_end() -> None:
     assert "0123456789abcdef" not in problem.sentence and "\n" not in problem.sentence
     assert "mkdir: '/data/local/tmp': Permission denied" in problem.sentence
     assert len(problem.sentence) < 400
+    assert (
+        "\x1b" not in agent_causes.no_place("\x1b[31mPermission denied", BASE, free=None, needed=0).sentence
+    )
 
 
 def test_every_cause_has_what_it_means_and_what_to_do() -> None:

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gemmafit.base.errors import AgentError, ToolchainError, TransportError
+from gemmafit.base.errors import AgentCause, AgentError, ToolchainError, TransportError
 from gemmafit.base.names import Backend, Status
+from gemmafit.benchmarks import notes
 from gemmafit.benchmarks.backends import Candidate
 from gemmafit.benchmarks.block import reference
 from gemmafit.benchmarks.block.dims import SMALL, Block, Phase, Scheme
@@ -266,7 +267,31 @@ def test_other_backends_go_on_where_one_cannot_start(device: Device, error: Exce
     rows = rows_of(device, GPU, options)
     cpu = [r for r in rows if r.backend is Backend.CPU]
     assert [(r.status, r.reason) for r in cpu] == [(Status.SKIPPED, str(error))]
+    assert f"cpu: not measured: {error}." in notes.notes(rows, GPU.conditions)
     assert any(r.backend is Backend.OPENCL and r.status is Status.OK for r in rows)
+
+
+def test_a_device_without_a_place_for_the_agent_ends_the_run(device: Device) -> None:
+    """It is no finding about a backend, and the next one would meet it, too."""
+
+    def fill(device: Device, plan: Plan) -> AgentRun | None:
+        if len(device.plans) > 2:
+            raise AgentError("full", cause=AgentCause.NO_SPACE)
+        return None
+
+    device.behaviour = fill
+    rows: list[Measurement] = []
+    with pytest.raises(AgentError, match="full"):
+        measure(device, GPU, OPTIONS, into=rows)  # type: ignore[arg-type]
+    assert len(rows) == 4 and all(r.status is Status.OK for r in rows)
+
+
+def test_an_agent_that_floods_was_started(device: Device) -> None:
+    def flood(device: Device, plan: Plan) -> AgentRun | None:
+        raise AgentError("too much", cause=AgentCause.FLOOD)
+
+    device.behaviour = flood
+    assert {(r.status, r.reason) for r in rows_of(device)} == {(Status.ERROR, "too much")}
 
 
 def test_a_lost_device_leaves_the_rows_that_were_there(device: Device) -> None:
