@@ -31,6 +31,7 @@ class Request:
         push: False pushes nothing at all to the device (implies not run).
         backends: run the block only there; () for all.
         quick: fewer repeats and a shorter prefill.
+        force: open and run also what a known fault of the device says to leave alone.
         tuning: use, retune or off: see `benchmarks.tuning.Tuning`.
         package: an installed app whose view of the libraries is wanted.
         family, use, decode_tok_s, ttft_s, prompt_tokens, context: see `profiles.judge.Options`.
@@ -41,6 +42,7 @@ class Request:
     push: bool = True
     backends: tuple[str, ...] = ()
     quick: bool = False
+    force: bool = False
     tuning: str = "off"
     package: str | None = None
     family: str = "gemma-2b"
@@ -86,14 +88,21 @@ def examine(target: Target, request: Request, on_event: Listener = ignore) -> Ex
     spans: list[Span] = []
     capture = Capture(kind=target.kind, recorded={"serial": target.serial})
     try:
-        capture = collect(target, push=request.push, package=request.package, on_event=on_event)
+        capture = collect(
+            target,
+            push=request.push,
+            package=request.package,
+            force=request.force,
+            knowledge=knowledge,
+            on_event=on_event,
+        )
     except TransportError as error:
         broken = error
     snapshot = read(capture, knowledge.tables)
     broken = broken or broke(target, snapshot, knowledge)
     if broken is None:
         try:
-            _measure(target, capture, snapshot, request, on_event, rows, spans)
+            _measure(target, capture, snapshot, request, knowledge, on_event, rows, spans)
         except TransportError as error:
             broken = error
             capture = replace(capture, agent={**(capture.agent or {}), **problem_row(of_error(error))})
@@ -148,6 +157,7 @@ def _measure(
     capture: Capture,
     snapshot: Snapshot,
     request: Request,
+    knowledge: Knowledge,
     on_event: Listener,
     rows: list[Measurement],
     spans: list[Span],
@@ -160,14 +170,18 @@ def _measure(
         rows += recorded_measurements(capture, target.serial)
         spans += recorded_spans(capture, target.serial)
     elif request.run and request.push:
+        from .base.names import Backend
         from .benchmarks.run import Options, measure
         from .benchmarks.tuning import Tuning
+        from .profiles.hazards import not_run
 
         options = Options(
             backends=request.backends,
             quick=request.quick,
             tuning=Tuning(request.tuning),
-            classes=None if request.knowledge is None else request.knowledge.kernels,
+            classes=knowledge.kernels,
+            hazards=not_run(Backend, snapshot, knowledge),
+            force=request.force,
         )
         measure(target, snapshot, options, on_event, into=rows, spans=spans)
 

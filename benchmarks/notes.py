@@ -18,6 +18,8 @@ AGENT_BYTES = 400 * 10**6
 SOFTWARE = "proves correctness and layout, not a phone's speed"
 _MEMORY = ("of memory are free", "the plan's buffers need")
 """How the runner and the agent say that a plan is too large."""
+LEFT_ALONE, FORCED = "left_alone", "forced"
+"""Keys of a row's details: the known fault for which a backend was not run, or in spite of which it was."""
 MARK = "*"
 """Beside every figure of a software device."""
 
@@ -28,6 +30,7 @@ def notes(rows: Iterable[Measurement], before: Conditions, after: Conditions | N
     return [
         *(trust.remarks(before, after) if listed else ()),
         *software_notes(listed),
+        *_hazards(listed),
         *_void(listed),
         *_left_out(listed),
         *_not_started(listed),
@@ -73,6 +76,29 @@ def agent_memory(rows: Iterable[Measurement]) -> dict[str, Any]:
     """For a file: the agent's peak and what it is allowed; empty where it did not run."""
     peak = peak_memory(rows)
     return {} if peak is None else {"peak_rss_bytes": peak, "limit_bytes": AGENT_BYTES}
+
+
+def left_alone(rows: Iterable[Measurement]) -> str | None:
+    """The known fault for which a backend, whose rows these are, was not run; None where it was."""
+    return _detail(rows, LEFT_ALONE)
+
+
+def _detail(rows: Iterable[Measurement], key: str) -> str | None:
+    """The first text under `key`; rows may come from a recording, where anything may stand."""
+    found = (row.details.get(key) for row in rows)
+    return next((text for text in found if isinstance(text, str)), None)
+
+
+def _hazards(rows: Sequence[Measurement]) -> list[str]:
+    """One sentence for each backend that was left alone, or run in spite of a known fault."""
+    found: list[str] = []
+    for backend in Backend:
+        mine = [row for row in rows if row.backend is backend]
+        if (fault := left_alone(mine)) is not None:
+            found.append(f"{backend}: nothing was run, for {fault}. --force runs it all the same.")
+        if (fault := _detail(mine, FORCED)) is not None:
+            found.append(f"{backend}: was run by --force in spite of {fault}.")
+    return found
 
 
 def _void(rows: Sequence[Measurement]) -> list[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ..base.errors import ToolchainError
 from ..base.events import Event, Listener, ignore
@@ -20,7 +20,7 @@ from ..probes.collect import ask_conditions
 from ..probes.snapshot import Snapshot
 from ..probes.target import AgentSession, Target
 from ..profiles.knowledge import KernelClass
-from . import trust
+from . import notes, trust
 from .backends import Candidate, Lowerer, lowerer
 from .block.dims import GEMMA_2B, Block, Dims, Phase, Scheme, decode, prefill
 from .measurements import Measurement
@@ -46,6 +46,8 @@ class Options:
         deadline: seconds for one process.
         tuning: whether the choice of a variant is remembered, and taken when it is.
         classes: of GPUs (profiles/kernels.yaml); None: the built-in rows.
+        hazards: backend -> the known fault that speaks against running anything there.
+        force: run there all the same.
     """
 
     backends: tuple[str, ...] = ()
@@ -62,6 +64,8 @@ class Options:
     deadline: float = 60.0
     tuning: Tuning = Tuning.OFF
     classes: Mapping[str, KernelClass] | None = None
+    hazards: Mapping[str, str] = field(default_factory=dict[str, str])
+    force: bool = False
 
     def chunk_for(self, decode_s: float | None) -> int:
         """Tokens of a prefill by what one token takes at decode, which is an upper bound for each of many."""
@@ -131,12 +135,18 @@ def backend_rows(
 ) -> Iterator[Measurement]:
     """The rows of one backend, each as soon as it is there. Raises TransportError if the device is lost."""
     reason = absent(backend, snapshot)
+    hazard = options.hazards.get(backend)
     if reason is not None:
         yield Measurement(backend, "", "decode", "", Status.UNSUPPORTED, reason)
+    elif hazard is not None and not options.force:
+        why = f"not run without --force: {hazard}"
+        yield Measurement(backend, "", "decode", "", Status.SKIPPED, why, details={notes.LEFT_ALONE: hazard})
     else:
         lower = lowerer(backend, snapshot, options.threads, options.classes)
         runner = Runner(session, snapshot, lower, references, options.dims, options.deadline, on_event)
-        yield from _Bench(runner, options, _memory(runner, options)).rows()
+        for row in _Bench(runner, options, _memory(runner, options)).rows():
+            forced = {} if hazard is None else {notes.FORCED: hazard}
+            yield replace(row, details={**row.details, **forced}) if forced else row
 
 
 def _memory(runner: Runner, options: Options) -> Memory | None:

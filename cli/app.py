@@ -71,6 +71,10 @@ NoCacheOption = Annotated[
     bool, typer.Option("--no-cache", help="Neither take nor keep the fastest variant of such a device.")
 ]
 RetuneOption = Annotated[bool, typer.Option("--retune", help="Search for the fastest variant again.")]
+ForceOption = Annotated[
+    bool,
+    typer.Option("--force", help="Open and run also what is known to crash or restart such a device."),
+]
 HtmlOption = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Also write a self-contained page.")
 ]

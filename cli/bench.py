@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +15,7 @@ from .. import __version__
 from ..base.errors import Interrupted, UsageError
 from .app import (
     AdbOption,
+    ForceOption,
     HtmlOption,
     NoCacheOption,
     ProfilesOption,
@@ -95,6 +97,7 @@ def bench(
     quick: Annotated[
         bool, typer.Option("--quick", help="int8 only, fewer repeats, no sweep but fusion, no limits.")
     ] = False,
+    force: ForceOption = False,
     no_cache: NoCacheOption = False,
     retune: RetuneOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr.")] = False,
@@ -131,6 +134,7 @@ def bench(
         sustained=sustained,
         tuning=Tuning(tuning(no_cache, retune)),
         classes=knowledge.kernels,
+        force=force,
     )
     found = resolve(target, adb)
     with live(quiet) as (on_event, on_row):
@@ -167,16 +171,20 @@ def _measured(
     target: Target, wish: Wish, knowledge: Knowledge, on_event: Listener, on_row: OnRow
 ) -> tuple[Bench, dict[str, Any]]:
     """The rows; none, with the reason, where the agent did not run."""
+    from ..base.names import Backend
     from ..benchmarks.sweeps.bench import Bench
     from ..benchmarks.sweeps.bench import bench as measure
     from ..pipeline import broke
     from ..probes.collect import collect
     from ..probes.read import read
+    from ..profiles.hazards import not_run
 
-    snapshot = read(collect(target, on_event=on_event), knowledge.tables)
+    capture = collect(target, force=wish.force, knowledge=knowledge, on_event=on_event)
+    snapshot = read(capture, knowledge.tables)
     if (broken := broke(target, snapshot, knowledge)) is not None:
         state = snapshot.conditions
         return Bench(before=state, after=state, broken=broken), _header(target, snapshot)
+    wish = replace(wish, hazards=not_run(Backend, snapshot, knowledge))
     return measure(target, snapshot, wish, on_event, on_row), _header(target, snapshot)
 
 

@@ -11,6 +11,7 @@ import typer
 from ..base.errors import Interrupted, UsageError
 from .app import (
     AdbOption,
+    ForceOption,
     FormatName,
     FormatOption,
     HtmlOption,
@@ -75,6 +76,7 @@ def check(
     quick: Annotated[bool, typer.Option("--quick", help="Fewer repeats and a shorter prefill.")] = False,
     no_cache: NoCacheOption = False,
     retune: RetuneOption = False,
+    force: ForceOption = False,
     no_run: Annotated[bool, typer.Option("--no-run", help="Probe and predict; run no kernels.")] = False,
     no_push: Annotated[
         bool, typer.Option("--no-push", help="Push nothing to the phone (implies --no-run).")
@@ -117,6 +119,7 @@ def check(
         "push": not no_push,
         "backends": tuple(str(name) for name in backend or ()),
         "quick": quick,
+        "force": force,
         "tuning": tuning(no_cache, retune),
         "package": package,
         "family": family,

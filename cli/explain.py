@@ -159,9 +159,10 @@ def _snapshot(phone: Target | None, report: Path | None, profiles: Path | None) 
     if phone is not None:
         from ..probes.collect import collect
         from ..probes.read import read
-        from ..profiles.tables import load_tables
+        from ..profiles.knowledge import load as load_knowledge
 
-        return read(collect(phone, push=False), load_tables(profiles))
+        knowledge = load_knowledge(profiles)
+        return read(collect(phone, push=False, knowledge=knowledge), knowledge.tables)
     return None
 
 

@@ -128,7 +128,7 @@ def _snapshot(target: str | None, report: Path | None, adb: str | None, tables: 
         from ..probes.read import read
         from ..probes.targets import resolve
 
-        return read(collect(resolve(target, adb), push=False), tables)
+        return read(collect(resolve(target, adb), push=False, vulkan=False), tables)
     return None
 
 

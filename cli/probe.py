@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..base.events import Event, Listener
-from .app import AdbOption, OutputOption, ProfilesOption, TargetArgument, app
+from .app import AdbOption, ForceOption, OutputOption, ProfilesOption, TargetArgument, app
 from .console import emit, safe, stderr, stdout
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def probe(
     ] = ProbeFormat.TEXT,
     output: OutputOption = None,
     no_push: Annotated[bool, typer.Option("--no-push", help="Ask only; push no agent to the phone.")] = False,
+    force: ForceOption = False,
     package: Annotated[
         str | None,
         typer.Option(metavar="PKG", help="An installed app: what it could open with its manifest."),
@@ -64,7 +65,14 @@ def probe(
     steps: list[Event] = []
     device = resolve(target, adb)
     with progress(quiet) as show:
-        capture = collect(device, push=not no_push, package=package, on_event=_both(show, steps.append))
+        capture = collect(
+            device,
+            push=not no_push,
+            package=package,
+            force=force,
+            knowledge=knowledge,
+            on_event=_both(show, steps.append),
+        )
     snapshot = read(capture, knowledge.tables)
     problem = snapshot.agent_problem
     if format is ProbeFormat.TEXT and output is None:

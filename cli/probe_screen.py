@@ -160,7 +160,7 @@ def _vulkan(s: Snapshot) -> list[str]:
     vk = s.vulkan
     purpose = "[dim](matters only as the base of the WebGPU fallback)[/]"
     if vk.present is None:
-        return [f"{_UNKNOWN} {purpose}"]
+        return [f"{_UNKNOWN}{', ' + safe(vk.error) if vk.error else ''} {purpose}"]
     if not vk.present:
         return [f"[red]no[/], {safe(vk.error or 'no device')} {purpose}"]
     facts = [

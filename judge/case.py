@@ -150,12 +150,7 @@ class Case:
         """The snapshot's facts, and those of a variant under the names of drivers.yaml."""
         given: dict[str, object] = {"backend": variant.backend if variant else backend}
         if variant is not None:
-            given |= {
-                "model.id": variant.model.id,
-                "model.architecture": variant.model.architecture,
-                "runtime": variant.model.runtime,
-                "format": variant.model.format,
-            }
+            given |= variant.model.facts
         return Facts(self.snapshot, given)
 
     def check(

@@ -85,6 +85,7 @@ class _Shared:
         self.agent = agent.ran(case)
         self.backends: dict[str, dict[str, Check]] = {}
         self.schemes: dict[tuple[str, str], dict[str, Check]] = {}
+        self.left_alone = {backend: loads.left_alone(case, backend) for backend in map(str, Backend)}
         for backend in map(str, Backend):
             columns = {
                 "visible": loads.backend_visible(case, backend),
@@ -116,7 +117,8 @@ class _Shared:
         runtimes = [check for checks in self.runtimes.values() for check in checks]
         backends = [check for columns in self.backends.values() for check in columns.values()]
         schemes = [check for columns in self.schemes.values() for check in columns.values()]
-        return [*self.agent, *self.emulator, *runtimes, *backends, *schemes, *self.remarks]
+        left_alone = [check for checks in self.left_alone.values() for check in checks]
+        return [*self.agent, *self.emulator, *runtimes, *backends, *left_alone, *schemes, *self.remarks]
 
 
 def _predict(case: Case, variant: Variant) -> Predicted:
@@ -211,6 +213,7 @@ def _backend(case: Case, backend: str, shared: _Shared, judged: Sequence[Judged]
     sheet = {name: [check] for name, check in columns.items()}
     sheet["speed"] = _of(best, ".decode", ".first-token")
     sheet["memory"] = _of(best, ".memory", ".publisher")
+    sheet["capable"] += shared.left_alone[backend]
     for check in best.checks if best is not None else ():
         fault = case.knowledge.drivers.get((check.reason or "").removeprefix("known."))
         if fault is not None:

@@ -15,10 +15,11 @@ from ..benchmarks.opencl.variants import VARIANTS as OPENCL
 from ..benchmarks.vulkan.variants import VARIANTS as VULKAN
 from ..probes.snapshot import Snapshot
 from ..profiles import knowledge as rows
+from ..profiles.conditions import FILE_FACTS
 from ..profiles.knowledge import Knowledge
 from ..profiles.rows import Conditional
 
-VARIANT_FACTS = ("backend", "runtime", "format", "model.id", "model.architecture", "gles")
+VARIANT_FACTS = ("backend", *FILE_FACTS, "gles")
 """Facts that the judge adds to those of the snapshot."""
 
 

@@ -40,6 +40,7 @@ class RunOptions(Strict, frozen=True, kw_only=True):
     push: bool = True
     backends: tuple[Literal["cpu", "opencl", "vulkan"], ...] = ()
     quick: bool = False
+    force: bool = False
     tuning: Literal["use", "retune", "off"] = "use"
     package: str | None = None
     family: str = "gemma-2b"

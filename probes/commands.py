@@ -53,11 +53,6 @@ for f in /sys/class/misc/mali0/device/gpuinfo /sys/devices/platform/*.mali/gpuin
 do [ -e "$f" ] && exec cat "$f" 2>&1
 done; exit 127"""
 
-# The GPU service of the Android Emulator has been seen to abort the whole emulator on this question.
-_VKJSON = """\
-case $(getprop ro.hardware 2>/dev/null) in goldfish*|ranchu*) exit 127;; esac
-cmd gpu vkjson 2>&1"""
-
 # Of dumps of 20 KB to 2 MB (a layer, a wake lock each) the lines that are read (parsers/gles.py, state.py),
 # and the first three, where a complaint stands. By the shell's own means: old phones have no grep, and the
 # apps whose names stand in a dump decide what a pattern finds anywhere in a line. `read` makes 2 MB a matter
@@ -134,11 +129,14 @@ COMMANDS: tuple[Command, ...] = (
     Command("mali_gpuinfo", _MALI_GPUINFO, 5.0, 16 << 10),
     Command("public_libraries", _PUBLIC_LIBRARIES, 5.0, 256 << 10),
     Command("opencl_files", _OPENCL_FILES, 10.0, 64 << 10),
-    Command("vkjson", _VKJSON, 20.0, 4 << 20, binder=True),
     Command("features", "pm list features 2>&1", 15.0, 256 << 10, binder=True),
     Command("load", _LOAD, 5.0, 4 << 10),
     Command("storage", 'df /data 2>/dev/null || df -k "$HOME" 2>&1', 5.0, 16 << 10),
 )
+
+VKJSON = Command("vkjson", "cmd gpu vkjson 2>&1", 20.0, 4 << 20, binder=True)
+"""Not asked with the others: it loads the Vulkan driver in a process of the system, which is reported to
+restart some phones (profiles/drivers.yaml). `collect.py` asks it where nothing else can tell."""
 
 _PACKAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)+\Z")
 

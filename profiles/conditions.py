@@ -21,6 +21,9 @@ import msgspec
 
 Scalar = bool | int | float | str
 
+FILE_FACTS = ("runtime", "format", "model.id", "model.architecture")
+"""Facts of a model file and its engine, which are added to those of the device."""
+
 
 class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"is_": "is", "not_": "not"}):
     """See the module. Exactly one of `fact`, `all`, `any`, `not`; a fact has exactly one test.

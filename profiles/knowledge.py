@@ -17,6 +17,7 @@ from msgspec import Meta
 
 from ..base.errors import InputError
 from .calibration import Calibration
+from .conditions import FILE_FACTS
 from .rows import Conditional, Count, Entry, Positive, Row, Text
 from .signatures import Signature
 from .tablefile import Table, compose
@@ -142,6 +143,12 @@ class Model(Entry, frozen=True, kw_only=True):
         return self.bytes or self.about_bytes or 0
 
     @property
+    def facts(self) -> dict[str, str]:
+        """What conditions may ask of the file (`conditions.FILE_FACTS`)."""
+        values = (self.runtime, self.format, self.id, self.architecture)
+        return dict(zip(FILE_FACTS, values, strict=True))
+
+    @property
     def scheme(self) -> str:
         """The weight scheme of the reference block that stands for this file: int8 or int4."""
         return "int8" if self.bits.ffn >= 8 else "int4"
@@ -184,12 +191,37 @@ class Runtime(Entry, frozen=True, kw_only=True):
     successor: str | None = None
 
 
+Step = Literal["vkjson", "open", "run"]
+"""What a fault may keep us from doing on a backend: `cmd gpu vkjson`, opening its driver, running kernels."""
+
+
 class Fault(Conditional, frozen=True, kw_only=True):
-    """A known failure of a GPU, driver or device."""
+    """A known failure of a GPU, driver or device.
+
+    Attributes:
+        avoid: what is not done where the row holds; None: what follows from its effect (`avoided`).
+    """
 
     effect: Literal["refused", "crash", "compile", "wrong-output", "unstable", "slow", "reboot"]
     severity: Literal["fail", "warn"]
     remedy: Text
+    avoid: tuple[Step, ...] | None = None
+
+    @property
+    def avoided(self) -> tuple[Step, ...]:
+        """What is not done where the row holds.
+
+        A reboot costs the person's phone, whatever engine it was seen with: its driver is not even opened. A
+        crash that the device alone decides is the driver's, and may take more with it than our process. One
+        that names an engine or a file too is that engine's, in its own process, and keeps nobody from
+        measuring.
+        """
+        if self.avoid is not None:
+            return self.avoid
+        if self.effect == "reboot":
+            return ("open",)
+        engine = not set(FILE_FACTS).isdisjoint(self.when.facts())
+        return ("run",) if self.effect == "crash" and not engine else ()
 
     @property
     def gravity(self) -> int:

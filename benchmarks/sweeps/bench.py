@@ -54,6 +54,7 @@ class Wish:
         chunk: tokens of a prefill; None: what the device does in a second or two.
         tuning: whether the choice of a variant is remembered, and taken when it is.
         classes: rows of kernels.yaml; None: the built-in ones.
+        hazards, force: as in `run.Options`.
     """
 
     backends: tuple[str, ...] = ()
@@ -67,6 +68,8 @@ class Wish:
     dims: Dims = GEMMA_2B
     tuning: Tuning = Tuning.OFF
     classes: Mapping[str, KernelClass] | None = None
+    hazards: Mapping[str, str] = field(default_factory=dict[str, str])
+    force: bool = False
 
     @property
     def swept(self) -> tuple[Sweep, ...]:
@@ -85,6 +88,8 @@ class Wish:
             limits=False,
             tuning=self.tuning,
             classes=self.classes,
+            hazards=self.hazards,
+            force=self.force,
         )
 
 

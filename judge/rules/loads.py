@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...base.names import CheckStatus, Scope, Status
+from ...benchmarks import notes
 from ...probes.snapshot import Android
 from ...profiles.knowledge import Runtime
 from ...reports.report import Check
@@ -267,6 +268,22 @@ def backend_capable(case: Case, backend: str, scheme: str | None = None) -> Chec
             id, WARN, "opencl.no-fp16", found=f"no cl_khr_fp16; {found}", required=required, evidence=evidence
         )
     return case.check(id, PASS, failing, found=found, required=required, because=because, evidence=evidence)
+
+
+def left_alone(case: Case, backend: str) -> list[Check]:
+    """That nothing was run on a backend for a known fault; nothing where it was, or nobody wanted to."""
+    fault = notes.left_alone(case.rows(backend))
+    if fault is None:
+        return []
+    return [
+        case.check(
+            f"{backend}.left-alone",
+            CheckStatus.SKIP,
+            "backend.left-alone",
+            found=fault,
+            required="no known fault that takes the device down",
+        )
+    ]
 
 
 def _known(case: Case, backend: str) -> bool:

@@ -11,7 +11,7 @@ from ...base.names import AnswerStatus
 from ...profiles.tables import Tables
 from ..answers import READABLE, status
 from ..capture import Capture
-from ..commands import COMMANDS
+from ..commands import COMMANDS, VKJSON
 from ..parsers.properties import parse_build_prop, parse_getprop
 from ..parsers.sysfs import parse_path_values
 from ..parsers.text import ParseError
@@ -19,8 +19,8 @@ from ..snapshot import Disagreement
 
 T = TypeVar("T")
 
-ASKED = frozenset(command.key for command in COMMANDS)
-"""What every probe asks. Another key that a reader knows (build_prop, clinfo) is not missed."""
+ASKED = frozenset(command.key for command in (*COMMANDS, VKJSON))
+"""What a probe asks. Another key that a reader knows (build_prop, clinfo) is not missed."""
 
 _BY_SERVICES = frozenset(command.key for command in COMMANDS if command.binder)
 _NO_WORD = frozenset({AnswerStatus.DOWN, AnswerStatus.TIMEOUT, AnswerStatus.MISSING})
@@ -112,6 +112,15 @@ class Facts:
         """A part (cpu, memory, opencl, vulkan) of the agent's probe in [unrestricted], or None."""
         found = probes(self.capture).get("unrestricted", {}).get(part)
         return found if isinstance(found, dict) else None
+
+    def left_alone(self, backend: str, part: dict[str, Any]) -> bool:
+        """Whether the probe did not look at a backend because of a known fault; then a warning says so."""
+        error = part.get("error")
+        if part.get("left_alone") is not True:
+            return False
+        if isinstance(error, str):
+            self.warnings.append(f"{backend}: {error[: limits.TEXT_CHARS]}")
+        return True
 
     def note(self, field_name: str, source: str) -> None:
         self.sources[field_name] = source

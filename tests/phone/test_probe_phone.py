@@ -16,7 +16,7 @@ from gemmafit.tests.phone.vphone.handle import Phone
 Connect = Callable[..., AdbTarget]
 
 
-@pytest.mark.parametrize(("old", "trips"), [(False, 1), (True, 3)], ids=["shell_v2", "old daemon"])
+@pytest.mark.parametrize(("old", "trips"), [(False, 2), (True, 3)], ids=["shell_v2", "old daemon"])
 def test_a_probe_without_push_in_few_round_trips(
     connect: Connect, plain_phone: Phone, old: bool, trips: int
 ) -> None:
@@ -24,6 +24,7 @@ def test_a_probe_without_push_in_few_round_trips(
     steps: list[Event] = []
     capture = collect(target, push=False, on_event=steps.append)
     assert len([step for step in steps if step.seconds is not None]) <= trips
+    assert steps[-1].message.endswith(" 1 questions"), "what may restart a phone comes last and alone"
     assert capture.agent is None
     snapshot = read(capture)
     assert snapshot.kind == "adb"

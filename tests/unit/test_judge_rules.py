@@ -161,6 +161,14 @@ CASES: dict[str, Situation] = {
         GOOD, rows=(*rows("opencl", samples_s=(0.008,)), *rows("cpu", samples_s=(0.004,)))
     ),
     "list.unsupported": gpu("Mali-T720", "Midgard"),
+    "backend.left-alone": replace(
+        GOOD,
+        rows=(
+            Measurement(
+                Backend.VULKAN, "", "decode", "", Status.SKIPPED, "not run", details={"left_alone": "a fault"}
+            ),
+        ),
+    ),
     "conditions.throttled": replace(GOOD, rows=rows("cpu", valid=False)),
     "conditions.capped": replace(phone(conditions=Conditions(battery_saver=True)), rows=rows("cpu")),
     "conditions.screen-off": replace(phone(conditions=Conditions(screen_on=False)), rows=rows("cpu")),
@@ -205,6 +213,9 @@ FAULTS_OF_THE_GOOD_PHONE = {
     "gemma-1-1-cpu-int4-junk": None,
 }
 """Rows that hold on the good phone; where a device decides, one on which they do not."""
+
+FAULTS_OF_A_QUESTION = {"vkjson-low-end", "vkjson-emulator"}
+"""Rows that only keep us from asking: no file runs on Vulkan (test_hazards.py)."""
 
 
 def codes(report: Report) -> set[str]:
@@ -254,7 +265,7 @@ def test_fault_of_a_model_file(fault: str, other: Situation | None) -> None:
 def test_every_row_is_exercised_here() -> None:
     knowledge = load()
     assert set(knowledge.reasons) == {*CASES, *ALWAYS}
-    assert set(knowledge.drivers) == {*FAULTS, *FAULTS_OF_THE_GOOD_PHONE}
+    assert set(knowledge.drivers) == {*FAULTS, *FAULTS_OF_THE_GOOD_PHONE, *FAULTS_OF_A_QUESTION}
     assert codes(GOOD.judged()) - {f"known.{f}" for f in FAULTS_OF_THE_GOOD_PHONE} == ALWAYS
 
 
@@ -320,6 +331,30 @@ def test_a_gpu_that_is_slower_than_the_cpu_is_not_recommended() -> None:
     assert slow_gpu.verdict is Verdict.PASS
     assert slow_gpu.recommendation is not None
     assert slow_gpu.recommendation.backend == "cpu"
+
+
+def left_alone(backend: str) -> Measurement:
+    """As `benchmarks.run` says that it ran nothing on a backend."""
+    fault = {"left_alone": "known fault x (reboot): it restarts (a source)"}
+    return Measurement(Backend(backend), "", "decode", "", Status.SKIPPED, "not run", details=fault)
+
+
+def test_a_backend_that_was_left_alone_is_said_and_judged_by_its_fault() -> None:
+    reset = FAULTS["powervr-cxt-reset"]
+    before = replace(reset, rows=rows("cpu")).judged()
+    report = replace(reset, rows=(left_alone("opencl"), left_alone("vulkan"), *rows("cpu"))).judged()
+    assert report.verdict is before.verdict is Verdict.DEGRADED
+    assert report.recommendation is not None and report.recommendation.backend == "cpu"
+    for backend in ("opencl", "vulkan"):
+        assert "backend.left-alone" in report.backends[backend].reasons
+        said = check(report, f"{backend}.left-alone")
+        assert said.status is CheckStatus.SKIP and "known fault x" in said.found
+        assert any(note.startswith(f"{backend}: nothing was run, for known fault x") for note in report.notes)
+    assert "known.powervr-cxt-reset" in report.backends["opencl"].reasons
+    assert report.backends["opencl"].capable is CheckStatus.FAIL  # by the fault
+    assert report.backends["vulkan"].capable is CheckStatus.SKIP
+    assert report.backends["cpu"].capable is CheckStatus.PASS
+    assert not any(c.endswith("left-alone") for c in codes(before))
 
 
 def test_where_nothing_is_fast_enough_the_fastest_is_recommended() -> None:

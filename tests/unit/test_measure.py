@@ -132,6 +132,19 @@ def test_a_sound_device(device: Device) -> None:
     assert Measurement.from_dict(json.loads(json.dumps(rows[0].to_dict()))) == rows[0]
 
 
+def test_nothing_runs_on_a_backend_with_a_hazard_unless_forced(device: Device) -> None:
+    careful = replace(OPTIONS, hazards={"opencl": "known fault x", "vulkan": "another"})
+    (row,) = rows_of(device, options=careful)
+    assert device.plans == []
+    assert (row.status, row.reason) == (Status.SKIPPED, "not run without --force: known fault x")
+    assert row.details == {"left_alone": "known fault x"}
+    assert Measurement.from_dict(json.loads(json.dumps(row.to_dict()))) == row
+    forced = rows_of(device, options=replace(careful, force=True))
+    assert device.plans and {r.status for r in forced} == {Status.OK}
+    assert {r.details["forced"] for r in forced} == {"known fault x"}
+    assert all("forced" not in r.details for r in rows_of(device, options=replace(OPTIONS, force=True)))
+
+
 def test_the_fastest_and_the_engine_layout_do_all_phases_and_schemes(device: Device) -> None:
     device.seconds = lambda plan: 0.5 if layout_of(plan) == "(32, 16)" else 2.0  # tiled
     both = replace(OPTIONS, schemes=(Scheme.INT8, Scheme.INT4))

@@ -61,3 +61,12 @@ def test_the_agent_says_what_it_held() -> None:
     greedy = replace(ROW, details={"peak_rss_bytes": 500 * 10**6})
     assert "500 MB, MORE than" in said(ROW, greedy)
     assert notes.agent_memory([replace(ROW, executor="pyopencl")]) == {}
+
+
+def test_what_was_left_alone_and_what_was_forced() -> None:
+    fault = "known fault x (reboot): it restarts (a source)"
+    skipped = replace(ROW, samples_s=(), status=Status.SKIPPED, details={notes.LEFT_ALONE: fault})
+    assert f"opencl: nothing was run, for {fault}. --force runs it all the same." in said(skipped)
+    forced = replace(ROW, details={**ROW.details, notes.FORCED: fault})
+    assert said(forced, forced).count(f"opencl: was run by --force in spite of {fault}.") == 1
+    assert "known fault" not in said(ROW)
