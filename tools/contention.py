@@ -2,9 +2,10 @@
 
     python -m gemmafit.tools.contention [--runs 10] [--loops CORES] [--backend cpu ...]
 
-Measures the reference layer `runs` times on the machine as it is, which should be idle, and as often beside
-busy loops, each once without measuring again. Prints for every row what was lost to others, how many cores
-they used, and whether the row is void; at the end the ranges of both.
+Waits before each run until the machine idles (`--patience`: seconds at most), measures the reference layer
+`runs` times on the machine as it is, which should be idle, and as often beside busy loops, each once without
+measuring again. Prints for every row what was lost to others, how many cores they used, and whether the row
+is void; at the end the ranges of both.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from statistics import median
 from ..base.names import Backend, Status
 from ..benchmarks.backends import lowerer
 from ..benchmarks.block.dims import Scheme, decode, prefill
+from ..benchmarks.interpreter.contention import machine_ns
 from ..benchmarks.measurements import Measurement
 from ..benchmarks.rows import References
 from ..benchmarks.runner import Runner
@@ -31,6 +33,8 @@ from ..probes.read import read
 from ..probes.snapshot import Snapshot
 
 _LOOP = "while True: pass"
+_IDLE = 0.05
+"""Share of all cores that may be busy for two seconds before a run that is called quiet."""
 _WARM_S = 1.0
 """Until loops that were started run at their full share."""
 
@@ -44,6 +48,21 @@ def busy_loops(count: int) -> Iterator[None]:
             stack.callback(process.kill)
         time.sleep(_WARM_S if count else 0)
         yield
+
+
+def idle(patience: float) -> bool:
+    """Wait until nothing else runs here; False where that did not come within so many seconds."""
+    end = time.monotonic() + patience
+    while True:
+        before, start = machine_ns(), time.monotonic_ns()
+        time.sleep(2.0)
+        now, elapsed = machine_ns(), time.monotonic_ns() - start
+        if before is None or now is None:
+            return False
+        if now - before <= _IDLE * elapsed * (os.cpu_count() or 1):
+            return True
+        if time.monotonic() > end:
+            return False
 
 
 def rows(backend: Backend, snapshot: Snapshot, references: References) -> list[Measurement]:
@@ -88,6 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--loops", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--patience", type=float, default=60.0)
     parser.add_argument("--backend", action="append", choices=[str(b) for b in Backend])
     args = parser.parse_args(argv)
     snapshot = read(collect(LocalTarget()))
@@ -96,6 +116,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         found: list[Measurement] = []
         for run in range(args.runs):
             for name in args.backend or ["cpu"]:
+                if not loops and not idle(args.patience):
+                    print(f"{what:6} {run + 1:3} {name}: left out, as the machine did not idle", flush=True)
+                    continue
                 with busy_loops(loops):
                     one = rows(Backend(name), snapshot, references)
                 found += one

@@ -109,7 +109,7 @@ class Watch:
         return (
             time.monotonic_ns(),
             time.process_time_ns(),
-            _machine_ns(),
+            machine_ns(),
             _pressure_ns(),
             _switches(),
         )
@@ -126,7 +126,7 @@ def _waited(files: list[int]) -> int | None:
     return total if counted else None
 
 
-def _machine_ns() -> int | None:
+def machine_ns() -> int | None:
     """Time in which the CPUs did not idle: all of the first line but idle, iowait and guests (part of
     user)."""
     words = _words("stat")

@@ -32,7 +32,7 @@ from gemmafit.probes.parsers.dumpsys import (
 from gemmafit.probes.parsers.gles import parse_gles
 from gemmafit.probes.parsers.gpu_nodes import parse_kgsl_model, parse_mali_gpuinfo
 from gemmafit.probes.parsers.libraries import parse_ls, parse_public_libraries
-from gemmafit.probes.parsers.proc import parse_cpuinfo, parse_meminfo
+from gemmafit.probes.parsers.proc import parse_cpuinfo, parse_load, parse_meminfo
 from gemmafit.probes.parsers.properties import parse_build_prop, parse_getprop
 from gemmafit.probes.parsers.state import parse_power, parse_power_modes, parse_temperatures
 from gemmafit.probes.parsers.sysfs import parse_cpu_list, parse_cpu_topology, parse_path_values
@@ -53,6 +53,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "features": parse_features,
     "getprop": parse_getprop,
     "kgsl_gpu_model": parse_kgsl_model,
+    "load": parse_load,
     "mali_gpuinfo": parse_mali_gpuinfo,
     "meminfo": parse_meminfo,
     "opencl_files": parse_ls,
@@ -84,6 +85,7 @@ SAMPLES: dict[str, str] = {
     "getprop": "[ro.board.platform]: [sm8150]\n[a]: [[1,\n2)]\n[ro.product.cpu.abilist]: [arm64-v8a]\n[ro.zygote]: [zygote64]\n",
     "kgsl_gpu_model": "Adreno630v2\n",
     "mali_gpuinfo": "Mali-G610 4 cores r0p0 0x0A080607\n",
+    "load": "/proc/loadavg:4.05 3.10 2.86 5/1021 12345\n/proc/pressure/cpu:some avg10=12.50 avg60=1.00 total=9\n",
     "meminfo": "MemTotal:  7656764 kB\nMemAvailable: 1 kB\n",
     "opencl_files": "-rw-r--r-- 1 root root u:object_r:vendor_file:s0 46 2009-01-01 00:00 /vendor/lib64/libOpenCL.so -> x\n",
     "package": "Package [com.x]:\n  targetSdk=34\n  usesNativeLibraries:\n    libOpenCL.so\n",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from io import StringIO
 from typing import Any, ClassVar
 
 import pytest
+from rich.console import Console
 
 from gemmafit.base.errors import AgentCause, UsageError
 from gemmafit.base.names import Backend, CheckStatus, Evidence, Status, Verdict
-from gemmafit.benchmarks.measurements import Deviation, Measurement
+from gemmafit.benchmarks.measurements import Contention, Deviation, Measurement
 from gemmafit.benchmarks.states import Span
+from gemmafit.cli.render import measured, render
 from gemmafit.judge.judge import Options, judge
 from gemmafit.judge.references import load
 from gemmafit.probes.snapshot import (
@@ -117,6 +120,13 @@ def android(**values: Any) -> Situation:
 WRONG = Deviation(9.0, 0.5, 0.4, "geglu", 0.02)
 FAILED: dict[str, Any] = {"status": Status.ERROR, "reason": "CL_BUILD_PROGRAM_FAILURE (-11)", "samples_s": ()}
 
+TAKEN: dict[str, Any] = {
+    "valid": False,
+    "reason": "this computer was busy: other programs took 1.9 of 2 cores",
+    "contention": Contention(True, 2, lost=0.5, others=1.9, load=11.2),
+}
+"""A row that was measured beside other programs."""
+
 CASES: dict[str, Situation] = {
     "abi.no-arm64": android(abis=("x86_64",)),
     "abi.32-bit": android(bits=32),
@@ -169,6 +179,8 @@ CASES: dict[str, Situation] = {
             ),
         ),
     ),
+    "speed.disturbed": replace(phone(gpu=Gpu("Arm", "Mali-G999"), soc=Soc()), rows=rows("cpu", **TAKEN)),
+    "conditions.busy": replace(GOOD, rows=rows("cpu", **TAKEN)),
     "conditions.throttled": replace(GOOD, rows=rows("cpu", valid=False)),
     "conditions.capped": replace(phone(conditions=Conditions(battery_saver=True)), rows=rows("cpu")),
     "conditions.screen-off": replace(phone(conditions=Conditions(screen_on=False)), rows=rows("cpu")),
@@ -522,6 +534,61 @@ def test_summary_is_one_sentence_about_what_was_decided() -> None:
         assert report.recommendation is None or report.recommendation.file in report.summary
     slower = CASES["gpu.slower-than-cpu"].judged().summary
     assert "sooner without it; use gemma-2b-it-cpu-int8.bin on the CPU" in slower
+
+
+class TestBusy:
+    """Rows that other programs disturbed: said first, and no ground for anything."""
+
+    def test_the_device_is_said_to_be_busy_with_figures(self) -> None:
+        report = replace(GOOD, rows=(*rows("cpu", **TAKEN), *rows("opencl"))).judged()
+        found = check(report, "device.busy")
+        assert found.status is CheckStatus.WARN and found.reason == "conditions.busy"
+        assert "The phone is busy (load 11, other programs use 1.9 of 2 cores)" in found.because
+        assert "4 of 8 measured rows do not count" in found.because
+        local = Situation(replace(PHONE, kind="local"), rows("cpu", **TAKEN)).judged()
+        assert check(local, "device.busy").because.startswith("This computer is busy (load 11")
+        ids = {c.id for c in GOOD.judged().checks}
+        assert "device.busy" not in ids and "cpu.conditions" not in {c.id for c in report.checks}
+
+    def test_no_speed_rests_on_them(self) -> None:
+        """The same as if they had not been measured: from the chip's data, or unknown."""
+        slow = {**TAKEN, "samples_s": (0.5,)}
+        void = replace(GOOD, rows=(*rows("cpu", **slow), *rows("opencl", **slow))).judged()
+        none = GOOD.judged()
+        assert [v.predicted for v in void.variants] == [v.predicted for v in none.variants]
+        assert void.verdict is none.verdict and void.recommendation is not None
+        assert void.recommendation.variant == PRIMARY and "(measured)" not in void.summary
+        counted = replace(GOOD, rows=rows("opencl", samples_s=(0.5,))).judged()
+        assert counted.verdict is not none.verdict, "the same rows decide where they count"
+
+    def test_where_nothing_else_is_known_the_verdict_is_open_and_says_why(self) -> None:
+        report = CASES["speed.disturbed"].judged()
+        decode = check(report, "gemma-2b-it-cpu-int8.cpu.decode")
+        assert decode.status is CheckStatus.UNKNOWN and decode.reason == "speed.disturbed"
+        assert "other programs took 1.9 of 2 cores" in decode.found
+        assert "(measured)" not in report.summary
+
+    def test_wrong_numbers_of_a_busy_device_are_wrong(self) -> None:
+        report = replace(GOOD, rows=rows("opencl", deviation=WRONG, **TAKEN)).judged()
+        assert "numbers.wrong" in codes(report)
+
+    def test_layouts_and_the_prefill_chunk_leave_them_out(self) -> None:
+        quick = row("opencl", "prefill", tokens=64, samples_s=(1e-6,), **TAKEN)
+        report = replace(GOOD, rows=(*rows("opencl"), replace(quick, variant="engine"))).judged()
+        assert report.recommendation is not None
+        assert report.recommendation.settings["prefill_chunk"] == 128
+        assert all(pair["best"]["variant"] == "rows" for pair in report.layouts)
+
+    def test_a_screen_says_it_first_and_shows_no_speed_of_theirs(self) -> None:
+        out = StringIO()
+        report = Situation(replace(PHONE, kind="local"), rows("cpu", **TAKEN)).judged()
+        render(report, Console(file=out, width=120, highlight=False))
+        text = out.getvalue()
+        assert text.count("This computer is busy") == 1
+        assert text.index("This computer is busy") < text.index("backend")
+        assert measured(report, "cpu") == "void" and "GB/s" in measured(
+            Situation(PHONE, rows("cpu")).judged(), "cpu"
+        )
 
 
 class TestCappedClocks:

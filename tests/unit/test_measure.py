@@ -18,16 +18,18 @@ import pytest
 
 from gemmafit.base.errors import AgentCause, AgentError, ToolchainError, TransportError
 from gemmafit.base.names import Backend, Status
-from gemmafit.benchmarks import notes
+from gemmafit.benchmarks import notes, runner
 from gemmafit.benchmarks.backends import Candidate
 from gemmafit.benchmarks.block import reference
 from gemmafit.benchmarks.block.dims import SMALL, Block, Phase, Scheme
+from gemmafit.benchmarks.interpreter.contention import Contention
 from gemmafit.benchmarks.interpreter.interface import DeviceInfo
 from gemmafit.benchmarks.interpreter.result import StepResult, Writer
 from gemmafit.benchmarks.measurements import Deviation, Measurement
 from gemmafit.benchmarks.plan import Plan, parse
 from gemmafit.benchmarks.run import Options, fastest, measure
 from gemmafit.benchmarks.states import Span
+from gemmafit.benchmarks.tuning import Tuning
 from gemmafit.probes.capture import Answer
 from gemmafit.probes.snapshot import Memory, OpenCl, Snapshot
 from gemmafit.probes.target import AgentRun, Awake, Command
@@ -60,6 +62,7 @@ class Device:
     states: list[dict[str, Answer]] = field(default_factory=list)
     """What it says of itself each time it is asked; the last for ever."""
     awake: Awake | None = None
+    others: Callable[[Plan], Contention | None] = lambda plan: None
     kind = serial = "local"
     abi = "linux-x86_64"
 
@@ -95,7 +98,8 @@ class Device:
                 outputs[name] = np.frombuffer(data.astype("<f4").tobytes(), np.uint8)
             ns = int(self.seconds(plan) * 1e9)
             rows = writer.append(outputs)
-            writer.steps.append(StepResult(step.name, Status.OK, None, (ns,) * 3, (), ("a",) * 3, rows))
+            done = StepResult(step.name, Status.OK, None, (ns,) * 3, (), ("a",) * 3, rows)
+            writer.steps.append(replace(done, contention=self.others(plan)))
         writer.save(complete)
         return AgentRun(0, None, False, self.files())
 
@@ -331,3 +335,75 @@ def test_an_output_that_was_not_returned_is_an_error(device: Device) -> None:
     device.behaviour = withhold
     row = rows_of(device)[0]
     assert row.status is Status.ERROR and row.reason == "out was not returned"
+
+
+QUIET = Contention(1, False, 2, (1,) * 3, (0,) * 3, 10**9, 10**8, 2 * 10**8)
+TAKEN = replace(QUIET, waited_ns=(10**12,) * 3, machine_ns=2 * 10**9)
+
+
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "PAUSE_S", 0.0)
+
+
+@pytest.mark.usefixtures("hurry")
+class TestBusy:
+    """Other programs take the processor while the device is measured."""
+
+    def test_what_was_disturbed_once_is_measured_again(self, device: Device) -> None:
+        seen: dict[str, int] = {}
+
+        def others(plan: Plan) -> Contention:
+            key = plan.to_text()
+            seen[key] = seen.get(key, 0) + 1
+            return TAKEN if seen[key] <= 2 else QUIET  # a plan has two steps at decode, one at prefill
+
+        device.others = others
+        rows = rows_of(device)
+        assert rows and all(row.valid and not row.disturbed for row in rows)
+        decoded = [row for row in rows if row.phase in ("decode", "logits")]
+        assert {row.contention.tries for row in decoded if row.contention} == {2}
+
+    def test_what_stays_disturbed_is_void_and_costs_a_bounded_time(
+        self, device: Device, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        device.others = lambda plan: TAKEN
+        rows = rows_of(device)
+        assert rows and not any(row.valid for row in rows) and all(row.disturbed for row in rows)
+        assert {row.reason for row in rows} == {"this computer was busy: other programs took 1.9 of 2 cores"}
+        assert {row.contention.tries for row in rows if row.contention} == {runner.MOST_TRIES}
+        patient = len(device.plans)
+        monkeypatch.setattr(runner.Patience, "seconds", 0.0)
+        monkeypatch.setattr(runner.Patience, "__init__", lambda self: None)
+        device.plans.clear()
+        rows_of(device)
+        assert runner.MOST_TRIES * len(device.plans) == patient
+
+    def test_no_choice_is_made_by_disturbed_rows_nor_remembered(
+        self, device: Device, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("GEMMAFIT_CACHE", str(tmp_path / "cache"))
+        named = replace(GPU, opencl=replace(GPU.opencl, device="Test GPU", driver="1"))
+        tune = replace(OPTIONS, tuning=Tuning.USE, phases=("decode",))
+        # The fastest, `tiled`, is disturbed: what is left is no choice among all.
+        device.seconds = lambda plan: 0.5 if layout_of(plan) == "(32, 16)" else 2.0
+        device.others = lambda plan: TAKEN if layout_of(plan) == "(32, 16)" else QUIET
+        tried = rows_of(device, named, tune)
+        assert {row.variant for row in tried if row.disturbed} == {"tiled"}
+        assert not list((tmp_path / "cache").rglob("*.json"))
+        device.others = lambda plan: QUIET
+        rows_of(device, named, tune)
+        assert list((tmp_path / "cache").rglob("*.json")), "the same search is remembered when it is quiet"
+        # A remembered choice that is disturbed now is no reason to search again: it did not fail.
+        device.others = lambda plan: TAKEN
+        again = rows_of(device, named, tune)
+        assert again and all("tuned" in row.details for row in again)
+
+    def test_the_fastest_is_never_a_disturbed_one(self) -> None:
+        one, other = (Candidate(name, "fp32", engine=False, fused=True) for name in ("one", "other"))
+        row = Measurement(
+            Backend.OPENCL, "int8", "decode", "one", Status.OK, samples_s=(0.5,), tokens=1,
+            deviation=Deviation(0.0, 0.0, 1.0, "out", 0.02),
+        )  # fmt: skip
+        void = replace(row, samples_s=(0.1,), valid=False, reason="busy")
+        assert fastest({one: void, other: row}) is other and fastest({one: void}) is None
