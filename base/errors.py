@@ -6,16 +6,18 @@ in the measurements. An exception means that the tool could not do what it was a
 
 from __future__ import annotations
 
+from .names import Exit
+
 
 class GemmafitError(Exception):
     """Base of all errors a user may see.
 
     Attributes:
         hint: what to do next, one sentence, or None.
-        exit_code: the process exit status that this error leads to (design: "Exit codes").
+        exit_code: the process exit status that this error leads to.
     """
 
-    exit_code = 4
+    exit_code = Exit.BROKE
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -25,7 +27,7 @@ class GemmafitError(Exception):
 class UsageError(GemmafitError):
     """The request itself is wrong: an option, a file name, a malformed capture, profile or report."""
 
-    exit_code = 2
+    exit_code = Exit.USAGE
 
 
 class InputError(UsageError):
@@ -35,7 +37,7 @@ class InputError(UsageError):
 class TargetError(GemmafitError):
     """No such target, or it cannot be used in its present state (unauthorized, offline, several)."""
 
-    exit_code = 3
+    exit_code = Exit.NO_TARGET
 
 
 class DeviceBusy(TargetError):
@@ -45,7 +47,11 @@ class DeviceBusy(TargetError):
 class Interrupted(GemmafitError):
     """The user pressed Ctrl-C. The message says what was kept."""
 
-    exit_code = 130
+    exit_code = Exit.INTERRUPTED
+
+
+class Undelivered(GemmafitError):
+    """The answer exists and nobody took it: the reader of a pipe went away, or stdout is closed or full."""
 
 
 class TransportError(GemmafitError):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ...base.bounds import require
 from ...base.errors import TransportError
 from ...base.events import Event, Listener, ignore
 from ...base.names import Backend, Status
@@ -66,6 +67,9 @@ class Wish:
     dims: Dims = GEMMA_2B
     tuning: Tuning = Tuning.OFF
     classes: Mapping[str, KernelClass] | None = None
+
+    def __post_init__(self) -> None:
+        require(vars(self))
 
     @property
     def swept(self) -> tuple[Sweep, ...]:

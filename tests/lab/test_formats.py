@@ -12,11 +12,11 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
-from gemmafit.base.names import Verdict
+from gemmafit.base.names import AllowlistFormat, Verdict
 from gemmafit.judge.references import load
 from gemmafit.lab import allowlist
 from gemmafit.lab.collection import Source
-from gemmafit.lab.formats import AllowlistFormat
+from gemmafit.lab.formats import writer
 from gemmafit.lab.formats.play import NAMESPACE
 from gemmafit.profiles.knowledge import Knowledge
 from gemmafit.reports.report import Report
@@ -49,7 +49,7 @@ def test_golden_reports_give_rules_and_every_report_is_accounted_for(golden: lis
 
 def test_own_format_reads_back(golden: list[Source], knowledge: Knowledge) -> None:
     built = allowlist.build(golden)
-    data = yaml.safe_load(AllowlistFormat.YAML.writer()(built, knowledge))
+    data = yaml.safe_load(writer(AllowlistFormat.YAML)(built, knowledge))
     assert data["schema"] == "gemmafit.allowlist/1"
     assert [rule["coverage"] for rule in data["rules"]] == [str(rule.coverage) for rule in built.rules]
 
@@ -61,7 +61,7 @@ def test_play_keeps_its_limits(phone_report: Phone, sources: Sources, knowledge:
         for n in range(60)
     ]
     root = ET.fromstring(
-        AllowlistFormat.PLAY.writer()(
+        writer(AllowlistFormat.PLAY)(
             allowlist.build(sources(*reports, phone_report("x", brand=None))), knowledge
         )
     )
@@ -77,7 +77,7 @@ def test_play_keeps_its_limits(phone_report: Phone, sources: Sources, knowledge:
 
 
 def test_play_says_what_it_cannot_say(phone_report: Phone, sources: Sources, knowledge: Knowledge) -> None:
-    text = AllowlistFormat.PLAY.writer()(
+    text = writer(AllowlistFormat.PLAY)(
         allowlist.build(sources(phone_report("x", brand=None), phone_report("a--b>\x00"))), knowledge
     )
     assert "left out: x" in text
@@ -91,7 +91,7 @@ def test_gallery_entries_have_what_the_app_reads(
     model = next(m for m in knowledge.models.values() if m.format == "litertlm" and m.revision and m.bytes)
     gpu = phone_report("a", variant=model.id, backend="opencl", fallback=((model.id, "cpu"),), ram=6 << 30)
     cpu = phone_report("b", variant=model.id, backend="cpu", fallback=(), soc="other")
-    write = AllowlistFormat.GALLERY.writer()
+    write = writer(AllowlistFormat.GALLERY)
     both = json.loads(write(allowlist.build(sources(gpu, cpu)), knowledge))["models"]
     assert [entry["modelFile"] for entry in both] == [model.file]
     entry = both[0]
@@ -103,7 +103,7 @@ def test_gallery_entries_have_what_the_app_reads(
 
 
 def test_gallery_names_the_files_it_cannot_fetch(golden: list[Source], knowledge: Knowledge) -> None:
-    data = json.loads(AllowlistFormat.GALLERY.writer()(allowlist.build(golden), knowledge))
+    data = json.loads(writer(AllowlistFormat.GALLERY)(allowlist.build(golden), knowledge))
     assert any("gemma-2b-it-gpu-int8.bin" in line for line in data["_gemmafit"]["leftOut"])
 
 
@@ -135,7 +135,7 @@ def test_kotlin_chooser_compiles_and_falls_back(
     built = allowlist.build(
         sources(phone_report("a"), phone_report("denied", verdict=Verdict.FAIL, soc="SM1"))
     )
-    (tmp_path / "table.json").write_text(AllowlistFormat.APP.writer()(built, knowledge))
+    (tmp_path / "table.json").write_text(writer(AllowlistFormat.APP)(built, knowledge))
     (tmp_path / "Main.kt").write_text(_MAIN)
     jar = tmp_path / "chooser.jar"
     compiler = ["kotlinc", "-cp", str(JSON_JAR), "-include-runtime", "-d", str(jar)]
