@@ -91,7 +91,7 @@ def _selectors(rules: Sequence[Rule], coverage: Coverage) -> list[ET.Element]:
 
 
 def _ram_bound(rule: Rule) -> int:
-    """The smallest phone of the reports, rounded down to half a GB so that phones of one kind share a selector.
+    """The smallest phone of the reports, rounded down to half a GB so that phones of one kind share one.
 
     A denial holds for every memory size.
     """

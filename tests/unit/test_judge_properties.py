@@ -17,7 +17,7 @@ from gemmafit.judge.judge import Options, judge
 from gemmafit.judge.references import load
 from gemmafit.probes.snapshot import Android, AppVisibility, Cluster, Cpu, Gpu, Memory, OpenCl, Snapshot, Soc
 from gemmafit.reports.report_io import from_dict, to_dict
-from gemmafit.reports.writers import Format
+from gemmafit.reports.writers import writer
 
 GB = 10**9
 NAMES = st.sampled_from(
@@ -112,7 +112,7 @@ def test_judges_whatever_it_is_given(snapshot: Snapshot, rows: list[Measurement]
         assert best is None
     assert to_dict(from_dict(to_dict(report))) == to_dict(report)
     for format in Format:
-        assert format.writer()(report)
+        assert writer(format)(report)
 
 
 def test_strategies_reach_required_fields() -> None:
