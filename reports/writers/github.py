@@ -12,7 +12,7 @@ _VERDICT = {
     Verdict.PASS: "notice",
     Verdict.DEGRADED: "warning",
     Verdict.FAIL: "error",
-    Verdict.INCONCLUSIVE: "warning",
+    Verdict.INCONCLUSIVE: "error",
 }
 
 

@@ -8,8 +8,9 @@ consumer that asks for a key that none of them has was written for a report that
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -62,21 +63,21 @@ class Noting(dict[str, Any]):
         self._path, self._notes = path, notes
 
     def _asked(self, key: object) -> Any:
-        value = dict.get(self, key)
+        value = super().get(str(key))
         self._notes.note(f"{self._path}.{key}", value)
         return value
 
-    def get(self, key: object, default: Any = None) -> Any:  # type: ignore[override]
+    def get(self, key: str, default: Any = None) -> Any:
         self._asked(key)
-        return dict.get(self, key, default)
+        return super().get(key, default)
 
     def __getitem__(self, key: str) -> Any:
         self._asked(key)
-        return dict.__getitem__(self, key)
+        return super().__getitem__(key)
 
     def __contains__(self, key: object) -> bool:
         self._asked(key)
-        return dict.__contains__(self, key)
+        return super().__contains__(key)
 
 
 def noting(value: Any, path: str, notes: Notes) -> Any:
@@ -113,7 +114,7 @@ def consume(reports: list[Report], folder: Path, notes: Notes) -> Iterator[str]:
             writer(format)(report)
     yield "screen"
     for report in reports:
-        render.render(report, Console(file=(folder / "screen").open("w"), width=120))
+        render.render(report, Console(file=StringIO(), width=120))
     yield "page"
     for report in reports:
         report_page(report)

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from gemmafit.base.names import Format, Verdict
+from gemmafit.judge.device import describe
 from gemmafit.lab import allowlist, matrix
 from gemmafit.lab.collection import Source, read_all
 from gemmafit.lab.compare import Kind, compare, compare_all, speed_ratio
+from gemmafit.probes.snapshot import Identity, Snapshot
 from gemmafit.reports.report import Report
 from gemmafit.reports.writers import writer
 
@@ -98,8 +100,8 @@ def test_memory_sizes_of_one_device_stay_apart(phone_report: Phone, sources: Sou
     [
         ({"verdict": Verdict.INCONCLUSIVE}, "inconclusive"),
         ({"extra": {"incomplete": "x"}}, "broke"),
-        ({"device": {"emulator": True}}, "emulator"),
-        ({"device": {"model": "PC"}}, "not an Android"),
+        ({"device": describe(Snapshot("adb", identity=Identity(emulator=True)))}, "emulator"),
+        ({"device": describe(Snapshot("local", identity=Identity(model="PC")))}, "not an Android"),
     ],
 )
 def test_what_proves_nothing_is_left_out(

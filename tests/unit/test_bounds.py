@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 from gemmafit.base.bounds import BOUNDS, require
 from gemmafit.base.errors import GemmafitError, UsageError
 from gemmafit.benchmarks.sweeps.bench import Wish
-from gemmafit.cli.main import app
+from gemmafit.cli import main
+from gemmafit.cli.app import app
 from gemmafit.judge.estimate import phone
 from gemmafit.judge.judge import Options
 from gemmafit.judge.references import load as knowledge
@@ -54,6 +55,7 @@ def numeric(group: typer.Typer = app, prefix: str = "") -> Iterator[Number]:
                 yield Number(prefix + command, name, info)
 
 
+assert main.COMMANDS, "importing it registers the commands"
 NUMERIC = list(numeric())
 
 

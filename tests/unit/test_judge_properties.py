@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from gemmafit.base.names import Backend, CheckStatus, Evidence, Status, Verdict
+from gemmafit.base.names import Backend, CheckStatus, Evidence, Format, Status, Verdict
 from gemmafit.benchmarks.measurements import Deviation, Measurement
 from gemmafit.judge.judge import Options, judge
 from gemmafit.judge.references import load
