@@ -54,6 +54,17 @@ def test_the_readme_has_the_table() -> None:
     assert rows == {str(int(status)): status.meaning for status in Exit}
 
 
+def test_the_recipes_for_ci_say_the_same() -> None:
+    says = {
+        "good": Exit.PASS, "fail": Exit.FAIL, "not reachable": Exit.NO_TARGET, "broke": Exit.BROKE,
+        "inconclusive": Exit.INCONCLUSIVE,
+    }  # fmt: skip
+    said = re.compile(rf"\b(\d) \(?(?:a (?:phone|run) )?(?:is )?({'|'.join(says)})")
+    for name in ("github.yml", "gitlab.yml"):
+        found = said.findall((ROOT / "docs" / "ci" / name).read_text())
+        assert {word: int(number) for number, word in found} == says, name
+
+
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report of a phone that passes."""

@@ -189,6 +189,10 @@ def test_every_format_is_well_formed_whatever_a_device_says(report: Report, word
         ({"schema": "other/1"}, "not a gemmafit report"),
         ({"verdict": "perhaps"}, "verdict"),
         ({"checks": [{"id": 3}]}, "checks"),
+        ({"device": {"gpu": "Mali"}}, "device"),
+        ({"device": {"model": 3310}}, "device"),
+        ({"device": {"ram_bytes": "much"}}, "device"),
+        ({"device": {"cpu": {"clusters": [3]}}}, "device"),
     ],
 )
 def test_bad_reports_name_what_is_wrong(report: Report, change: dict[str, object], says: str) -> None:
