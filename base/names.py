@@ -115,7 +115,7 @@ _OF_VERDICT = {
 _RISING = (Exit.PASS, Exit.INCONCLUSIVE, Exit.FAIL, Exit.NO_TARGET, Exit.BROKE, Exit.USAGE, Exit.INTERRUPTED)
 
 
-class Format(StrEnum):
+class ReportFormat(StrEnum):
     """The forms in which a report leaves; how each is written: the module of that name in reports/writers."""
 
     YAML = "yaml"
@@ -130,17 +130,17 @@ class Format(StrEnum):
         return _ENDINGS[self][0]
 
     @classmethod
-    def of_file(cls, suffix: str) -> Format:
+    def of_file(cls, suffix: str) -> ReportFormat:
         """What a file name ending means; YAML where it means nothing."""
         return next((format for format, known in _ENDINGS.items() if suffix.lower() in known), cls.YAML)
 
 
 _ENDINGS = {
-    Format.YAML: (".yaml", ".yml"),
-    Format.JSON: (".json",),
-    Format.MARKDOWN: (".md",),
-    Format.JUNIT: (".xml",),
-    Format.GITHUB: (".github",),
+    ReportFormat.YAML: (".yaml", ".yml"),
+    ReportFormat.JSON: (".json",),
+    ReportFormat.MARKDOWN: (".md",),
+    ReportFormat.JUNIT: (".xml",),
+    ReportFormat.GITHUB: (".github",),
 }
 
 

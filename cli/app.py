@@ -14,7 +14,7 @@ import typer
 
 from ..base.bounds import BOUNDS
 from ..base.errors import UsageError
-from ..base.names import Format
+from ..base.names import ReportFormat
 
 app = typer.Typer(
     name="gemmafit",
@@ -56,7 +56,7 @@ ProfilesOption = Annotated[
     ),
 ]
 FormatOption = Annotated[
-    Format | None,
+    ReportFormat | None,
     typer.Option("--format", "-f", help="Report format (default: by file name ending, else yaml)."),
 ]
 OutputOption = Annotated[

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..base.errors import Interrupted, UsageError
-from ..base.names import Exit, Format
+from ..base.names import Exit, ReportFormat
 from .app import (
     AdbOption,
     ContextOption,
@@ -158,7 +158,7 @@ def check(
 
 def _check_all(
     wanted: dict[str, Any],
-    format: Format | None,
+    format: ReportFormat | None,
     folder: Path | None,
     adb: str | None,
     strict: bool,
@@ -174,7 +174,7 @@ def _check_all(
     console = stderr()
     rows = check_every(
         RunOptions(**wanted),
-        format or Format.YAML,
+        format or ReportFormat.YAML,
         folder,
         adb,
         lambda row: None if quiet else console.print(row_line(row)),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..base.errors import UsageError
-from ..base.names import Format
+from ..base.names import ReportFormat
 from .console import emit
 
 if TYPE_CHECKING:
@@ -24,11 +24,13 @@ def write(path: Path, text: str) -> None:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
-def write_report(report: Report, format: Format | None, output: Path | None) -> None:
+def write_report(report: Report, format: ReportFormat | None, output: Path | None) -> None:
     """Write a report to a file or stdout, in the named format, or the one that the file's ending means."""
     from ..reports.writers import writer
 
-    deliver(writer(format or Format.of_file(output.suffix if output is not None else ""))(report), output)
+    deliver(
+        writer(format or ReportFormat.of_file(output.suffix if output is not None else ""))(report), output
+    )
 
 
 def deliver(text: str, output: Path | None) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..base.names import Format
+from ..base.names import ReportFormat
 from .app import HistoryOption, IdentifierArgument, LimitOption, OutputOption, app
 from .console import safe, stderr, stdout
 
@@ -76,4 +76,4 @@ def show(
 
     with open_history(history or DEFAULT) as opened:
         source = opened.report(identifier)
-    write_report(source.report, Format.YAML, output)
+    write_report(source.report, ReportFormat.YAML, output)

@@ -39,7 +39,7 @@ class Kind(StrEnum):
     IMPROVEMENT = "improvement"
     CHANGE = "change"
     UNCLEAR = "unclear"
-    """A verdict was or became inconclusive: nothing can be said."""
+    """A verdict was or became inconclusive, or a run broke: nothing can be said."""
 
 
 _EXITS = {Kind.REGRESSION: Exit.FAIL, Kind.UNCLEAR: Exit.INCONCLUSIVE}
@@ -118,7 +118,7 @@ def compare(before: Report, after: Report, threshold: float = THRESHOLD) -> tupl
 def _verdict(before: Report, after: Report) -> list[Change]:
     if before.verdict is after.verdict:
         return []
-    if Verdict.INCONCLUSIVE in (before.verdict, after.verdict):
+    if Verdict.INCONCLUSIVE in (before.verdict, after.verdict) or before.incomplete or after.incomplete:
         kind = Kind.UNCLEAR
     else:
         worse = _RANK[after.verdict] < _RANK[before.verdict]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..base.errors import TargetError, UsageError
-from ..base.names import Format
+from ..base.names import ReportFormat
 from ..reports.writers import writer
 from .inventory import Gate, Group, Inventory, RunOptions
 from .job import Control, Row
@@ -19,7 +19,7 @@ ANY = Gate(battery_min_percent=0, temperature_max_c=1000.0, thermal_status_max=9
 
 
 def check_every(
-    options: RunOptions, format: Format, folder: Path, server: str | None, on_row: Callable[[Row], None]
+    options: RunOptions, format: ReportFormat, folder: Path, server: str | None, on_row: Callable[[Row], None]
 ) -> list[Row]:
     """Reports as `folder`/<phone>.<ending>; a row for every phone, reachable or not.
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from ..base.errors import GemmafitError, InputError, UsageError
-from ..base.names import Format
+from ..base.names import ReportFormat
 from ..reports.writers import writer
 from .inventory import NO_SERVER, READY, Group, Inventory, Phone, absent, assign
 from .job import Control, Ended, Finished, Job, Row
@@ -130,7 +130,7 @@ class LabRun:
             folder = self.folder / row.id
             with writing(folder):
                 folder.mkdir(exist_ok=True)
-            write_whole(folder / "report.yaml", writer(Format.YAML)(finished.report).encode())
+            write_whole(folder / "report.yaml", writer(ReportFormat.YAML)(finished.report).encode())
             row = replace(row, report=f"{row.id}/report.yaml")
         self.append(row)
         return row

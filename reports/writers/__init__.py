@@ -1,11 +1,11 @@
-"""The axis "in which form the report leaves": a member of `Format` and the module of its name here."""
+"""The axis "in which form the report leaves": a member of `ReportFormat` and the module of its name here."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from typing import Protocol, cast
 
-from ...base.names import Format
+from ...base.names import ReportFormat
 from ..report import Report
 
 
@@ -17,6 +17,6 @@ class Writer(Protocol):
         ...
 
 
-def writer(format: Format) -> Writer:
+def writer(format: ReportFormat) -> Writer:
     """The writer of a format, imported only when asked for."""
     return cast(Writer, import_module(f".{format}", __name__).write)

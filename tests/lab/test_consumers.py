@@ -8,7 +8,7 @@ consumer that asks for a key that none of them has was written for a report that
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from io import StringIO
 from pathlib import Path
@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from gemmafit.base.names import AllowlistFormat, Format
+from gemmafit.base.errors import TransportError
+from gemmafit.base.events import Listener, ignore
+from gemmafit.base.names import AllowlistFormat, ReportFormat
 from gemmafit.cli import render
 from gemmafit.judge.references import load
 from gemmafit.lab import allowlist, matrix, pages
@@ -26,7 +28,10 @@ from gemmafit.lab.compare import compare_all
 from gemmafit.lab.formats import writer as allowlist_writer
 from gemmafit.lab.history import open_history
 from gemmafit.pipeline import Request, examine
+from gemmafit.probes.capture import Answer, Capture
+from gemmafit.probes.files import dump_capture
 from gemmafit.probes.replay import ReplayTarget
+from gemmafit.probes.target import Command
 from gemmafit.reports.from_report import snapshot_of
 from gemmafit.reports.pages.render import report_page
 from gemmafit.reports.report import Report
@@ -92,23 +97,43 @@ def noting(value: Any, path: str, notes: Notes) -> Any:
 def noted(report: Report, notes: Notes) -> Report:
     """The report with all its plain mappings noting."""
     plain = {f.name: getattr(report, f.name) for f in fields(report)}
-    return replace(
-        report, **{k: noting(v, k, notes) for k, v in plain.items() if isinstance(v, dict | tuple)}
-    )
+    plain = {k: noting(v, k, notes) for k, v in plain.items() if isinstance(v, dict | tuple)}
+    if (best := report.recommendation) is not None:
+        plain["recommendation"] = replace(best, settings=noting(best.settings, "settings", notes))
+    return replace(report, **plain)
+
+
+class Lost(ReplayTarget):
+    """A phone that goes away while it is asked."""
+
+    kind = "adb"
+
+    def ask(self, commands: Sequence[Command], on_event: Listener = ignore) -> dict[str, Answer]:
+        raise TransportError("the cable was pulled", serial=self.serial)
 
 
 @pytest.fixture(scope="module")
-def reports(golden: list[Source]) -> list[Report]:
-    measured = [examine(ReplayTarget(path), Request()).report for path in sorted(MEASURED.glob("*.yaml"))]
-    assert all(report.measurements for report in measured)
-    return [*(source.report for source in golden), *measured]
+def reports(golden: list[Source], tmp_path_factory: pytest.TempPathFactory) -> list[Report]:
+    """Phones, a computer that was measured, a phone that was lost, one of which nothing and one of which only an
+    unknown GPU is known: what a consumer reads only where something else is missing is read as well."""
+    nothing, unknown = (
+        tmp_path_factory.mktemp("captures") / f"{name}.yaml" for name in ("nothing", "unknown")
+    )
+    nothing.write_text(dump_capture(Capture("assembled", {})))
+    gles = Answer(0, "GLES: Maker, Unheard-of 9000, OpenGL ES 3.2 v1\n")
+    unknown.write_text(dump_capture(Capture("assembled", {}, {"surfaceflinger": gles})))
+    measured = [ReplayTarget(path) for path in sorted(MEASURED.glob("*.yaml"))]
+    others = [ReplayTarget(nothing), ReplayTarget(unknown), Lost(nothing)]
+    found = [examine(target, Request()).report for target in (*measured, *others)]
+    assert found[0].measurements and found[-1].incomplete
+    return [*(source.report for source in golden), *found]
 
 
 def consume(reports: list[Report], folder: Path, notes: Notes) -> Iterator[str]:
     """Every consumer of reports, one after the other; yields its name before it works."""
     sources = [Source(f"{number}.yaml", report) for number, report in enumerate(reports)]
     knowledge = load()
-    for format in Format:
+    for format in ReportFormat:
         yield f"writer {format}"
         for report in reports:
             writer(format)(report)
@@ -137,7 +162,8 @@ def test_nobody_reads_a_key_that_the_product_never_writes(reports: list[Report],
     notes = Notes()
     for consumer in consume([noted(report, notes) for report in reports], tmp_path, notes):
         notes.consumer = consumer
-    assert notes.there >= {"device.brand", "device.soc.build_model", "measurements[].deviation"}
+    assert notes.there >= {"device.brand", "device.soc.build_model", "device.gpu.renderer"}
+    assert notes.there >= {"extra.incomplete", "measurements[].deviation"}
     assert notes.made_up() == {}
 
 

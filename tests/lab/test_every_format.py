@@ -11,7 +11,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from gemmafit.base.names import Format
+from gemmafit.base.names import ReportFormat
 from gemmafit.cli import main
 from gemmafit.cli.app import app
 from gemmafit.lab.inventory import READY, Inventory
@@ -25,18 +25,18 @@ CAPTURES = Path(__file__).parents[1] / "replay" / "captures"
 PASSES, FAILS = CAPTURES / "galaxy-s10e-mali-g76.yaml", CAPTURES / "mali-t820-64bit-3gb.yaml"
 
 
-def parse(format: Format, text: str) -> None:
+def parse(format: ReportFormat, text: str) -> None:
     """Fails on a text that is not whole in its format."""
     match format:
-        case Format.YAML:
+        case ReportFormat.YAML:
             assert yaml.safe_load(text)["schema"] == "gemmafit.report/1"
-        case Format.JSON:
+        case ReportFormat.JSON:
             assert json.loads(text)["schema"] == "gemmafit.report/1"
-        case Format.MARKDOWN:
+        case ReportFormat.MARKDOWN:
             assert text.startswith("# gemmafit: ")
-        case Format.JUNIT:
+        case ReportFormat.JUNIT:
             assert ET.fromstring(text).get("tests")
-        case Format.GITHUB:
+        case ReportFormat.GITHUB:
             assert all(re.match("::(error|warning|notice) title=", line) for line in text.splitlines())
 
 
@@ -48,8 +48,8 @@ def phones(monkeypatch: pytest.MonkeyPatch) -> list[LabPhone]:
     return found
 
 
-@pytest.mark.parametrize("format", Format)
-def test_one_phone_to_stdout_and_to_a_file(format: Format, tmp_path: Path) -> None:
+@pytest.mark.parametrize("format", ReportFormat)
+def test_one_phone_to_stdout_and_to_a_file(format: ReportFormat, tmp_path: Path) -> None:
     target = f"replay:{PASSES}"
     ran = CliRunner().invoke(app, ["check", target, "-q", "-f", format])
     assert ran.exit_code == 0, ran.output
@@ -61,8 +61,8 @@ def test_one_phone_to_stdout_and_to_a_file(format: Format, tmp_path: Path) -> No
     parse(format, told.read_text())
 
 
-@pytest.mark.parametrize("format", Format)
-def test_all_phones(format: Format, phones: list[LabPhone], tmp_path: Path) -> None:
+@pytest.mark.parametrize("format", ReportFormat)
+def test_all_phones(format: ReportFormat, phones: list[LabPhone], tmp_path: Path) -> None:
     ran = CliRunner().invoke(app, ["check", "--all", "-f", format, "-o", str(tmp_path / "out")])
     assert ran.exit_code == 1, ran.output  # one of the two fails
     written = sorted((tmp_path / "out").iterdir())
@@ -77,8 +77,8 @@ def test_all_phones_without_a_format_and_strict(phones: list[LabPhone], tmp_path
     assert sorted(str(load(path).verdict) for path in tmp_path.iterdir()) == ["fail", "pass"]
 
 
-@pytest.mark.parametrize("format", Format)
-def test_a_report_of_before(format: Format, tmp_path: Path) -> None:
+@pytest.mark.parametrize("format", ReportFormat)
+def test_a_report_of_before(format: ReportFormat, tmp_path: Path) -> None:
     saved, output = tmp_path / "saved.yaml", tmp_path / f"again{format.ending}"
     assert CliRunner().invoke(app, ["check", f"replay:{FAILS}", "-q", "-o", str(saved)]).exit_code == 1
     shown = CliRunner().invoke(app, ["report", str(saved), "-f", format])
@@ -101,4 +101,4 @@ def test_a_labs_folder_and_a_history(phones: list[LabPhone], tmp_path: Path) -> 
     assert CliRunner().invoke(app, ["history", "add", str(run.folder), *history]).exit_code == 0
     kept = CliRunner().invoke(app, ["history", "show", "1", *history])
     assert kept.exit_code == 0
-    parse(Format.YAML, kept.stdout)
+    parse(ReportFormat.YAML, kept.stdout)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gemmafit.base.names import Format, Verdict
+from gemmafit.base.names import ReportFormat, Verdict
 from gemmafit.judge.device import describe
 from gemmafit.lab import allowlist, matrix
 from gemmafit.lab.collection import Source, read_all
@@ -57,6 +57,9 @@ def test_verdicts_rank_and_inconclusive_is_neither_better_nor_worse(
     assert kind(Verdict.PASS, Verdict.DEGRADED) is Kind.REGRESSION
     assert kind(Verdict.FAIL, Verdict.DEGRADED) is Kind.IMPROVEMENT
     assert kind(Verdict.PASS, Verdict.INCONCLUSIVE) is Kind.UNCLEAR
+    broke = replace(phone_report(verdict=Verdict.FAIL), extra={"incomplete": "the cable was pulled"})
+    assert compare(phone_report(verdict=Verdict.PASS), broke)[0].what == "recommendation"
+    assert {c.kind for c in compare(phone_report(verdict=Verdict.PASS), broke)} == {Kind.CHANGE, Kind.UNCLEAR}
 
 
 def test_sets_are_paired_by_phone_and_the_newest_report_counts(phone_report: Phone, sources: Sources) -> None:
@@ -127,7 +130,7 @@ def test_matrix_counts_phones_and_names_gaps(phone_report: Phone, sources: Sourc
 
 
 def test_unreadable_files_are_listed(phone_report: Phone, sources: Sources, tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text(writer(Format.YAML)(phone_report()))
+    (tmp_path / "a.yaml").write_text(writer(ReportFormat.YAML)(phone_report()))
     (tmp_path / "b.yaml").write_text("schema: gemmafit.report/9\n")
     found, unreadable = read_all([tmp_path])
     assert len(found) == 1 and "report/9" in unreadable[0].reason

@@ -18,7 +18,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from gemmafit.base.names import Exit, Format
+from gemmafit.base.names import Exit, ReportFormat
 from gemmafit.lab.inventory import Gate, Group, Inventory, RunOptions
 from gemmafit.lab.inventory import Phone as LabPhone
 from gemmafit.lab.job import Row
@@ -152,7 +152,7 @@ def test_check_all_gives_a_report_each_and_one_exit_code(
     lab_server: AdbServer, unauthorized: str, tmp_path: Path
 ) -> None:
     with phones(2, lab_server) as found:
-        for format in Format:
+        for format in ReportFormat:
             command = [*CLI, "check", "--all", "--no-push", "-o", str(tmp_path / format), "-f", format]
             done = subprocess.run(
                 [*command, "--adb", str(lab_server.address)], capture_output=True, text=True, timeout=120

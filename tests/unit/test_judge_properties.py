@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from gemmafit.base.names import Backend, CheckStatus, Evidence, Format, Status, Verdict
+from gemmafit.base.names import Backend, CheckStatus, Evidence, ReportFormat, Status, Verdict
 from gemmafit.benchmarks.measurements import Deviation, Measurement
 from gemmafit.judge.judge import Options, judge
 from gemmafit.judge.references import load
@@ -111,7 +111,7 @@ def test_judges_whatever_it_is_given(snapshot: Snapshot, rows: list[Measurement]
     if report.verdict is Verdict.FAIL:
         assert best is None
     assert to_dict(from_dict(to_dict(report))) == to_dict(report)
-    for format in Format:
+    for format in ReportFormat:
         assert writer(format)(report)
 
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gemmafit.base.errors import InputError
-from gemmafit.base.names import CheckStatus, Format, Verdict
+from gemmafit.base.names import CheckStatus, ReportFormat, Verdict
 from gemmafit.base.yaml_input import load_yaml
 from gemmafit.judge.device import describe
 from gemmafit.judge.judge import judge
@@ -38,8 +38,8 @@ def test_keys_come_in_the_contracts_order(report: Report) -> None:
     assert list(to_dict(report)) == [*ORDER, "incomplete"]
 
 
-@pytest.mark.parametrize("format", [Format.YAML, Format.JSON])
-def test_what_is_written_reads_back(report: Report, format: Format, tmp_path: Path) -> None:
+@pytest.mark.parametrize("format", [ReportFormat.YAML, ReportFormat.JSON])
+def test_what_is_written_reads_back(report: Report, format: ReportFormat, tmp_path: Path) -> None:
     path = tmp_path / "r"
     path.write_text(writer(format)(report))
     again = load(path)
@@ -51,7 +51,7 @@ def test_what_is_written_reads_back(report: Report, format: Format, tmp_path: Pa
 
 def test_schema_accepts_what_is_written_and_refuses_what_is_not(report: Report) -> None:
     schema = report_schema()
-    data = json.loads(writer(Format.JSON)(report))
+    data = json.loads(writer(ReportFormat.JSON)(report))
     jsonschema.validate(data, schema)
     data["variants"][0]["status"] = "maybe"
     with pytest.raises(jsonschema.ValidationError):
@@ -65,11 +65,14 @@ def test_schema_file_is_current() -> None:
 
 
 def test_yaml_cuts_numbers_to_what_they_are_good_for(report: Report) -> None:
-    assert yaml.safe_load(writer(Format.YAML)(report))["measurements"][0]["samples_s"] == [0.00123457, 0.2]
+    assert yaml.safe_load(writer(ReportFormat.YAML)(report))["measurements"][0]["samples_s"] == [
+        0.00123457,
+        0.2,
+    ]
 
 
 def test_markdown_has_no_live_markup_of_the_device(report: Report) -> None:
-    text = writer(Format.MARKDOWN)(report)
+    text = writer(ReportFormat.MARKDOWN)(report)
     assert "<script>" not in text
     assert "\\<script\\>\\*x\\*" in text
     assert all(line.count("|") - line.count("\\|") in (0, 7, 9, 11) for line in text.splitlines())
@@ -88,13 +91,14 @@ def phones() -> dict[str, Report]:
 def cases(report: Report) -> dict[str, ET.Element]:
     """JUnit case name -> element, in order."""
     return {
-        case.get("name", ""): case for case in ET.fromstring(writer(Format.JUNIT)(report)).iter("testcase")
+        case.get("name", ""): case
+        for case in ET.fromstring(writer(ReportFormat.JUNIT)(report)).iter("testcase")
     }
 
 
 def test_junit_has_the_verdict_first_and_counts_what_it_shows(phones: dict[str, Report]) -> None:
     for report in phones.values():
-        root = ET.fromstring(writer(Format.JUNIT)(report))
+        root = ET.fromstring(writer(ReportFormat.JUNIT)(report))
         assert [suite.get("name") for suite in root] == [
             f"gemmafit.{s}" for s in ("verdict", "backends", "variants")
         ]
@@ -118,7 +122,7 @@ def test_junit_and_annotations_are_red_where_the_exit_status_is(
         report = replace(report, verdict=verdict, extra={"incomplete": incomplete} if incomplete else {})
         shown = cases(report)
         red = {name for name, case in shown.items() if {"failure", "error"} & {child.tag for child in case}}
-        annotations = writer(Format.GITHUB)(report)
+        annotations = writer(ReportFormat.GITHUB)(report)
         assert bool(red) is (report.exit() != 0) is ("verdict" in red)
         assert ("::error " in annotations) is (report.exit() != 0)
 
@@ -170,14 +174,14 @@ def test_every_format_is_well_formed_whatever_a_device_says(report: Report, word
         report, device=describe(snapshot), target={"kind": "adb", "serial": words[5]}, summary=words[6],
         checks=(check,), notes=(words[7],),
     )  # fmt: skip
-    texts = {format: writer(format)(said) for format in Format}
+    texts = {format: writer(format)(said) for format in ReportFormat}
     assert all(text.endswith("\n") for text in texts.values())
-    assert from_dict(load_yaml(texts[Format.YAML], origin="r")).device == said.device
-    assert from_dict(json.loads(texts[Format.JSON])).checks == said.checks
-    ET.fromstring(texts[Format.JUNIT])
-    for line in texts[Format.GITHUB].removesuffix("\n").split("\n"):
+    assert from_dict(load_yaml(texts[ReportFormat.YAML], origin="r")).device == said.device
+    assert from_dict(json.loads(texts[ReportFormat.JSON])).checks == said.checks
+    ET.fromstring(texts[ReportFormat.JUNIT])
+    for line in texts[ReportFormat.GITHUB].removesuffix("\n").split("\n"):
         assert re.fullmatch(r"::(error|warning|notice) title=[^:,\r\n]*::[^\r\n]*", line), line
-    for table in re.findall(r"(?m)(?:^\|.*\n)+", texts[Format.MARKDOWN]):
+    for table in re.findall(r"(?m)(?:^\|.*\n)+", texts[ReportFormat.MARKDOWN]):
         rows = [row.replace("\\|", "").count("|") for row in table.removesuffix("\n").split("\n")]
         assert len(set(rows)) == 1, table
 
