@@ -11,13 +11,27 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from ..base.bounds import BOUNDS
 from ..base.errors import UsageError
 from ..base.names import ReportFormat
 
+
+class Commands(TyperGroup):
+    """Typer ends with status 1, which means "fail", on a broken pipe, a phone's too, and at an end of file.
+    Here both are defects of ours like any other error that nobody caught."""
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (BrokenPipeError, EOFError) as error:
+            raise RuntimeError(f"{type(error).__name__}: {error}") from error
+
+
 app = typer.Typer(
     name="gemmafit",
+    cls=Commands,
     no_args_is_help=True,
     add_completion=True,
     rich_markup_mode=None,

@@ -12,6 +12,7 @@ import pytest
 
 from gemmafit.base import errors
 from gemmafit.base.names import Exit, Verdict
+from gemmafit.cli import main
 from gemmafit.cli.main import COMMANDS
 from gemmafit.reports.report import Report
 from gemmafit.reports.report_io import load
@@ -143,6 +144,24 @@ def test_nobody_reading_stderr_changes_nothing(saved: Path, tmp_path: Path) -> N
     assert refused.stderr is not None
     refused.stderr.close()
     assert refused.wait(60) == Exit.USAGE
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(32, "Broken pipe"), EOFError(), ValueError("x")])
+def test_an_error_that_nobody_caught_is_no_verdict(
+    error: Exception, saved: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A phone's socket may be the broken pipe, too."""
+
+    def broken(path: Path) -> Report:
+        raise error
+
+    monkeypatch.setattr("gemmafit.reports.report_io.load", broken)
+    monkeypatch.setattr(sys, "argv", ["gemmafit", "report", str(saved)])
+    for stream in ("stdout", "stderr"):  # main wraps them; they come back after the test
+        monkeypatch.setattr(sys, stream, getattr(sys, stream))
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    assert ended.value.code == Exit.BROKE and type(error).__name__ in capsys.readouterr().err
 
 
 def test_files_are_kept_where_nobody_reads_stdout(tmp_path: Path) -> None:
