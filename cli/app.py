@@ -22,7 +22,7 @@ class Commands(TyperGroup):
     """Typer ends with status 1, which means "fail", on a broken pipe, a phone's too, and at an end of file.
     Here both are defects of ours like any other error that nobody caught."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except (BrokenPipeError, EOFError) as error:
