@@ -12,7 +12,8 @@ import pytest
 from gemmafit.probes.adb import AdbTarget
 from gemmafit.probes.adb_server import AdbServer, Address
 from gemmafit.probes.transport import Transport
-from gemmafit.tests.phone.vphone.handle import PROFILES, Phone, eventually, running
+from gemmafit.tests.phone.vphone.handle import Phone, eventually, running, variant
+from gemmafit.tests.phone.vphone.userlands import USERLANDS
 
 
 @contextmanager
@@ -53,10 +54,16 @@ def other_server(tmp_path: Path) -> Iterator[AdbServer]:
         yield server
 
 
+@pytest.fixture(scope="session", params=USERLANDS)
+def userland(request: pytest.FixtureRequest) -> str:
+    """Each flavour of userland in turn: what a test that uses it shows holds for all of them."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
-def plain_phone() -> Iterator[Phone]:
-    """An x86_64 phone without GPU drivers that tests share; they leave it as they found it."""
-    with running(PROFILES / "plain-x86_64.yaml") as phone:
+def plain_phone(userland: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Phone]:
+    """An x86_64 phone of each flavour, without GPU drivers, that tests share; they leave it as they found it."""
+    with running(variant(tmp_path_factory.mktemp(userland), userland=userland)) as phone:
         yield phone
 
 
@@ -65,6 +72,12 @@ def boot() -> Iterator[Callable[[Path], Phone]]:
     """Start phones of one's own: profile file -> phone."""
     with ExitStack() as stack:
         yield lambda profile: stack.enter_context(running(profile))
+
+
+@pytest.fixture
+def boot_plain(boot: Callable[[Path], Phone], userland: str, tmp_path: Path) -> Callable[..., Phone]:
+    """Start plain phones of one's own of each flavour: top-level keys of the profile to replace -> phone."""
+    return lambda **changes: boot(variant(tmp_path, userland=userland, **changes))
 
 
 @pytest.fixture

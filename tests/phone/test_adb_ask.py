@@ -56,10 +56,10 @@ def test_hostile_output_stays_in_its_own_answer(target: AdbTarget) -> None:
     escape = "\x1b]0;owned\x07"
     answers = target.ask(
         [
-            Command("megabytes", "yes flood", max_bytes=5000),
+            Command("megabytes", "while echo flood; do :; done", max_bytes=5000),
             Command("endless", "cat /dev/zero", max_bytes=1 << 16, deadline=20),
-            Command("bytes", r"printf 'a\000\r\n\r\r\n\377b'"),
-            Command("escape", r"printf '\033]0;owned\007'"),
+            Command("bytes", r"print -n 'a\0000\r\n\r\r\n\0377b'"),
+            Command("escape", r"print -n '\0033]0;owned\0007'"),
             # What processes show, and so the script itself, token halves included.
             Command("forged", "cat /proc/*/cmdline 2>/dev/null; echo; echo $t 4 0; echo $t start"),
             Command("after", "echo still here"),

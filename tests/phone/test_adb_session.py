@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 
 from gemmafit import __version__, agent
 from gemmafit.errors import AgentError, DeviceBusy, ToolchainError, TransportError
@@ -22,10 +21,10 @@ from gemmafit.events import Event
 from gemmafit.probes.adb import AdbTarget
 from gemmafit.probes.adb_server import AdbServer
 from gemmafit.probes.target import Command
-from gemmafit.tests.phone.vphone.handle import PROFILES, Phone, eventually
+from gemmafit.tests.phone.vphone.handle import Phone, eventually
 
 Connect = Callable[..., AdbTarget]
-Boot = Callable[[Path], Phone]
+Boot = Callable[..., Phone]
 Script = Callable[..., Callable[[str], Path]]
 
 VERSION = f'[ "$1" = version ] && {{ echo "gemmafit-agent {__version__} linux-x86_64"; exit; }}\n'
@@ -160,8 +159,8 @@ def test_an_agent_that_is_not_fit_is_refused(
         pass
 
 
-def test_no_execute_permission(connect: Connect, boot: Boot, script: Script, tmp_path: Path) -> None:
-    phone = boot(altered(tmp_path, "data: {executable: false}"))
+def test_no_execute_permission(connect: Connect, boot_plain: Boot, script: Script, tmp_path: Path) -> None:
+    phone = boot_plain(data={"executable": False})
     target = connect(phone, agent=script("exit 0"))
     with (
         pytest.raises(AgentError, match="may not be executed in /data/local/tmp") as caught,
@@ -172,8 +171,8 @@ def test_no_execute_permission(connect: Connect, boot: Boot, script: Script, tmp
     assert phone.left() == []
 
 
-def test_no_permission_to_write(connect: Connect, boot: Boot, script: Script, tmp_path: Path) -> None:
-    phone = boot(altered(tmp_path, "data: {writable: false}"))
+def test_no_permission_to_write(connect: Connect, boot_plain: Boot, script: Script, tmp_path: Path) -> None:
+    phone = boot_plain(data={"writable": False})
     with (
         pytest.raises(AgentError, match=r"no place for the agent: .*Permission denied") as caught,
         connect(phone, agent=script("exit 0")).session(),
@@ -182,8 +181,8 @@ def test_no_permission_to_write(connect: Connect, boot: Boot, script: Script, tm
     assert caught.value.hint
 
 
-def test_no_space(connect: Connect, boot: Boot, script: Script, tmp_path: Path) -> None:
-    phone = boot(altered(tmp_path, "data: {size: 12m}"))
+def test_no_space(connect: Connect, boot_plain: Boot, script: Script, tmp_path: Path) -> None:
+    phone = boot_plain(data={"size": "12m"})
     big = tmp_path / "big"
     big.write_bytes(bytes(10 << 20))
     before, during = connect(phone, agent=lambda abi: big), connect(phone, agent=script("exit 0"))
@@ -196,7 +195,7 @@ def test_no_space(connect: Connect, boot: Boot, script: Script, tmp_path: Path) 
 
 
 def test_a_phone_of_an_unknown_kind_is_tried_by_its_kernel(
-    connect: Connect, boot: Boot, tmp_path: Path
+    connect: Connect, boot_plain: Boot, tmp_path: Path
 ) -> None:
     asked: list[str] = []
 
@@ -204,7 +203,7 @@ def test_a_phone_of_an_unknown_kind_is_tried_by_its_kernel(
         asked.append(abi)
         raise ToolchainError(f"no agent for {abi}")
 
-    phone = boot(altered(tmp_path, "properties: {ro.product.cpu.abilist: mips64}"))
+    phone = boot_plain(properties={"ro.product.cpu.abilist": "mips64"})
     target = connect(phone, agent=no_agent)
     with pytest.raises(ToolchainError), target.session():
         pass
@@ -226,9 +225,9 @@ with target.session() as session:
 
 @pytest.mark.parametrize("what", ["kill the host", "unplug", "kill the daemon", "kill the adb server"])
 def test_nothing_is_left_when_it_ends_in_the_middle(
-    what: str, connect: Connect, adb_server: AdbServer, boot: Boot, script: Script
+    what: str, connect: Connect, adb_server: AdbServer, boot_plain: Boot, script: Script
 ) -> None:
-    phone = boot(PROFILES / "plain-x86_64.yaml")
+    phone = boot_plain()
     connect(phone)
     binary = script("trap '' HUP TERM; echo > started; sleep 600 & wait; sleep 601")("")
     host = subprocess.Popen(
@@ -291,8 +290,8 @@ def test_what_dead_guards_left_is_swept_and_nothing_else(
         (base / name).rmdir()
 
 
-def test_an_unplugged_phone_is_one_sentence(connect: Connect, boot: Boot, script: Script) -> None:
-    phone = boot(PROFILES / "plain-x86_64.yaml")
+def test_an_unplugged_phone_is_one_sentence(connect: Connect, boot_plain: Boot, script: Script) -> None:
+    phone = boot_plain()
     target = connect(phone, agent=script("exit 0"))
     phone.tell("unplug")
     eventually(lambda: unusable(target))
@@ -311,11 +310,3 @@ def unusable(target: AdbTarget) -> bool:
 
 def chown_to_shell(path: Path) -> None:
     os.chown(path, 2000, 2000)
-
-
-def altered(folder: Path, line: str) -> Path:
-    """The plain profile with one top-level key replaced."""
-    profile = yaml.safe_load((PROFILES / "plain-x86_64.yaml").read_text()) | yaml.safe_load(line)
-    path = folder / "profile.yaml"
-    path.write_text(yaml.safe_dump(profile))
-    return path

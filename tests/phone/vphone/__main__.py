@@ -1,13 +1,20 @@
 """python -m gemmafit.tests.phone.vphone build|run
 
 `run` prints one line of JSON when the phone answers, {"serial": "127.0.0.1:PORT", "pid": N}, where pid is
-the phone's first process as seen from here, and then obeys lines on stdin: `unplug`, `plug`, `kill-daemon`
-(it is started again, as init does on a phone). At the end of stdin the phone is gone.
+the phone's first process as seen from here, and then obeys lines on stdin:
+
+    unplug, plug    the cable
+    stall, resume   nothing is passed on, and nothing is closed: a phone that sleeps, and that wakes up
+    kill-daemon     it is started again, as init does on a phone
+    reboot          the cable drops, every process dies, the daemon comes back, the cable is back. /data stays
+
+At the end of stdin the phone is gone.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -15,6 +22,7 @@ import socket
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from . import namespaces
@@ -66,8 +74,18 @@ def _run(port: int, profile: Profile) -> int:
                         relay.plug()
                     case "unplug":
                         relay.unplug()
+                    case "stall":
+                        relay.stall()
+                    case "resume":
+                        relay.resume()
                     case "kill-daemon":
-                        _kill_daemon(first)
+                        _kill(first, lambda name: name == "adbd")
+                    case "reboot":
+                        relay.unplug()
+                        for _ in range(2):  # what was being started may slip through once
+                            _kill(first, lambda name: True)
+                        _wait_for_daemon(holder)
+                        relay.plug()
                     case other:
                         raise ValueError(f"unknown word {other!r}")
                 print("done", flush=True)
@@ -94,10 +112,15 @@ def _first_process(holder: int) -> int:
     return int(Path(f"/proc/{holder}/task/{holder}/children").read_text().split()[0])
 
 
-def _kill_daemon(first: int) -> None:
-    for child in Path(f"/proc/{first}/task/{first}/children").read_text().split():
-        if Path(f"/proc/{child}/comm").read_text().strip() == "adbd":
-            os.kill(int(child), signal.SIGKILL)
+def _kill(first: int, chosen: Callable[[str], bool]) -> None:
+    """Kill the phone's processes whose names are chosen, all but the first one."""
+    space = Path(f"/proc/{first}/ns/pid").readlink()
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if not entry.name.isdigit() or int(entry.name) == first:
+                continue
+            if (entry / "ns/pid").readlink() == space and chosen((entry / "comm").read_text().strip()):
+                os.kill(int(entry.name), signal.SIGKILL)
 
 
 if __name__ == "__main__":

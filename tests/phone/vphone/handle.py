@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
 import sys
 import time
@@ -10,15 +11,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
+import yaml
 
 T = TypeVar("T")
 PROFILES = Path(__file__).parent / "profiles"
 BASE = "data/local/tmp"
 UNAVAILABLE = 77
-STANDING = ("/system/bin/init", "platform-tools/adbd", "sleep 0.2")
+STANDING = ("/usr/libexec/init", "platform-tools/adbd", "phone/toybox sleep 0.2")
 """Processes of a phone that does nothing: init, the daemon, and init between two daemons."""
 
 
@@ -37,7 +39,7 @@ class Phone:
     _namespace: Path
 
     def tell(self, word: str) -> None:
-        """unplug | plug | kill-daemon."""
+        """unplug | plug | stall | resume | reboot | kill-daemon: see `__main__.py`."""
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.write(word + "\n")
         self._process.stdin.flush()
@@ -61,6 +63,14 @@ class Phone:
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue
         return found
+
+
+def variant(folder: Path, base: str = "plain-x86_64", **changes: Any) -> Path:
+    """The profile of that name with top-level keys replaced, as a file in `folder`."""
+    profile = yaml.safe_load((PROFILES / f"{base}.yaml").read_text("utf-8")) | changes
+    path = folder / f"phone-{secrets.token_hex(4)}.yaml"
+    path.write_text(yaml.safe_dump(profile), "utf-8")
+    return path
 
 
 @contextmanager

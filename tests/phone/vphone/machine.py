@@ -3,17 +3,23 @@
 A profile is a YAML mapping:
 
     arch: x86_64 | aarch64          drivers: false
+    userland: debian                a row of `userlands.py`
     properties: {ro.product.model: ...}
     files: {/vendor/etc/public.libraries.txt: "libOpenCL.so\\n", /proc/cpuinfo: ...}
     answers: {"dumpsys SurfaceFlinger": "GLES: ..."}     what dumpsys, cmd, pm, ... print
+    tools: {sh: "#!/system/bin/mksh\\n...", head: null}   of /system/bin: other ones, or none (null)
+    settings: {global/low_power: "1"}                    what `settings get` knows from the start
     data: {size: 256m, executable: true, writable: true}
 
-`files` may lie below /vendor, /odm, /product, /system/etc, /sys and /data, and be files of /proc.
+`files` may lie below /vendor, /odm, /product, /system/etc, /sys and /data, and be files of /proc. An answer may
+be {out: ..., exit: 255}. The fields of `data`: see `Data`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,23 +28,36 @@ from typing import Any
 import yaml
 
 from . import namespaces as ns
-from .rootfs import Arch, build, emulator
+from .rootfs import LINKER, Arch, build, emulator, userland
+from .userlands import USERLANDS
 
 SHELL_UID = 2000
 """Of `adb shell` on every phone (AID_SHELL)."""
 DAEMON_PORT = 5555
 """Inside the phone's own network; outside, the relay's port is what counts."""
-TMPFS = ("data", "vendor", "odm", "product", "system/etc", "sys", "dev", "run", "tmp")
+TMPFS = ("data", "vendor", "odm", "product", "system/bin", "system/etc", "sys", "dev", "run", "tmp")
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 
 
 @dataclass(frozen=True)
 class Data:
-    """The /data partition."""
+    """The /data partition.
+
+    Attributes:
+        size: as tmpfs takes it.
+        executable: False: mounted noexec.
+        writable: False: /data/local/tmp belongs to root alone.
+        present: False: there is no /data/local/tmp.
+        full: not a byte is free.
+        read_only: mounted so, as a phone does over a broken file system.
+    """
 
     size: str = "1g"
     executable: bool = True
     writable: bool = True
+    present: bool = True
+    full: bool = False
+    read_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,9 +66,12 @@ class Profile:
 
     arch: Arch = "x86_64"
     drivers: bool = False
+    userland: str = "debian"
     properties: Mapping[str, str] = field(default_factory=dict[str, str])
     files: Mapping[str, str] = field(default_factory=dict[str, str])
-    answers: Mapping[str, str] = field(default_factory=dict[str, str])
+    answers: Mapping[str, str | Mapping[str, Any]] = field(default_factory=dict[str, str | Mapping[str, Any]])
+    tools: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
     data: Data = Data()
 
     @classmethod
@@ -82,6 +104,9 @@ def _first_process(profile: Profile, base: Path, qemu: Path | None, root: Path) 
         size = {"data": profile.data.size, "tmp": "256m"}.get(name, "16m")
         flags = ns.MS_NOEXEC if name == "data" and not profile.data.executable else 0
         ns.mount("tmpfs", root / name, "tmpfs", ns.MS_NOSUID | flags, f"mode=755,size={size}")
+    flavour = userland(root, profile.userland)
+    ns.bind(flavour / "xbin", root / "system/xbin", ns.MS_RDONLY)
+    _write_tools(profile, flavour / "bin", root / "system/bin")
     ns.mount("proc", root / "proc", "proc", ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC)
     _devices(root / "dev")
     if profile.drivers:
@@ -89,10 +114,7 @@ def _first_process(profile: Profile, base: Path, qemu: Path | None, root: Path) 
         (root / "sys/devices/system").mkdir(parents=True)
         ns.bind(Path("/sys/devices/system"), root / "sys/devices/system", ns.MS_RDONLY)
     _write_files(profile, root)
-    tmp = root / "data/local/tmp"
-    tmp.mkdir(parents=True, exist_ok=True)
-    if profile.data.writable:
-        os.chown(tmp, SHELL_UID, SHELL_UID)
+    _write_data(profile.data, root / "data")
     (root / "tmp").chmod(0o1777)
     ns.enter_root(root)
     os.setgroups(
@@ -101,7 +123,8 @@ def _first_process(profile: Profile, base: Path, qemu: Path | None, root: Path) 
     os.setresgid(SHELL_UID, SHELL_UID, SHELL_UID)
     os.setresuid(SHELL_UID, SHELL_UID, SHELL_UID)
     environment = {
-        "PATH": "/product/bin:/system/bin:/vendor/bin",
+        "PATH": USERLANDS[profile.userland].path,
+        "COMPILER_PATH": f"/{LINKER}",
         "ADBD_PORT": str(DAEMON_PORT),
         "HOME": "/",
         "TMPDIR": "/data/local/tmp",
@@ -109,7 +132,7 @@ def _first_process(profile: Profile, base: Path, qemu: Path | None, root: Path) 
         "POCL_CACHE_DIR": "/tmp/pocl",
         "XDG_CACHE_HOME": "/tmp",
     }
-    os.execve("/system/bin/init", ["init"], environment)
+    os.execve("/usr/libexec/init", ["init"], environment)
 
 
 def _register_emulator(qemu: Path, scratch: Path) -> None:
@@ -131,12 +154,48 @@ def _devices(dev: Path) -> None:
     ns.mount("tmpfs", dev / "shm", "tmpfs", ns.MS_NOSUID | ns.MS_NODEV, "mode=1777,size=512m")
 
 
+def _write_tools(profile: Profile, flavour: Path, tools: Path) -> None:
+    """A copy, so that a test can take a tool away from a running phone."""
+    shutil.copytree(flavour, tools, symlinks=True, dirs_exist_ok=True)
+    for name, text in profile.tools.items():
+        (tools / name).unlink(missing_ok=True)
+        if text is not None:
+            (tools / name).write_text(text)
+            (tools / name).chmod(0o755)
+
+
+def _write_data(data: Data, place: Path) -> None:
+    tmp = place / "local/tmp"
+    tmp.parent.mkdir(parents=True, exist_ok=True)
+    if data.present:
+        tmp.mkdir(exist_ok=True)
+        if data.writable:
+            os.chown(tmp, SHELL_UID, SHELL_UID)
+    if data.full:
+        with contextlib.suppress(OSError), (place / "videos").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+    if data.read_only:
+        flags = 0 if data.executable else ns.MS_NOEXEC
+        ns.mount("", place, "", ns.MS_BIND | ns.MS_REMOUNT | ns.MS_RDONLY | ns.MS_NOSUID | flags)
+
+
 def _write_files(profile: Profile, root: Path) -> None:
-    answers = root / "system/etc/answers"
+    answers, settings = root / "system/etc/answers", root / "run/settings"
     answers.mkdir()
+    settings.mkdir()
+    os.chown(settings, SHELL_UID, SHELL_UID)
     (root / "system/etc/properties").write_text(profile.getprop())
-    for call, text in profile.answers.items():
-        (answers / call.replace("/", "%")).write_text(text)
+    for call, answer in profile.answers.items():
+        file = answers / call.replace("/", "%")
+        if isinstance(answer, Mapping):
+            file.with_name(f"{file.name}.status").write_text(f"{answer['exit']}\n")
+            answer = answer["out"]
+        file.write_text(answer)
+    for name, value in profile.settings.items():
+        path = settings / name.replace("/", "%")
+        path.write_text(f"{value}\n")
+        os.chown(path, SHELL_UID, SHELL_UID)
     for place, text in profile.files.items():
         if place.startswith("/proc/"):
             # A file of /proc cannot be written, but another one can be shown in its place.

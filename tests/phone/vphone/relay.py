@@ -19,6 +19,8 @@ class Relay:
         self._listener = listener
         self._port = port
         self._plugged = True
+        self._flowing = threading.Event()
+        self._flowing.set()
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
 
@@ -37,6 +39,14 @@ class Relay:
             for one in self._open:
                 with contextlib.suppress(OSError):
                     one.shutdown(socket.SHUT_RDWR)
+
+    def stall(self) -> None:
+        """Keep all connections and let nothing through, as a phone that sleeps on Wi-Fi."""
+        self._flowing.clear()
+
+    def resume(self) -> None:
+        """Pass on what came meanwhile, and what comes."""
+        self._flowing.set()
 
     def _serve(self) -> None:
         while True:
@@ -58,6 +68,7 @@ class Relay:
     def _copy(self, one: socket.socket, other: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := one.recv(CHUNK):
+                self._flowing.wait()
                 other.sendall(data)
         with self._lock:
             for end in (one, other):

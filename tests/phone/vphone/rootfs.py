@@ -1,8 +1,8 @@
 """What a virtual phone boots from: a read-only root that all phones of a kind share.
 
-Debian 13's adbd (the daemon of AOSP), mksh as /system/bin/sh and toybox as everything else, as on a
-phone; where a phone keeps its vendor's files, mount points that `machine.py` fills from a profile. With
-drivers: PoCL and lavapipe of Debian 12 (13's PoCL builds a kernel in 112 s under emulation, 12's in 9 s).
+Debian 13's adbd (the daemon of AOSP), mksh and toybox, and for each flavour of userland a folder with what its
+/system/bin holds; where a phone keeps its vendor's files, mount points that `machine.py` fills from a profile.
+With drivers: PoCL and lavapipe of Debian 12 (13's PoCL builds a kernel in 112 s under emulation, 12's in 9 s).
 """
 
 from __future__ import annotations
@@ -12,46 +12,38 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
 from .packages import Unavailable, unpack
+from .userlands import USERLANDS, Userland
 
 Arch = Literal["x86_64", "aarch64"]
 
-VERSION = 6
+VERSION = 7
 """Counted up when what `build` makes changes."""
 
+OLD_TOOLS = Path(__file__).with_name("toolbox.c")
 DAEMON = "/usr/lib/android-sdk/platform-tools/adbd"
-MOUNT_POINTS = ("data", "dev", "proc", "sys", "vendor", "odm", "product", "system/etc", "run", "tmp")
+MOUNT_POINTS = (
+    *("data", "dev", "proc", "sys", "vendor", "odm", "product", "run", "tmp"),
+    *("system/bin", "system/xbin", "system/etc"),
+)
+PROGRAMS = "usr/libexec/phone"
+"""mksh, toybox and the old tools: what the names in a flavour's folders lead to. In no PATH."""
+LINKER = "usr/libexec/linker"
+"""Where PoCL finds `ld`, told by COMPILER_PATH, and nobody else does."""
 DRIVERS = ("pocl-opencl-icd", "ocl-icd-libopencl1", "mesa-vulkan-drivers", "libvulkan1", "libc6")
 DEBIAN = {"x86_64": "amd64", "aarch64": "arm64"}
 
-GETPROP = """\
-#!/system/bin/sh
-if [ $# = 0 ]; then exec cat /system/etc/properties; fi
-while IFS= read -r line; do
-case $line in "[$1]: ["*) line=${line#*: [}; echo "${line%]}"; exit;; esac
-done < /system/etc/properties
-echo "$2"
-"""
-
-# dumpsys, cmd, pm, ...: what the profile says they answer, by name and arguments.
-ANSWER = """\
-#!/system/bin/sh
-name="${0##*/} $*"
-file="/system/etc/answers/${name//\\//%}"
-if [ -e "$file" ]; then exec cat "$file"; fi
-echo "Can't find service: $1"
-exit 20
-"""
-
-# Process 1. Starts the daemon again when it dies, as a phone's init does, and reaps orphans.
+# Process 1. Starts the daemon again when it dies, as a phone's init does, and reaps orphans. It needs none of the
+# phone's tools, so that they can be taken away.
 INIT = f"""\
-#!/system/bin/sh
+#!/{PROGRAMS}/mksh
 cd /
-while :; do {DAEMON} >/dev/null 2>&1; sleep 0.2; done
+while :; do {DAEMON} >/dev/null 2>&1; /{PROGRAMS}/toybox sleep 0.2; done
 """
 
 
@@ -102,7 +94,7 @@ def _once(name: str, make: Callable[[Path], None]) -> Path:
 
 
 def _assemble(arch: Arch, drivers: bool, root: Path, state: Path) -> None:
-    for folder in ("usr/bin", "usr/lib", "usr/lib64", "usr/sbin", "system/bin"):
+    for folder in ("usr/bin", "usr/lib", "usr/lib64", "usr/sbin", "system", PROGRAMS):
         (root / folder).mkdir(parents=True)
     for link, target in (
         ("lib", "usr/lib"),
@@ -115,13 +107,16 @@ def _assemble(arch: Arch, drivers: bool, root: Path, state: Path) -> None:
         unpack("bookworm", DEBIAN[arch], DRIVERS, root, state)
         # PoCL links its kernels with `ld`. For aarch64 a cross linker, as it needs no emulation.
         unpack("bookworm", "amd64", [f"binutils-{arch.replace('_', '-')}-linux-gnu"], root, state)
-        (root / "system/bin/ld").symlink_to(f"/usr/bin/{arch}-linux-gnu-ld")
+        (root / LINKER).mkdir(parents=True)
+        (root / LINKER / "ld").symlink_to(f"/usr/bin/{arch}-linux-gnu-ld")
     elif arch == "aarch64":
         unpack("bookworm", "arm64", ["libc6", "libgcc-s1"], root, state)
     # After the drivers: where both bring a library, the newer one serves both.
     unpack("trixie", "amd64", ["adbd", "mksh", "toybox"], root, state)
     _link_drivers(root)
     _phone_tools(root)
+    (root / "usr/libexec/init").write_text(INIT)
+    (root / "usr/libexec/init").chmod(0o755)
     for name in ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/lintian"):
         shutil.rmtree(root / name, ignore_errors=True)
     (root / "etc/passwd").write_text("root:x:0:0:root:/:/bin/sh\nshell:x:2000:2000:shell:/:/bin/sh\n")
@@ -141,19 +136,52 @@ def _link_drivers(root: Path) -> None:
             (place / name).symlink_to(f"/{library.relative_to(root)}")
 
 
+def userland(root: Path, name: str) -> Path:
+    """The folder of a flavour: below it `bin` and `xbin`, as they are to be shown below /system."""
+    return root / "usr/libexec/userlands" / name
+
+
 def _phone_tools(root: Path) -> None:
-    tools = root / "system/bin"
+    programs = root / PROGRAMS
     for name in ("mksh", "toybox"):
-        shutil.move(root / "usr/bin" / name, tools / name)
-    (tools / "sh").symlink_to("mksh")
-    for applet in _run(root, "system/bin/toybox").split():
-        if not (tools / applet).exists():
-            (tools / applet).symlink_to("toybox")
-    for name, text in (("getprop", GETPROP), ("answer", ANSWER), ("init", INIT)):
+        shutil.move(root / "usr/bin" / name, programs / name)
+    _compile(OLD_TOOLS, programs / "toolbox")
+    applets = _run(root, f"{PROGRAMS}/toybox").split()
+    for name, row in USERLANDS.items():
+        _lay_out(userland(root, name), row, applets)
+
+
+def _lay_out(folder: Path, row: Userland, applets: Sequence[str]) -> None:
+    """What a flavour's folders hold. A program that goes by two names is a link, as on a phone."""
+    tools, front = folder / "bin", folder / "xbin"
+    for place in (tools, front):
+        place.mkdir(parents=True)
+    links = {"mksh": "mksh", "sh": "mksh"} | ({"toybox": "toybox"} if row.toybox else {})
+    links |= {name: "toybox" for name in applets if row.applets is None or name in row.applets}
+    links |= dict.fromkeys(row.old, "toolbox")
+    for name, program in links.items():
+        if name not in row.scripts and name not in row.answering:
+            (tools / name).symlink_to(f"/{PROGRAMS}/{program}")
+    for name in row.front:
+        (front / name).symlink_to(f"/{PROGRAMS}/toolbox")
+    for name, text in row.scripts.items():
         (tools / name).write_text(text)
         (tools / name).chmod(0o755)
-    for name in ("dumpsys", "cmd", "pm", "service", "settings"):
+    for name in row.answering:
         (tools / name).symlink_to("answer")
+
+
+def _compile(source: Path, program: Path) -> None:
+    """A static program, by the compiler that builds the agent."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ziglang", "cc", "-target", "x86_64-linux-musl", "-static", "-O2", "-s"]
+        + ["-Wall", "-Wextra", "-Werror", "-o", str(program), str(source)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise Unavailable(f"{source.name} cannot be compiled (package ziglang): {done.stderr.strip()[-400:]}")
 
 
 def _run(root: Path, program: str) -> str:

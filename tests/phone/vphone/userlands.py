@@ -1,0 +1,138 @@
+"""The userlands a virtual phone may have: which tools its shell finds, and how they behave. A flavour is one row.
+
+All rows are laid out in one root (see `rootfs.py`), each in a folder of its own; `machine.py` shows the one that a
+profile names as /system/bin. Names of tools: AOSP, external/toybox/Android.bp (Android 11 and 12) and
+system/core/toolbox/Android.mk (5.0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+_GETPROP = """\
+#!/system/bin/sh
+if [ $# = 0 ]; then exec cat /system/etc/properties; fi
+while IFS= read -r line; do
+case $line in "[$1]: ["*) line=${line#*: [}; echo "${line%]}"; exit;; esac
+done < /system/etc/properties
+echo "$2"
+"""
+
+# dumpsys, cmd, pm, ...: what the profile says they answer, by name and arguments.
+_ANSWER = """\
+#!/system/bin/sh
+name="${0##*/} $*"
+file="/system/etc/answers/${name//\\//%}"
+status=0
+[ -e "$file.status" ] && read -r status < "$file.status"
+if [ -e "$file" ]; then cat "$file"; exit $status; fi
+echo "Can't find service: $1"
+exit 20
+"""
+
+# The settings of Android, kept in files; what the profile answers goes first, as on a phone that refuses.
+_SETTINGS = """\
+#!/system/bin/sh
+name="${0##*/} $*"
+[ -e "/system/etc/answers/${name//\\//%}" ] && exec answer "$@"
+file="/run/settings/$2%$3"
+case $1 in
+get) value=null; [ -e "$file" ] && read -r value < "$file"; echo "$value" ;;
+put) echo "$4" > "$file" ;;
+delete) rm -f "$file"; echo "Deleted 1 rows" ;;
+*) echo "Invalid command: $1" >&2; exit 255 ;;
+esac
+"""
+
+# Bits of BatteryManager: mains 1, USB 2, wireless 4.
+_SVC = """\
+#!/system/bin/sh
+name="${0##*/} $*"
+[ -e "/system/etc/answers/${name//\\//%}" ] && exec answer "$@"
+case "$1 $2 $3" in
+"power stayon true") value=7 ;;
+"power stayon false") value=0 ;;
+"power stayon ac") value=1 ;;
+"power stayon usb") value=2 ;;
+"power stayon wireless") value=4 ;;
+*) echo "usage: svc power stayon [true|false|usb|ac|wireless]" >&2; exit 1 ;;
+esac
+exec settings put global stay_on_while_plugged_in $value
+"""
+
+_TOOLBOX = """\
+#!/system/bin/sh
+if [ $# = 0 ]; then echo 'Toolbox!' >&2; exit 0; fi
+tool="/system/bin/$1"
+[ -e "$tool" ] || { echo "$1: no such tool" >&2; exit 255; }
+shift
+exec "$tool" "$@"
+"""
+
+_ANDROID = """
+acpi base64 basename bc blockdev cal cat chcon chgrp chmod chown chroot chrt cksum clear cmp comm cp cpio cut date dd
+devmem df diff dirname dmesg dos2unix du echo egrep env expand expr fallocate false fgrep file find flock fmt free
+fsync getconf getenforce grep groups gunzip gzip head hostname hwclock i2cdetect i2cdump i2cget i2cset iconv id
+ifconfig inotifyd insmod install ionice iorenice kill killall ln load_policy log logname losetup ls lsmod lsof lspci
+lsusb md5sum microcom mkdir mkfifo mknod mkswap mktemp modinfo modprobe more mount mountpoint mv nc netcat netstat
+nice nl nohup nproc nsenter od paste patch pgrep pidof pkill pmap printenv printf ps pwd readlink realpath renice
+restorecon rm rmdir rmmod runcon sed sendevent seq setenforce setprop setsid sha1sum sha224sum sha256sum sha384sum
+sha512sum sleep sort split start stat stop strings stty swapoff swapon sync sysctl tac tail tar taskset tee time
+timeout top touch tr true truncate tty ulimit umount uname uniq unix2dos unlink unshare uptime usleep uudecode
+uuencode uuidgen vmstat watch wc which whoami xargs xxd yes zcat
+"""
+"""Links to toybox in /system/bin. Those that Debian's toybox lacks are lacking here too (`tr`, `expr`, `diff`, ...)."""
+
+_LOLLIPOP = """
+cat chown clear cmp cp date dd dmesg du grep id ifconfig insmod ionice kill ln lsmod lsof mkdir mknod mkswap mount mv
+netstat nohup printenv renice rm rmdir rmmod sleep swapoff swapon sync top touch umount uptime vmstat
+"""
+"""Tools of Android 5 that toybox stands in for, as their behaviour is the same as far as a script may count on it.
+
+Left out are `ps` and `readlink`, which were there: vendors' differ, so that nothing may count on them.
+"""
+
+
+@dataclass(frozen=True)
+class Userland:
+    """A row.
+
+    Attributes:
+        applets: names under which toybox is called; None for all that it has.
+        toybox: it can also be called as `toybox`.
+        scripts: programs of Android's own, and stand-ins; name -> text.
+        answering: names of programs of which a profile says what they print.
+        old: tools of toolbox.c, called by their name: what behaved otherwise than toybox.
+        front: the same, in the folder that comes first in PATH.
+        path: of the shell.
+    """
+
+    path: str
+    applets: tuple[str, ...] | None = None
+    toybox: bool = True
+    scripts: Mapping[str, str] = field(default_factory=dict[str, str])
+    answering: tuple[str, ...] = ("dumpsys", "cmd", "pm", "service")
+    old: tuple[str, ...] = ()
+    front: tuple[str, ...] = ()
+
+
+_SERVICES = {"getprop": _GETPROP, "answer": _ANSWER, "settings": _SETTINGS, "svc": _SVC}
+_PATH = "/product/bin:/system/bin:/system/xbin:/vendor/bin"
+
+USERLANDS = {
+    # Debian's toybox with all that it has: more than any phone.
+    "debian": Userland(_PATH, scripts=_SERVICES),
+    # Android 11 and later: what its own build of toybox is called by.
+    "android": Userland(_PATH, tuple(_ANDROID.split()), scripts=_SERVICES),
+    # Android 5, and the setsid of Android 11 and 12, which no phone has together: the worst of both.
+    "android5": Userland(
+        "/system/xbin:/system/bin:/vendor/bin",
+        tuple(_LOLLIPOP.split()),
+        toybox=False,
+        scripts=_SERVICES | {"toolbox": _TOOLBOX},
+        answering=("dumpsys", "pm", "service"),
+        old=("chmod", "df", "ls"),
+        front=("setsid",),
+    ),
+}
