@@ -146,7 +146,7 @@ def bench(
     """
     done = Bench()
     try:
-        with target.session(on_event) as session:
+        with target.session(on_event, awake=True) as session:
             done.before = done.after = ask_conditions(target)
             _Run(target, session, snapshot, wish, on_event, on_row, done).all()
     except TransportError as error:

@@ -102,7 +102,7 @@ def measure(
     rows = [] if into is None else into
     references = References()
     chosen = [b for b in Backend if not options.backends or b in options.backends]
-    with target.session(on_event) as session:
+    with target.session(on_event, awake=True) as session:
         for backend in chosen:
             start = len(rows)
             for row in backend_rows(session, snapshot, backend, options, references, on_event):

@@ -75,13 +75,13 @@ class AdbTarget:
                 late = output.end in (End.LATE, End.SILENT)
                 culprit = pending.pop(0)
                 answers[culprit.key] = batch.answer(culprit, reading.partial, None, timed_out=late)
-                self._transport.require_device(what)
+                self._transport.require_answer(what)
         return answers
 
     @contextmanager
-    def session(self, on_event: Listener = ignore) -> Iterator[AgentSession]:
+    def session(self, on_event: Listener = ignore, *, awake: bool = False) -> Iterator[AgentSession]:
         """Push the agent that this phone executes into a directory of its own."""
-        with open_session(self._transport, self._agent, on_event) as session:
+        with open_session(self._transport, self._agent, on_event, awake=awake) as session:
             yield session
 
     def _unusable(self, what: str, output: Output) -> TransportError:
@@ -90,7 +90,7 @@ class AdbTarget:
             End.EXIT: "the phone's shell ended",
             End.EOF: "the connection ended",
             End.LATE: "the phone did not answer in time",
-            End.SILENT: "the phone fell silent",
+            End.SILENT: "the phone stopped responding",
             End.FLOOD: "the phone sent more than was asked for",
         }
         return TransportError(

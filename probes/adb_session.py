@@ -24,7 +24,7 @@ from .local import plain_name
 from .parsers.dumpsys import parse_df
 from .parsers.text import ParseError
 from .progress import TAIL_BYTES, Progress
-from .target import AgentRun
+from .target import AgentRun, Awake
 from .transport import End, ShellStream, Transport
 
 LIFE_SECONDS = 3600.0
@@ -32,7 +32,10 @@ LIFE_SECONDS = 3600.0
 START_SECONDS = 30.0
 VERSION_SECONDS = 30.0
 """For `gemmafit-agent version`: the first start of a program on a slow phone, or under an emulator."""
-END_SECONDS = 15.0
+AWAKE_SECONDS = 45.0
+"""For four calls of Java programs, each with a deadline of 10 s on the phone."""
+END_SECONDS = 30.0
+"""One of those calls, and removing some files."""
 WATCHDOG = 2.0
 """Seconds after the deadline at which the phone kills an agent that did not keep it by itself."""
 GRACE = 8.0
@@ -63,9 +66,11 @@ class AdbSession:
 
     Attributes:
         abi: which agent runs, once it has been found out.
+        awake: see `AgentSession`.
     """
 
     abi: str
+    awake: Awake | None
 
     def __init__(self, transport: Transport, name: str, local: Path) -> None:
         self._transport = transport
@@ -73,6 +78,7 @@ class AdbSession:
         self._local = local
         self._runs = 0
         self.abi = "unknown"
+        self.awake = None
 
     def push(self, files: Mapping[str, Path | bytes]) -> None:
         """Copy files into the directory."""
@@ -134,8 +140,14 @@ class AdbSession:
                 output=progress.tail,
                 hint="that is not how the agent behaves; install gemmafit again",
             )
-        if output.end in (End.LATE, End.SILENT):
-            self._transport.require_device(what)
+        late = output.end in (End.LATE, End.SILENT)
+        if late:  # where only the connection stalled, the run went on without it
+            self._transport.require_answer(what)
+        run = self._collect(what, results, progress)
+        if run is not None:
+            return run
+        self._transport.require_device(what)
+        if late:
             raise DeadlineExceeded(
                 f"{what}: the phone did not stop it within {deadline + GRACE:.0f} s",
                 serial=self._transport.serial,
@@ -143,10 +155,18 @@ class AdbSession:
                 output=progress.tail,
                 hint="a driver may hang in the kernel; restart the phone",
             )
-        return self._collect(what, results, progress, section)
+        place = scripts.SECTIONS.get(section, scripts.BASE)
+        raise AgentError(
+            f"{what}: it could not be started in {place}",
+            serial=self._transport.serial,
+            command=what,
+            exit_status=output.exit,
+            output=progress.tail,
+            hint=f"may `adb shell` write to {place}, and is there space?",
+        )
 
-    def _collect(self, what: str, results: Sequence[str], progress: Progress, section: str) -> AgentRun:
-        """Fetch what a run left. The stream has ended, but only the files tell how."""
+    def _collect(self, what: str, results: Sequence[str], progress: Progress) -> AgentRun | None:
+        """Fetch what a run left; None if it left no exit status. Only the files tell how it ended."""
         self._runs += 1
         folder = self._local / str(self._runs)
         folder.mkdir()
@@ -160,17 +180,9 @@ class AdbSession:
         status = _small(folder / scripts.STATUS).strip()
         stderr = _small(folder / scripts.STDERR)
         if not re.fullmatch(r"\d{1,3}", status):
-            self._transport.require_device(what)
-            place = scripts.SECTIONS.get(section, scripts.BASE)
-            raise AgentError(
-                f"{what}: it could not be started in {place}",
-                serial=self._transport.serial,
-                command=what,
-                output=progress.tail + stderr,
-                hint=f"may `adb shell` write to {place}, and is there space?",
-            )
+            return None
         code = int(status)
-        timed_out = self._remote(scripts.LATE) in found
+        timed_out = _small(folder / scripts.LATE).strip() == "late"
         return AgentRun(
             exit=code if code < 128 and not timed_out else None,
             signal=code - 128 if code > 128 else None,
@@ -186,7 +198,7 @@ class AdbSession:
 
 @contextmanager
 def open_session(
-    transport: Transport, agent: Callable[[str], Path], on_event: Listener
+    transport: Transport, agent: Callable[[str], Path], on_event: Listener, *, awake: bool = False
 ) -> Iterator[AdbSession]:
     """Start the guard, push the agent that this device executes, check its version; undo all at the end.
 
@@ -196,7 +208,7 @@ def open_session(
     name = f"gemmafit-{secrets.token_hex(8)}"
     token = secrets.token_hex(16)
     what = f"preparing {scripts.BASE} on {transport.serial}"
-    script = scripts.guard(name, token, LIFE_SECONDS, sorted(set(LOADERS.values())))
+    script = scripts.guard(name, token, LIFE_SECONDS, sorted(set(LOADERS.values())), awake=awake)
     with (
         tempfile.TemporaryDirectory(prefix="gemmafit-") as local,
         transport.open_shell(script, what=what, seconds=START_SECONDS) as stream,
@@ -205,6 +217,8 @@ def open_session(
         try:
             session = AdbSession(transport, name, Path(local))
             _install(transport, session, facts, agent, on_event)
+            if awake:  # the phone did it while the agent was copied
+                session.awake = _awake(stream, token.encode(), what)
             yield session
         finally:
             _end(transport, stream, token.encode(), on_event)
@@ -214,7 +228,8 @@ def _start(transport: Transport, stream: ShellStream, token: bytes, what: str) -
     """Wait for the guard's word; what it found out about the phone."""
     said = stream.until(token + b" facts", START_SECONDS, what)
     if token + b" failed" in said:
-        reason = said.split(token + b" failed", 1)[1].decode("utf-8", "replace").strip()[:300]
+        words = said.split(token + b" failed", 1)[1].split(b"\n", 1)[0]
+        reason = words.decode("utf-8", "replace").strip()[:300]
         raise AgentError(
             f"{transport.serial} has no place for the agent: {reason or 'it cannot write'}",
             serial=transport.serial,
@@ -237,6 +252,15 @@ def _start(transport: Transport, stream: ShellStream, token: bytes, what: str) -
             hint=f"does `adb -s {transport.serial} shell echo hello` print hello?",
         )
     return facts.decode("utf-8", "replace").replace("\r\n", "\n")
+
+
+def _awake(stream: ShellStream, token: bytes, what: str) -> Awake | None:
+    """Whether the phone stays awake; None where it did not say."""
+    found = stream.line(token + b" awake", AWAKE_SECONDS, what)
+    if found is None:
+        return None
+    word, _, why = found.decode("utf-8", "replace").strip().partition(" ")
+    return Awake(word == "yes", why.strip()[:300])
 
 
 def _end(transport: Transport, stream: ShellStream, token: bytes, on_event: Listener) -> None:

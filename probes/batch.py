@@ -1,9 +1,8 @@
 """Many questions to a shell in one round trip: one generated sh script, one stream of framed answers.
 
-The script needs nothing but a POSIX shell. Every command runs in a process group of its own with a
-deadline kept by a watchdog beside it (no `timeout` on older phones), its output is capped where it
-arises, and its answer is framed by a token of 128 random bits that no output can know. The token
-stands in the script in two halves, so that a command which prints process arguments does not print it.
+What the script needs of the shell, and why, stands in shell.py. Every command runs in a process group of its
+own with a deadline kept by a watchdog beside it, its output is capped where it arises, and its answer is
+framed by a token of 128 random bits that no output can know.
 
 The exit status is carried inside the frame: an adb daemon without shell_v2 reports none, merges stderr
 and may turn LF into CR LF, which is seen from the first frame and undone exactly.
@@ -18,6 +17,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from . import shell
 from .capture import Answer
 from .target import Command
 
@@ -30,31 +30,20 @@ SIGKILL, SIGPIPE = 137, 141  # exit statuses as a shell reports them: 128 + sign
 
 # cap: toybox has `head -c` from Android 8 on; before, dd reads byte by byte (a read from a pipe may be short,
 #    larger input blocks would cut an answer early), about 1 us a byte.
-# x, m: a process group for each command and watchdog, so that the deadline also ends what a command started:
-#    by setsid or, where that is missing, by the shell's job control, which a subshell has to switch on again.
-#    The watchdog may be killed before it has its group: by its own number, too.
 # The status leaves the pipe through descriptor 3, the output through 4. stderr is dropped, as a daemon
 # without shell_v2 could not keep it apart. No function is called r: mksh has an alias of that name.
-_PROLOGUE = """\
-t={half}
-t=${{t}}{rest}
+_PROLOGUE = f"""\
+{shell.GROUPS}\
 if [ "$(echo abc | head -c 2 2>/dev/null)" = ab ]
 then cap() {{ head -c $1; }}
-else cap() {{ dd ibs=1 obs=4096 count=$1 2>/dev/null; }}
+elif [ "$(echo abc | dd ibs=1 obs=4096 count=2 2>/dev/null)" = ab ]
+then cap() {{ dd ibs=1 obs=4096 count=$1 2>/dev/null; }}
+else cap() {{ cat; }}
 fi
-x=setsid m=:
-command -v setsid >/dev/null 2>&1 || {{ x= m='set -m'; }}
 exec 4>&1
 ask() {{
-s=$( {{ {{ $m
-$x sh -c "$4" </dev/null 2>/dev/null 3>&- 4>&- &
-p=$!
-$x sh -c "sleep $2; echo late; kill -9 -$p || kill -9 $p" </dev/null >&3 2>/dev/null 3>&- 4>&- &
-w=$!
-wait $p
-e=$?
-kill -9 $w -$w -$p
-echo $e >&3; }} | cap $3 >&4; }} 3>&1 2>/dev/null )
+s=$( {{ {{ limited $2 sh -c "$4" </dev/null 5>&3 3>&- 4>&-
+echo $e >&3; }} 2>/dev/null | cap $3 >&4; }} 3>&1 2>/dev/null )
 echo
 echo $t $1 $s
 }}
@@ -160,8 +149,8 @@ def _line(index: int, command: Command) -> str:
 
 def _batch(commands: Sequence[Command]) -> Batch:
     token = secrets.token_hex(16)
-    script = _PROLOGUE.format(half=token[:16], rest=token[16:])
-    return Batch(tuple(commands), script + "".join(map(_line, range(len(commands)), commands)), token)
+    script = shell.token_lines(token) + _PROLOGUE + "".join(map(_line, range(len(commands)), commands))
+    return Batch(tuple(commands), script, token)
 
 
 def _undo(body: bytes, eol: bytes) -> bytes:

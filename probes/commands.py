@@ -57,8 +57,19 @@ _SURFACEFLINGER = (
     "dumpsys SurfaceFlinger 2>&1 | { grep -m 1 -e GLES: -e enied -e t.find 2>/dev/null || cat; }"
 )
 
+# What there is to work with (shell.py says what is relied on): for whoever reads a recording of a phone on
+# which something went wrong.
+_TOOLS = """\
+echo "shell ${KSH_VERSION:-${BASH_VERSION:-unknown}}"
+echo "groups ${own_groups:-unknown}"
+v=$(toybox --version 2>/dev/null) && echo "toybox $v"
+for c in toybox toolbox setsid timeout sleep head dd printf tr uname grep sed readlink settings svc
+do command -v $c >/dev/null 2>&1 && echo "has $c"
+done; true"""
+
 COMMANDS: tuple[Command, ...] = (
     Command("getprop", "getprop 2>&1"),
+    Command("tools", _TOOLS, 5.0, 4 << 10),
     Command("cpuinfo", "cat /proc/cpuinfo 2>&1", 5.0, 256 << 10),
     Command("meminfo", "cat /proc/meminfo 2>&1", 5.0, 64 << 10),
     Command("uname", "uname -srvm 2>&1", 5.0, 4 << 10),

@@ -26,7 +26,7 @@ from ..events import Event, Listener, ignore
 from . import batch
 from .capture import Answer
 from .progress import TAIL_BYTES, Progress
-from .target import AgentRun, AgentSession, Command
+from .target import AgentRun, AgentSession, Awake, Command
 
 Interpreter = Literal["python", "agent"]
 
@@ -92,8 +92,8 @@ class LocalTarget:
         return answers
 
     @contextlib.contextmanager
-    def session(self, on_event: Listener = ignore) -> Iterator[AgentSession]:
-        """A private temporary directory."""
+    def session(self, on_event: Listener = ignore, *, awake: bool = False) -> Iterator[AgentSession]:
+        """A private temporary directory. Nothing is done to keep this computer awake."""
         directory = Path(tempfile.mkdtemp(prefix="gemmafit-"))
         guard = _start_guard(directory)
         try:
@@ -115,6 +115,7 @@ class LocalSession:
         agent: Callable[[str], Path],
     ) -> None:
         self.abi = host_abi()
+        self.awake: Awake | None = None
         self._directory = directory
         self._guard = guard
         self._interpreter = interpreter

@@ -32,7 +32,9 @@ class ReplayTarget:
         recorded = self.capture.commands
         return {command.key: recorded[command.key] for command in commands if command.key in recorded}
 
-    def session(self, on_event: Listener = ignore) -> AbstractContextManager[AgentSession]:
+    def session(
+        self, on_event: Listener = ignore, *, awake: bool = False
+    ) -> AbstractContextManager[AgentSession]:
         """Always raises AgentError."""
         raise AgentError(
             "a recording cannot run anything",

@@ -54,6 +54,14 @@ class AgentRun:
     stderr: str = ""
 
 
+@dataclass(frozen=True)
+class Awake:
+    """Whether a phone is kept awake for a session. `because`: the phone's words where it may not be."""
+
+    kept: bool
+    because: str = ""
+
+
 class AgentSession(Protocol):
     """A private directory on the target with an interpreter of plans in it. It is gone after the session,
     also when this process dies.
@@ -64,6 +72,8 @@ class AgentSession(Protocol):
 
     abi: str
     """Which agent binary runs: arm64-v8a, armeabi-v7a, x86_64, linux-x86_64, linux-aarch64."""
+    awake: Awake | None
+    """None where nothing was asked for, as on this computer, or nothing answered."""
 
     def push(self, files: Mapping[str, Path | bytes]) -> None:
         """Copy files into the session's directory (plain names, no slash)."""
@@ -101,6 +111,11 @@ class Target(Protocol):
         is refused is an Answer; only a lost device raises TransportError."""
         ...
 
-    def session(self, on_event: Listener = ignore) -> AbstractContextManager[AgentSession]:
-        """Push the agent and keep a directory for it. Raises AgentError where it cannot run."""
+    def session(
+        self, on_event: Listener = ignore, *, awake: bool = False
+    ) -> AbstractContextManager[AgentSession]:
+        """Push the agent and keep a directory for it. Raises AgentError where it cannot run.
+
+        awake: keep the phone's screen on until the session ends, for as long as it is plugged in.
+        """
         ...

@@ -42,8 +42,6 @@ ADVICE: Mapping[str, str] = {
 }
 """What to do about a device that cannot be used, by its state."""
 
-_NETWORK = re.compile(r":\d{1,5}$|\._adb-tls-connect\._tcp\.?$", re.ASCII)
-"""Serials of devices that are connected over the network: HOST:PORT, or by the name they announce."""
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[\w.-]+):\d{1,5}", re.ASCII)
 
 
@@ -134,7 +132,7 @@ def _only(server: AdbServer, found: list[Device]) -> str:
 
 def _twice_connected(server: AdbServer, usable: list[Device]) -> Device | None:
     """The entry with the cable, if all the others are the same phone over the network."""
-    cabled = [d for d in usable if not _NETWORK.search(d.serial)]
+    cabled = [d for d in usable if not Transport(server, d.serial).wireless]
     if len(cabled) != 1:
         return None
     numbers = {_serial_number(server, d) for d in usable}

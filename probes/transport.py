@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import stat
 import struct
 import time
@@ -22,11 +23,17 @@ from .adb_server import AdbServer
 from .channel import Channel, Ended
 
 OPEN_SECONDS = 10.0
+ANSWER_SECONDS = 15.0
+"""For a shell that prints a word, also where the phone's Wi-Fi has to wake up first."""
 SYNC_CHUNK = 1 << 16
 """Bytes of data in one message of the sync protocol; its maximum."""
 PACKET_BYTES = 1 << 22
 """No daemon sends larger packets of the shell protocol: its own buffer has 1 MiB at most."""
 MESSAGE_BYTES = 4096
+
+
+_NETWORK = re.compile(r":\d{1,5}$|\._adb-tls-connect\._tcp\.?$", re.ASCII)
+"""Serials of devices that are connected over the network: HOST:PORT, or by the name they announce."""
 
 
 class Packet(IntEnum):
@@ -106,6 +113,28 @@ class Transport:
             state = "not there"
         if state != "device":
             raise self.lost(what, f"the device is {state}")
+
+    def require_answer(self, what: str) -> None:
+        """Raise TransportError unless the device runs a new command: for a connection that went silent.
+
+        A phone that sleeps, or is out of reach of its network, stays in the adb server's list; one whose
+        connection only stalled answers again.
+        """
+        self.require_device(what)
+        with contextlib.suppress(TransportError):
+            if b"awake" in self.shell("echo awake", what=what, seconds=ANSWER_SECONDS).stdout:
+                return
+        error = self.lost(what, f"it is still connected, and did not answer within {ANSWER_SECONDS:.0f} s")
+        if self.wireless:
+            error.hint = (
+                "over the network a sleeping phone does that: wake it, keep its screen on, or use a cable"
+            )
+        raise error
+
+    @property
+    def wireless(self) -> bool:
+        """Connected over the network, by the form of the serial."""
+        return _NETWORK.search(self.serial) is not None
 
     def lost(self, what: str, reason: str = "the connection ended") -> TransportError:
         """The error for a device that went away while something was being done."""
@@ -197,6 +226,12 @@ class ShellStream:
         """To the script's standard input."""
         self._channel.extend(seconds, what)
         self._channel.send(_packet(Packet.STDIN, data) if self._modern else data)
+
+    def line(self, start: bytes, seconds: float, what: str) -> bytes | None:
+        """The rest of the line that begins with `start`, or None if the script ends without it."""
+        if not self.until(start, seconds, what).endswith(start):
+            return None
+        return self.until(b"\n", seconds, what)
 
     def until(self, marker: bytes, seconds: float, what: str, max_bytes: int = 1 << 20) -> bytes:
         """stdout up to and with `marker`, or up to its end without it."""

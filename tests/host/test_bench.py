@@ -263,7 +263,7 @@ def test_a_check_that_is_interrupted_judges_what_there_is() -> None:
 class _Hasty(LocalTarget):
     """Ctrl-C before the first plan."""
 
-    def session(self, on_event: Any = None) -> Any:
+    def session(self, on_event: Any = None, *, awake: bool = False) -> Any:
         raise KeyboardInterrupt
 
 

@@ -152,7 +152,7 @@ class Spoiled(LocalTarget):
         self.weight, self.crash = weight, crash
 
     @contextmanager
-    def session(self, on_event: Any = None) -> Iterator[AgentSession]:
+    def session(self, on_event: Any = None, *, awake: bool = False) -> Iterator[AgentSession]:
         with super().session() as session:
             assert isinstance(session, LocalSession)
             honest = session.run

@@ -59,7 +59,7 @@ class Device:
     abi = "linux-x86_64"
 
     @contextmanager
-    def session(self, on_event: object = None) -> Iterator[Device]:
+    def session(self, on_event: object = None, *, awake: bool = False) -> Iterator[Device]:
         yield self
 
     def ask(self, commands: Sequence[Command], on_event: object = None) -> dict[str, Answer]:
