@@ -25,14 +25,14 @@ Arch = Literal["x86_64", "aarch64"]
 VERSION = 7
 """Counted up when what `build` makes changes."""
 
-OLD_TOOLS = Path(__file__).with_name("toolbox.c")
+TOOLBOX = Path(__file__).with_name("toolbox.c")
 DAEMON = "/usr/lib/android-sdk/platform-tools/adbd"
 MOUNT_POINTS = (
     *("data", "dev", "proc", "sys", "vendor", "odm", "product", "run", "tmp"),
     *("system/bin", "system/xbin", "system/etc"),
 )
 PROGRAMS = "usr/libexec/phone"
-"""mksh, toybox and the old tools: what the names in a flavour's folders lead to. In no PATH."""
+"""mksh, toybox and toolbox.c: what the names in a flavour's folders lead to. In no PATH."""
 LINKER = "usr/libexec/linker"
 """Where PoCL finds `ld`, told by COMPILER_PATH, and nobody else does."""
 DRIVERS = ("pocl-opencl-icd", "ocl-icd-libopencl1", "mesa-vulkan-drivers", "libvulkan1", "libc6")
@@ -145,7 +145,7 @@ def _phone_tools(root: Path) -> None:
     programs = root / PROGRAMS
     for name in ("mksh", "toybox"):
         shutil.move(root / "usr/bin" / name, programs / name)
-    _compile(OLD_TOOLS, programs / "toolbox")
+    _compile(TOOLBOX, programs / "toolbox")
     applets = _run(root, f"{PROGRAMS}/toybox").split()
     for name, row in USERLANDS.items():
         _lay_out(userland(root, name), row, applets)
@@ -158,7 +158,7 @@ def _lay_out(folder: Path, row: Userland, applets: Sequence[str]) -> None:
         place.mkdir(parents=True)
     links = {"mksh": "mksh", "sh": "mksh"} | ({"toybox": "toybox"} if row.toybox else {})
     links |= {name: "toybox" for name in applets if row.applets is None or name in row.applets}
-    links |= dict.fromkeys(row.old, "toolbox")
+    links |= dict.fromkeys(row.own, "toolbox")
     for name, program in links.items():
         if name not in row.scripts and name not in row.answering:
             (tools / name).symlink_to(f"/{PROGRAMS}/{program}")

@@ -2,14 +2,16 @@
 
    ls, df, chmod   of Android 5: `ls -l` and `ls -Z` print the last part of the path only, `df` prints rounded sizes
                    with a unit and takes every argument for a path, `chmod` knows octal modes only.
+   dd              which every Android has and Debian's toybox lacks: a read is a block, however short it was.
    setsid          of Android 11 and 12 (toybox 0.8.3 and 0.8.4): a group of its own first, after which setsid(2)
                    cannot succeed; so it forks, and the parent, whom the shell waits for, exits with 0 at once.
 
-   Of `ls` no more than -l -n -Z -a -d, of `chmod` no -R. Linked statically: the phone has no library that it may use. */
+   Of `ls` no more than -l -n -Z -a -d, of `chmod` no -R, of `dd` if, of, bs, ibs, obs and count. Linked statically: the phone has no library that it may use. */
 
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -148,6 +150,53 @@ static int change_mode(int count, char **words) {
     return 0;
 }
 
+static int put(int file, const char *data, size_t size) {
+    while (size > 0) {
+        ssize_t written = write(file, data, size);
+        if (written < 0) return complain("dd: write");
+        data += written;
+        size -= written;
+    }
+    return 0;
+}
+
+static int dd(int count, char **words) {
+    const char *from = NULL, *to = NULL;
+    size_t in = 512, out = 512, held = 0, whole = 0, part = 0, blocks = (size_t)-1;
+    for (int i = 1; i < count; i++) {
+        char *value = strchr(words[i], '=');
+        if (!value) return fprintf(stderr, "dd: unknown operand %s\n", words[i]), 1;
+        *value++ = 0;
+        size_t number = strtoull(value, NULL, 10);
+        if (!strcmp(words[i], "if")) from = value;
+        else if (!strcmp(words[i], "of")) to = value;
+        else if (!strcmp(words[i], "bs")) in = out = number;
+        else if (!strcmp(words[i], "ibs")) in = number;
+        else if (!strcmp(words[i], "obs")) out = number;
+        else if (!strcmp(words[i], "count")) blocks = number;
+        else return fprintf(stderr, "dd: unknown operand %s\n", words[i]), 1;
+    }
+    int source = from ? open(from, O_RDONLY) : 0, target = to ? open(to, O_WRONLY | O_CREAT | O_TRUNC, 0666) : 1;
+    if (source < 0) return complain(from);
+    if (target < 0) return complain(to);
+    char *buffer = in && out ? malloc(in + out) : NULL;
+    if (!buffer) return complain("dd: block size");
+    while (whole + part < blocks) {
+        ssize_t got = read(source, buffer + held, in);
+        if (got < 0) return complain("dd: read");
+        if (got == 0) break;
+        *((size_t)got == in ? &whole : &part) += 1;
+        held += got;
+        if (held >= out) {
+            if (put(target, buffer, held)) return 1;
+            held = 0;
+        }
+    }
+    if (put(target, buffer, held)) return 1;
+    fprintf(stderr, "%zu+%zu records in\n", whole, part);
+    return 0;
+}
+
 static int detach(int count, char **words) {
     if (count < 2) return 1;
     setpgid(0, 0);
@@ -167,6 +216,7 @@ int main(int count, char **words) {
     if (!strcmp(name, "ls")) return ls(count, words);
     if (!strcmp(name, "df")) return df(count, words);
     if (!strcmp(name, "chmod")) return change_mode(count, words);
+    if (!strcmp(name, "dd")) return dd(count, words);
     if (!strcmp(name, "setsid")) return detach(count, words);
     fprintf(stderr, "%s: no such tool\n", name);
     return 255;

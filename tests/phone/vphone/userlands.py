@@ -82,10 +82,10 @@ sha512sum sleep sort split start stat stop strings stty swapoff swapon sync sysc
 timeout top touch tr true truncate tty ulimit umount uname uniq unix2dos unlink unshare uptime usleep uudecode
 uuencode uuidgen vmstat watch wc which whoami xargs xxd yes zcat
 """
-"""Links to toybox in /system/bin. Those that Debian's toybox lacks are lacking here too (`tr`, `expr`, `diff`, ...)."""
+"""Links to toybox in /system/bin. Those that Debian's toybox lacks are lacking here too (`tr`, `expr`, `diff`, ...), but for `dd`."""
 
 _LOLLIPOP = """
-cat chown clear cmp cp date dd dmesg du grep id ifconfig insmod ionice kill ln lsmod lsof mkdir mknod mkswap mount mv
+cat chown clear cmp cp date dmesg du grep id ifconfig insmod ionice kill ln lsmod lsof mkdir mknod mkswap mount mv
 netstat nohup printenv renice rm rmdir rmmod sleep swapoff swapon sync top touch umount uptime vmstat
 """
 """Tools of Android 5 that toybox stands in for, as their behaviour is the same as far as a script may count on it.
@@ -103,7 +103,7 @@ class Userland:
         toybox: it can also be called as `toybox`.
         scripts: programs of Android's own, and stand-ins; name -> text.
         answering: names of programs of which a profile says what they print.
-        old: tools of toolbox.c, called by their name: what behaved otherwise than toybox.
+        own: tools of toolbox.c, called by their name: what behaved otherwise than Debian's toybox, or it lacks.
         front: the same, in the folder that comes first in PATH.
         path: of the shell.
     """
@@ -113,7 +113,7 @@ class Userland:
     toybox: bool = True
     scripts: Mapping[str, str] = field(default_factory=dict[str, str])
     answering: tuple[str, ...] = ("dumpsys", "cmd", "pm", "service")
-    old: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
     front: tuple[str, ...] = ()
 
 
@@ -124,7 +124,7 @@ USERLANDS = {
     # Debian's toybox with all that it has: more than any phone.
     "debian": Userland(_PATH, scripts=_SERVICES),
     # Android 11 and later: what its own build of toybox is called by.
-    "android": Userland(_PATH, tuple(_ANDROID.split()), scripts=_SERVICES),
+    "android": Userland(_PATH, tuple(_ANDROID.split()), scripts=_SERVICES, own=("dd",)),
     # Android 5, and the setsid of Android 11 and 12, which no phone has together: the worst of both.
     "android5": Userland(
         "/system/xbin:/system/bin:/vendor/bin",
@@ -132,7 +132,7 @@ USERLANDS = {
         toybox=False,
         scripts=_SERVICES | {"toolbox": _TOOLBOX},
         answering=("dumpsys", "pm", "service"),
-        old=("chmod", "df", "ls"),
+        own=("chmod", "dd", "df", "ls"),
         front=("setsid",),
     ),
 }
