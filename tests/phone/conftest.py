@@ -54,6 +54,16 @@ def other_server(tmp_path: Path) -> Iterator[AdbServer]:
         yield server
 
 
+@pytest.fixture(autouse=True)
+def _flavour_in_the_results(
+    request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+) -> None:
+    """For .ci/times.py: in which flavour a test ran."""
+    userland = getattr(request.node, "callspec", None) and request.node.callspec.params.get("userland")
+    if userland is not None:
+        record_property("userland", userland)
+
+
 @pytest.fixture(scope="session", params=USERLANDS)
 def userland(request: pytest.FixtureRequest) -> str:
     """Each flavour of userland in turn: what a test that uses it shows holds for all of them."""

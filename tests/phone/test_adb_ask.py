@@ -103,4 +103,5 @@ def test_a_command_that_takes_the_shell_down_costs_one_answer(
     assert answers["before"].out == "1\n"
     assert answers["fatal"].exit is None
     assert answers["after"].out == "2\n"
-    assert len(target.round_trips) == 2
+    asked = [trip for trip in target.round_trips if trip.sent > 500]
+    assert len(asked) == 2  # and one short question in between: is the phone still there?

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from gemmafit.probes.adb_server import AdbServer
-from gemmafit.tests.phone.vphone.handle import PROFILES, Phone, eventually
+from gemmafit.tests.phone.vphone.handle import PROFILES, Phone, eventually, variant
 
 GEMMAFIT = (sys.executable, "-m", "gemmafit.cli.main")
 JUDGED = (0, 1, 5)
@@ -46,14 +46,23 @@ def failures(report: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("profile", "abi", "model"),
-    [("x86_64-drivers", "linux-x86_64", "Intel Phone"), ("arm64-drivers", "linux-aarch64", "Arm Phone")],
+    ("profile", "userland", "abi", "model"),
+    [
+        ("x86_64-drivers", "android5", "linux-x86_64", "Intel Phone"),
+        ("arm64-drivers", "android", "linux-aarch64", "Arm Phone"),
+    ],
     ids=["x86_64", "aarch64 under qemu"],
 )
 def test_a_phone_is_checked_on_all_backends(
-    profile: str, abi: str, model: str, boot: Callable[[Path], Phone], adb_server: AdbServer, tmp_path: Path
+    profile: str,
+    userland: str,
+    abi: str,
+    model: str,
+    boot: Callable[[Path], Phone],
+    adb_server: AdbServer,
+    tmp_path: Path,
 ) -> None:
-    phone = boot(PROFILES / f"{profile}.yaml")
+    phone = boot(variant(tmp_path, profile, userland=userland))
     report = check(phone, adb_server, tmp_path)
     assert phone.left() == []
     eventually(lambda: not phone.processes())

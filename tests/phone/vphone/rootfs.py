@@ -22,7 +22,7 @@ from .userlands import USERLANDS, Userland
 
 Arch = Literal["x86_64", "aarch64"]
 
-VERSION = 7
+VERSION = 8
 """Counted up when what `build` makes changes."""
 
 TOOLBOX = Path(__file__).with_name("toolbox.c")
@@ -94,7 +94,7 @@ def _once(name: str, make: Callable[[Path], None]) -> Path:
 
 
 def _assemble(arch: Arch, drivers: bool, root: Path, state: Path) -> None:
-    for folder in ("usr/bin", "usr/lib", "usr/lib64", "usr/sbin", "system", PROGRAMS):
+    for folder in ("usr/bin", "usr/lib", "usr/lib64", "usr/sbin", "system/bin", PROGRAMS):
         (root / folder).mkdir(parents=True)
     for link, target in (
         ("lib", "usr/lib"),
@@ -174,8 +174,10 @@ def _lay_out(folder: Path, row: Userland, applets: Sequence[str]) -> None:
 def _compile(source: Path, program: Path) -> None:
     """A static program, by the compiler that builds the agent."""
     done = subprocess.run(
-        [sys.executable, "-m", "ziglang", "cc", "-target", "x86_64-linux-musl", "-static", "-O2", "-s"]
-        + ["-Wall", "-Wextra", "-Werror", "-o", str(program), str(source)],
+        [
+            *(sys.executable, "-m", "ziglang", "cc", "-target", "x86_64-linux-musl", "-static", "-O2", "-s"),
+            *("-Wall", "-Wextra", "-Werror", "-o", str(program), str(source)),
+        ],
         capture_output=True,
         text=True,
         check=False,
