@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import ClassVar
 
-from setuptools import Command, setup
+from setuptools import Command, find_packages, setup
 from setuptools.command.build import build
 from setuptools.errors import CompileError
 
@@ -47,7 +47,7 @@ class BuildNative(Command):
     def run(self) -> None:
         """Compile. A missing compiler ends the installation with what to install."""
         _import_from_tree()
-        toolchain_error = importlib.import_module("gemmafit.errors").ToolchainError
+        toolchain_error = importlib.import_module("gemmafit.base.errors").ToolchainError
         try:
             for module in ("gemmafit.agent.build", "gemmafit.benchmarks.vulkan.build"):
                 importlib.import_module(module).build()
@@ -69,4 +69,8 @@ class BuildNative(Command):
 
 
 build.sub_commands.insert(0, ("build_native", None))
-setup(cmdclass={"build_native": BuildNative})
+folders = find_packages(str(ROOT), exclude=["tests*", "tools*"])
+setup(
+    cmdclass={"build_native": BuildNative},
+    packages=["gemmafit", *(f"gemmafit.{name}" for name in folders)],
+)

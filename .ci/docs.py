@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Writes the parts of the documentation that follow from the code; --check only says if they are current.
 
-The README's help texts stand between `<!-- help: COMMAND -->` and `<!-- end -->`; docs/report.schema.json is
-the report's JSON Schema.
+The README's help texts stand between `<!-- help: COMMAND -->` and `<!-- end -->`, its table of exit statuses
+after `<!-- exit statuses -->`, the causes of docs/phones.md after `<!-- agent causes -->`;
+docs/report.schema.json is the report's JSON Schema.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+STATUSES = re.compile(r"(<!-- exit statuses -->\n).*?(<!-- end -->)", re.DOTALL)
 BLOCK = re.compile(r"(<!-- help: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+CAUSES = re.compile(r"(<!-- agent causes -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def help_text(command: str) -> str:
@@ -27,14 +30,32 @@ def help_text(command: str) -> str:
 
 
 def readme() -> str:
-    """The README with every help block as it has to be."""
+    """The README with every help block and the table of exit statuses as they have to be."""
+    from gemmafit.base.names import Exit
+
     text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = "".join(f"| {status:d} | {status.meaning} |\n" for status in Exit)
+    text = STATUSES.sub(lambda m: f"{m[1]}| status | meaning |\n|---|---|\n{rows}{m[2]}", text)
     return BLOCK.sub(lambda m: f"{m[1]}```console\n$ {m[2]} --help\n{help_text(m[2])}```\n{m[3]}", text)
+
+
+def phones() -> str:
+    """docs/phones.md with the causes of profiles/reasons.yaml."""
+    from gemmafit.base.errors import AgentCause
+    from gemmafit.profiles.knowledge import load
+
+    reasons = load().reasons
+    rows = ["| `agent.` | what it means | what to do |", "|---|---|---|"]
+    for cause in AgentCause:
+        row = reasons[f"agent.{cause}"]
+        rows.append(f"| `{cause}` | {row.because} | {row.remedy} |")
+    text = (ROOT / "docs/phones.md").read_text(encoding="utf-8")
+    return CAUSES.sub(lambda m: f"{m[1]}{chr(10).join(rows)}\n{m[2]}", text)
 
 
 def schema() -> str:
     """The report's JSON Schema."""
-    from gemmafit.profiles.schema import report_schema
+    from gemmafit.reports.schema import report_schema
 
     return json.dumps(report_schema(), indent=2) + "\n"
 
@@ -42,7 +63,8 @@ def schema() -> str:
 def main() -> int:
     """Write or check; exit status 1 if something is stale."""
     stale: list[str] = []
-    for name, text in (("README.md", readme()), ("docs/report.schema.json", schema())):
+    generated = {"README.md": readme(), "docs/phones.md": phones(), "docs/report.schema.json": schema()}
+    for name, text in generated.items():
         path = ROOT / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             stale.append(name)

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 from .. import __version__
-from ..errors import ToolchainError
+from ..base.errors import ToolchainError
 
 BUILT = Path(__file__).resolve().parent / "built"
 _REBUILD = (
@@ -22,16 +22,18 @@ def _manifest() -> dict[str, dict[str, object]]:
     path = BUILT / "manifest.json"
     try:
         manifest = json.loads(path.read_text("utf-8"))
-        binaries, version = manifest["binaries"], manifest["version"]
+        binaries, version = dict(manifest["binaries"]), manifest["version"]
+    except FileNotFoundError as error:
+        raise ToolchainError("this gemmafit was built without any agent", hint=_REBUILD) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ToolchainError(
-            f"the agent's binaries are not there ({path}: {error})", hint=_REBUILD
+            f"the list of this gemmafit's agents cannot be read ({type(error).__name__})", hint=_REBUILD
         ) from error
     if version != __version__:
         raise ToolchainError(
-            f"the agent's binaries are of version {version}, this is {__version__}", hint=_REBUILD
+            f"this gemmafit's agents are of version {version}, it is {__version__}", hint=_REBUILD
         )
-    return dict(binaries)
+    return binaries
 
 
 def abis() -> tuple[str, ...]:
@@ -40,15 +42,30 @@ def abis() -> tuple[str, ...]:
 
 
 def binary(abi: str) -> Path:
-    """The agent for `abi`, its SHA-256 checked. Raises ToolchainError if it is missing or altered."""
-    rows = _manifest()
-    if abi not in rows:
-        raise ToolchainError(f"there is no agent for {abi} (only {', '.join(rows)})", hint=_REBUILD)
+    """The agent for `abi`, its SHA-256 checked. Raises ToolchainError if it is missing or altered.
+
+    What it says goes into captures, which are passed on: no path of this computer is in it.
+    """
+    without = f"this gemmafit was built without the agent for {abi}"
+    try:
+        row = _manifest().get(abi)
+    except ToolchainError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise ToolchainError(without, hint=_REBUILD) from error
+        raise
+    if row is None:
+        raise ToolchainError(without, hint=_REBUILD)
     path = BUILT / abi / "gemmafit-agent"
     try:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except FileNotFoundError as error:
+        raise ToolchainError(without, hint=_REBUILD) from error
     except OSError as error:
-        raise ToolchainError(f"the agent for {abi} is missing: {error}", hint=_REBUILD) from error
-    if found != rows[abi]["sha256"]:
-        raise ToolchainError(f"{path} is not the file that was built (SHA-256 differs)", hint=_REBUILD)
+        raise ToolchainError(
+            f"this gemmafit's agent for {abi} cannot be read: {error.strerror}", hint=_REBUILD
+        ) from error
+    if found != row.get("sha256"):
+        raise ToolchainError(
+            f"this gemmafit's agent for {abi} is not the file that was built (SHA-256 differs)", hint=_REBUILD
+        )
     return path

@@ -26,7 +26,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from .. import __version__
-from ..errors import ToolchainError
+from ..base.errors import ToolchainError
 
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE / "src"

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ..base.names import Backend
 from ..probes.snapshot import Snapshot
 from ..profiles.knowledge import KernelChoice, KernelClass
-from . import cpu_plan, limits
-from .block import Block
+from . import limits
+from .block.dims import Block
+from .cpu import plan as cpu_plan
 from .kernel_class import ANY, choice
 from .limits import Limit
-from .measurements import Backend
 from .opencl import limits as opencl_limits
 from .opencl import plan as opencl_plan
 from .opencl import variants as opencl_variants

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol, TypeVar
 
+from ..base.names import Backend
 from ..probes.snapshot import Snapshot
 from ..profiles.conditions import Facts, evaluate
 from ..profiles.knowledge import KernelChoice, KernelClass, load
-from .measurements import Backend
 
 ANY = KernelChoice()
 """Of a GPU without a row: only its own facts count."""

@@ -10,8 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..profiles.report import significant
-from .measurements import Backend, Measurement, Status
+from ..base.names import Backend, Status
+from ..base.units import significant
+from .measurements import Measurement
+from .trust import sound
 
 PHASES = ("decode", "prefill")
 
@@ -82,13 +84,8 @@ def every(rows: Sequence[Measurement]) -> list[Layouts]:
 
 
 def usable(row: Measurement) -> bool:
-    """Ran, undisturbed and right: the speed of wrong results says nothing."""
-    return (
-        row.status is Status.OK
-        and row.valid
-        and (row.deviation is None or row.deviation.ok)
-        and bool(row.gb_per_s if row.phase == "decode" else row.gflop_per_s)
-    )
+    """Sound, with the figure that counts."""
+    return sound(row) and bool(row.gb_per_s if row.phase == "decode" else row.gflop_per_s)
 
 
 def sentences(pairs: Iterable[Layouts]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from .measurements import Backend
+from ..base.names import Backend
 from .plan import Buffer, Dispatch, Kernel, Plan, Step, Transfer, buffers, ints
 from .timing import Timing
 

@@ -9,22 +9,8 @@ from typing import Any
 
 import msgspec
 
-from ..probes import typed
-
-
-class Backend(StrEnum):
-    CPU = "cpu"
-    OPENCL = "opencl"
-    VULKAN = "vulkan"
-
-
-class Status(StrEnum):
-    """How a measurement ended. A row that is not OK carries a reason."""
-
-    OK = "ok"
-    UNSUPPORTED = "unsupported"  # the device cannot, and says so
-    SKIPPED = "skipped"  # we chose not to (memory, time, option)
-    ERROR = "error"  # it should have worked
+from ..base import typed
+from ..base.names import Backend, Status
 
 
 @dataclass(frozen=True)
@@ -42,6 +28,34 @@ class Deviation:
     def ok(self) -> bool:
         """Whether the output counts as right. NaN is never right."""
         return self.rel_l2 <= self.tolerance
+
+
+@dataclass(frozen=True)
+class Contention:
+    """What else the device did while a row was measured (`trust.contended`). None: the system does not tell.
+
+    Attributes:
+        disturbed: the row does not count for it.
+        lost: share of a repeat in which the threads that compute or launch it were ready and did not run;
+            the median of all repeats. 0.5: half of the time went to others.
+        others: cores that were busy with other programs, on average.
+        cores: that the device had online.
+        pressure: share of the time in which some thread on the device waited for a core.
+        switches: how often a core was taken from a thread of ours.
+        load: the load average of the last minute, when the process ended.
+        dropped: repeats that were disturbed while most were not; they are not in the row.
+        tries: how often it was measured to get this far.
+    """
+
+    disturbed: bool
+    cores: int
+    lost: float | None = None
+    others: float | None = None
+    pressure: float | None = None
+    switches: int | None = None
+    load: float | None = None
+    dropped: int = 0
+    tries: int = 1
 
 
 @dataclass(frozen=True)
@@ -64,7 +78,9 @@ class Measurement:
         tokens: tokens processed by one repeat (decode 1, prefill the chunk).
         context: KV-cache length attended to.
         deterministic: all repeats returned the same bits; None with fewer than two repeats.
-        valid: False when the conditions changed while measuring (throttling); `reason` says how.
+        valid: False when the conditions changed while measuring (throttling), or when other programs took the
+            processor; `reason` says how.
+        contention: what else the device did meanwhile; None where that was not asked.
         executor: agent | pyopencl | vulkan.
         value, unit: the result of a limit (e.g. 31.2 GB/s).
         details: further facts (threads, work-group, isa, memory, per-kernel seconds). `tuned`: the variant
@@ -87,12 +103,18 @@ class Measurement:
     deviation: Deviation | None = None
     deterministic: bool | None = None
     valid: bool = True
+    contention: Contention | None = None
     executor: str = "agent"
     device: str | None = None
     driver: str | None = None
     value: float | None = None
     unit: str | None = None
     details: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether other programs took the processor, so that the row does not count."""
+        return self.contention is not None and self.contention.disturbed
 
     @property
     def key(self) -> str:
@@ -116,6 +138,8 @@ class Measurement:
         # Members of StrEnum, of this module's or the block's, as the plain text that YAML takes.
         row = {k: str(v) if isinstance(v, StrEnum) else v for k, v in asdict(self).items()}
         row["samples_s"], row["device_s"] = list(self.samples_s), list(self.device_s)
+        if self.contention is not None:
+            row["contention"] = {k: v for k, v in asdict(self.contention).items() if v is not None}
         return {k: v for k, v in row.items() if v is not None and v != [] and v != {}}
 
     @classmethod

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..base.names import Backend, Status
 from ..probes.snapshot import Conditions
 from . import trust
-from .measurements import Backend, Measurement, Status
+from .measurements import Measurement
 
 AGENT_BYTES = 400 * 10**6
 """What the agent holds at most. Of a phone with 2 GB, Android itself leaves about twice that to one app."""
@@ -17,18 +18,22 @@ AGENT_BYTES = 400 * 10**6
 SOFTWARE = "proves correctness and layout, not a phone's speed"
 _MEMORY = ("of memory are free", "the plan's buffers need")
 """How the runner and the agent say that a plan is too large."""
+LEFT_ALONE, FORCED = "left_alone", "forced"
+"""Keys of a row's details: the known fault for which a backend was not run, or in spite of which it was."""
 MARK = "*"
 """Beside every figure of a software device."""
 
 
-def notes(rows: Iterable[Measurement], before: Conditions) -> list[str]:
+def notes(rows: Iterable[Measurement], before: Conditions, after: Conditions | None = None) -> list[str]:
     """About the device's state, devices that are none, rows that do not count or were left out."""
     listed = list(rows)
     return [
-        *(trust.remarks(before) if listed else ()),
+        *(trust.remarks(before, after) if listed else ()),
         *software_notes(listed),
+        *_hazards(listed),
         *_void(listed),
         *_left_out(listed),
+        *_not_started(listed),
         *_memory(listed),
         *_remembered(listed),
     ]
@@ -73,6 +78,29 @@ def agent_memory(rows: Iterable[Measurement]) -> dict[str, Any]:
     return {} if peak is None else {"peak_rss_bytes": peak, "limit_bytes": AGENT_BYTES}
 
 
+def left_alone(rows: Iterable[Measurement]) -> str | None:
+    """The known fault for which a backend, whose rows these are, was not run; None where it was."""
+    return _detail(rows, LEFT_ALONE)
+
+
+def _detail(rows: Iterable[Measurement], key: str) -> str | None:
+    """The first text under `key`; rows may come from a recording, where anything may stand."""
+    found = (row.details.get(key) for row in rows)
+    return next((text for text in found if isinstance(text, str)), None)
+
+
+def _hazards(rows: Sequence[Measurement]) -> list[str]:
+    """One sentence for each backend that was left alone, or run in spite of a known fault."""
+    found: list[str] = []
+    for backend in Backend:
+        mine = [row for row in rows if row.backend is backend]
+        if (fault := left_alone(mine)) is not None:
+            found.append(f"{backend}: nothing was run, for {fault}. --force runs it all the same.")
+        if (fault := _detail(mine, FORCED)) is not None:
+            found.append(f"{backend}: was run by --force in spite of {fault}.")
+    return found
+
+
 def _void(rows: Sequence[Measurement]) -> list[str]:
     reasons = Counter(row.reason or "the conditions changed" for row in rows if not row.valid)
     return [f"{count} of {len(rows)} rows are void: {reason}." for reason, count in reasons.items()]
@@ -88,6 +116,14 @@ def _left_out(rows: Sequence[Measurement]) -> list[str]:
             what = ", ".join(dict.fromkeys(f"{r.scheme} {r.phase} {r.variant}".strip() for r in mine))
             found.append(f"{backend}: left out for want of memory: {what} ({mine[0].reason}).")
     return found
+
+
+def _not_started(rows: Sequence[Measurement]) -> list[str]:
+    """One sentence for each backend whose interpreter is not there or does not start."""
+    reasons = {
+        row.backend: row.reason for row in rows if row.status is Status.SKIPPED and "cause" in row.details
+    }
+    return [f"{backend}: not measured: {reason}." for backend, reason in reasons.items()]
 
 
 def _memory(rows: Sequence[Measurement]) -> list[str]:

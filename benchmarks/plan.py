@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from ..errors import GemmafitError
-from .measurements import Backend
+from ..base.errors import GemmafitError
+from ..base.names import Backend
 
 VERSION = 1
 LOAD_UNIT = 4 << 20

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 from dataclasses import dataclass
 
-from ..errors import AgentError
-from ..events import Listener
+from ..base.errors import AgentError
+from ..base.events import Listener
 from ..probes.target import AgentRun, AgentSession
-from .executors.result import Result, read
+from .interpreter.result import Result, read
 from .plan import Plan
 
 MISSING, USAGE = 3, 2  # exit statuses of docs/plan-format.md
-_TAIL = 300
 
 
 @dataclass(frozen=True)
@@ -58,22 +56,10 @@ def execute(session: AgentSession, plan: Plan, deadline: float, on_line: Listene
 
 def _ending(run: AgentRun, deadline: float, result: Result | None) -> str | None:
     error = result.error if result is not None else None
-    said = " ".join(run.stderr.split())[-_TAIL:]
-    if run.timed_out:
-        return f"did not end within {deadline:g} s and was stopped"
-    if run.signal is not None:
-        return f"killed by {_signal(run.signal)}" + (f": {said}" if said else "")
     if run.exit == 0:
         return None if result is None or result.complete else error or "ended before all steps were run"
     if run.exit == MISSING:
-        return error or said or "this backend is not there"
+        return error or run.said or "this backend is not there"
     if run.exit == USAGE:
-        return f"the plan was refused: {said}"
-    return f"ended with status {run.exit}" + (f": {said}" if said else "")
-
-
-def _signal(number: int) -> str:
-    try:
-        return f"{signal.Signals(number).name} ({number})"
-    except ValueError:
-        return f"signal {number}"
+        return f"the plan was refused: {run.said}"
+    return run.ending(deadline)

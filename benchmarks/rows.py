@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import deviation, reference
+from ..base.names import Backend, Status
+from . import trust
 from .backends import Candidate
-from .block import Block
-from .executors.result import Result, StepResult
+from .block import deviation, reference
+from .block.dims import Block
+from .interpreter.result import Result, StepResult
 from .limits import Limit
-from .measurements import Backend, Deviation, Measurement, Status
+from .measurements import Deviation, Measurement
 from .plan import Plan, Step
 from .process import Outcome
 
@@ -64,15 +66,18 @@ def block_rows(
     candidate: Candidate,
     outcome: Outcome,
     references: References,
+    place: str,
 ) -> Iterator[Measurement]:
-    """One row a step of the plan. A step without a result is an error with the reason of the whole."""
+    """One row a step of the plan. A step without a result is an error with the reason of the whole; one that
+    other programs disturbed is void (`place`: the device in its reason, see `trust.place`)."""
     for step in plan.steps:
         row = replace(empty, phase=step.name)
         found = None if outcome.result is None else outcome.result.step(step.name)
         if outcome.result is None or found is None:
             yield replace(row, status=Status.ERROR, reason=outcome.problem or "the step was not run")
         else:
-            yield _block_row(row, block, plan, step, candidate, outcome.result, found, references)
+            made = _block_row(row, block, plan, step, candidate, outcome.result, found, references)
+            yield trust.contended(made, found.contention, outcome.result.load, place)
 
 
 def _block_row(
@@ -111,7 +116,7 @@ def _block_row(
 
 
 def limit_rows(
-    backend: Backend, plan: Plan, limits: tuple[Limit, ...], outcome: Outcome
+    backend: Backend, plan: Plan, limits: tuple[Limit, ...], outcome: Outcome, place: str
 ) -> Iterator[Measurement]:
     """One row a limit. Its value is that of the fastest repeat: a limit is what can be reached."""
     for limit in limits:
@@ -120,7 +125,9 @@ def limit_rows(
         if outcome.result is None or found is None:
             yield replace(row, reason=outcome.problem or "the step was not run")
             continue
-        row = _timed(row, outcome.result, found)
+        row = trust.contended(
+            _timed(row, outcome.result, found), found.contention, outcome.result.load, place
+        )
         yield replace(row, value=limit.value(min(row.samples_s))) if row.status is Status.OK else row
 
 

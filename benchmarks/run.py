@@ -11,20 +11,22 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from ..errors import ToolchainError
-from ..events import Event, Listener, ignore
+from ..base.errors import ToolchainError
+from ..base.events import Event, Listener, ignore
+from ..base.names import Backend, Status
 from ..probes.collect import ask_conditions
 from ..probes.snapshot import Snapshot
 from ..probes.target import AgentSession, Target
 from ..profiles.knowledge import KernelClass
-from . import trust
+from . import notes, trust
 from .backends import Candidate, Lowerer, lowerer
-from .block import GEMMA_2B, Block, Dims, Phase, Scheme, decode, prefill
-from .measurements import Backend, Measurement, Status
+from .block.dims import GEMMA_2B, Block, Dims, Phase, Scheme, decode, prefill
+from .measurements import Measurement
 from .rows import References, empty_row
 from .runner import Runner
+from .states import Span
 from .timing import Timing
 from .tuning import Memory, Tuning, memory
 
@@ -44,6 +46,8 @@ class Options:
         deadline: seconds for one process.
         tuning: whether the choice of a variant is remembered, and taken when it is.
         classes: of GPUs (profiles/kernels.yaml); None: the built-in rows.
+        hazards: backend -> the known fault that speaks against running anything there.
+        force: run there all the same.
     """
 
     backends: tuple[str, ...] = ()
@@ -60,6 +64,8 @@ class Options:
     deadline: float = 60.0
     tuning: Tuning = Tuning.OFF
     classes: Mapping[str, KernelClass] | None = None
+    hazards: Mapping[str, str] = field(default_factory=dict[str, str])
+    force: bool = False
 
     def chunk_for(self, decode_s: float | None) -> int:
         """Tokens of a prefill by what one token takes at decode, which is an upper bound for each of many."""
@@ -92,10 +98,12 @@ def measure(
     on_event: Listener = ignore,
     *,
     into: list[Measurement] | None = None,
+    spans: list[Span] | None = None,
 ) -> list[Measurement]:
     """The rows of all backends; those of a backend are void if the device was not as before once it was
     done (`trust`). `into` receives each row as soon as it is there, so that a device lost on the way leaves
-    what came before.
+    what came before; `spans` receives the device's state around each backend, which is asked for once before
+    the first and once after each.
 
     Raises TransportError if the device is lost, AgentError if no session can be opened on it.
     """
@@ -103,13 +111,17 @@ def measure(
     references = References()
     chosen = [b for b in Backend if not options.backends or b in options.backends]
     with target.session(on_event, awake=True) as session:
+        first = before = ask_conditions(target, session=session)
         for backend in chosen:
             start = len(rows)
             for row in backend_rows(session, snapshot, backend, options, references, on_event):
                 rows.append(row)
             if any(row.samples_s for row in rows[start:]):
-                now = ask_conditions(target)
-                rows[start:] = trust.judged(rows[start:], snapshot.conditions, now)
+                now = ask_conditions(target, session=session)
+                rows[start:] = trust.judged(rows[start:], before, now, first)
+                if spans is not None:
+                    spans.append(Span(str(backend), before, now))
+                before = now
     return rows
 
 
@@ -123,12 +135,18 @@ def backend_rows(
 ) -> Iterator[Measurement]:
     """The rows of one backend, each as soon as it is there. Raises TransportError if the device is lost."""
     reason = absent(backend, snapshot)
+    hazard = options.hazards.get(backend)
     if reason is not None:
         yield Measurement(backend, "", "decode", "", Status.UNSUPPORTED, reason)
+    elif hazard is not None and not options.force:
+        why = f"not run without --force: {hazard}"
+        yield Measurement(backend, "", "decode", "", Status.SKIPPED, why, details={notes.LEFT_ALONE: hazard})
     else:
         lower = lowerer(backend, snapshot, options.threads, options.classes)
         runner = Runner(session, snapshot, lower, references, options.dims, options.deadline, on_event)
-        yield from _Bench(runner, options, _memory(runner, options)).rows()
+        for row in _Bench(runner, options, _memory(runner, options)).rows():
+            forced = {} if hazard is None else {notes.FORCED: hazard}
+            yield replace(row, details={**row.details, **forced}) if forced else row
 
 
 def _memory(runner: Runner, options: Options) -> Memory | None:
@@ -203,7 +221,7 @@ class _Bench:
                     yield replace(row, details={**row.details, "tuned": f"{choice.made:%Y-%m-%dT%H:%M:%SZ}"})
                     if row.phase == name:
                         tried[candidate] = row
-            if all(fastest({c: row for c, row in tried.items() if c == one}) for one in chosen):
+            if all(one in tried and trust.right(tried[one]) for one in chosen):
                 return
             self.runner.on_event(Event("tuning", "the remembered variant fails now: searching again"))
         for candidate in (c for c in candidates if c not in tried):
@@ -224,6 +242,8 @@ class _Bench:
     ) -> None:
         best = fastest(tried)
         if self.memory is None or best is None or self.runner.gone:
+            return
+        if any(not row.valid for row in tried.values()):  # one of those may be the fastest
             return
         try:
             self.memory.keep(scheme, phase, best, fastest_engine(tried), candidates)
@@ -262,13 +282,13 @@ class _Bench:
 
 
 def fastest(tried: Mapping[Candidate, Measurement]) -> Candidate | None:
-    """The candidate of the fastest row that is right, or None. By the token: slow ones prefill fewer."""
-    right = [
+    """The candidate of the fastest row that is sound, or None. By the token: slow ones prefill fewer."""
+    counting = [
         (row.seconds / (row.tokens or 1), candidate)
         for candidate, row in tried.items()
-        if row.status is Status.OK and row.seconds and row.deviation is not None and row.deviation.ok
+        if row.seconds and row.deviation is not None and trust.sound(row)
     ]
-    return min(right, key=lambda pair: pair[0])[1] if right else None
+    return min(counting, key=lambda pair: pair[0])[1] if counting else None
 
 
 def fastest_engine(tried: Mapping[Candidate, Measurement]) -> Candidate | None:

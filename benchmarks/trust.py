@@ -1,35 +1,75 @@
-"""What makes a number valid: the state of the device before and after, and what it does under load.
+"""What makes a number valid: the state of the device before and after, what else it did meanwhile, and what
+it does under load.
 
 A phone that throttles while it is measured gives a number of no use. Frequency limits are what the kernel's
 thermal driver lowers (`scaling_max_freq`); the thermal status is what Android makes of its sensors.
+
+Three answers to a state that matters, and why:
+
+* It *changed* while a row was measured (clocks fell, battery saver or a power mode went on or off, another
+  thermal status): the row is void. Its repeats were taken in two states, so it is the speed of neither.
+* It *caps the clocks* all the while (`caps`: battery saver, a maker's power mode, thermal status moderate and
+  above): the row counts and says so in `details["capped"]`. It is a true number of this phone in that state,
+  and the best of variants is still the best; but it is a lower bound of what the phone can do, so that a
+  prediction from it is marked (`Predicted.capped`), reaches as high as without it, and does not make the
+  phone too slow.
+* It *may* matter (screen off, charging, a low battery): a remark. Whether makers keep background work off the
+  fast cores differs, and clocks that really fell are seen as such.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING
 
-from ..probes.snapshot import Conditions
-from .block import decode
-from .measurements import Backend, Measurement, Status
-from .runner import Runner
+from ..base.limits import FEW, NAME_CHARS
+from ..base.names import Backend, Status
+from ..probes.snapshot import THERMAL, Conditions
+from .block.deviation import worst
+from .block.dims import decode
+from .measurements import Contention, Measurement
 from .statistics import Gain, gain, spread
-from .sweeps import Base
 from .timing import Timing
+
+if TYPE_CHECKING:
+    from .interpreter.contention import Contention as Facts
+    from .interpreter.contention import Load
+    from .runner import Runner
+    from .sweeps.settings import Base
 
 FREQUENCY_DROP = 0.15
 """Share of a core's frequency limit; a run during which more is lost is void. Source: edge-llm-bench's rule,
 see the design. Below it, clocks move in steps of 5 to 10 %."""
 LOW_BATTERY_PERCENT = 15
 """From here on Android's battery saver may come by itself (`low_power_trigger_level`)."""
+LOST = 0.1
+"""Share of a repeat's time that others may have had. Measured by `python -m gemmafit.tools.contention`
+on two cores: FIGURES."""
+OTHERS = 0.25
+"""Share of all cores that other programs may keep busy on average. They take bandwidth of the memory even
+where cores are left over. Measured as above: FIGURES."""
+TICK_S = 0.01
+"""Of /proc/stat, which counts in such steps for each core: how far a short look at it may be wrong."""
 PIECE_S = 10.0
 """Seconds of timed work in one process under sustained load. Each process fills its weights first, which is
 a pause; longer pieces would lose more of the curve when one of them fails."""
 POINTS = 60
 """Points of a curve, at most: each is the median of its share of the time."""
+MODERATE = 2
+"""From this thermal status on a sustained load is slowed down. Source: Android PowerManager: light is
+throttling that is not noticed, moderate such as is not much noticed, severe such as is."""
+
+
+def caps(state: Conditions) -> list[str]:
+    """What about a state is known to cap clocks, as the end of `measured while ...`."""
+    found = ["battery saver was on"] if state.battery_saver else []
+    found += [f"{mode} was on" for mode in state.power_modes or ()]
+    if state.thermal_status is not None and state.thermal_status >= MODERATE:
+        found.append(f"the thermal status was {_thermal(state.thermal_status)}")
+    return found
 
 
 def void_reason(before: Conditions, after: Conditions, cpus: Collection[int] | None = None) -> str | None:
@@ -40,32 +80,202 @@ def void_reason(before: Conditions, after: Conditions, cpus: Collection[int] | N
 
     What is unknown before or after says nothing.
     """
+    return _switched(before, after) or throttled(before, after, cpus)
+
+
+def _switched(before: Conditions, after: Conditions) -> str | None:
+    """What was switched on or off in between."""
+    if (
+        None not in (before.battery_saver, after.battery_saver)
+        and before.battery_saver != after.battery_saver
+    ):
+        return f"battery saver went {'on' if after.battery_saver else 'off'} while it was measured"
+    if before.power_modes is not None and after.power_modes is not None:
+        for mode in sorted({*before.power_modes} ^ {*after.power_modes}):
+            return f"{mode} went {'on' if mode in after.power_modes else 'off'} while it was measured"
+    return None
+
+
+def throttled(before: Conditions, after: Conditions, cpus: Collection[int] | None = None) -> str | None:
+    """Why a device that was as `before` can be as fast no more; arguments as of `void_reason`."""
+    went_off = before.screen_on is True and after.screen_on is False
+    because = " when the screen went off" if went_off else ""
     for cpu, was in sorted(before.cpu_max_mhz.items()):
         now = after.cpu_max_mhz.get(cpu)
         if now is None or was <= 0 or (cpus is not None and cpu not in cpus):
             continue
         if now < was * (1 - FREQUENCY_DROP):
-            return f"throttled: the limit of cpu {cpu} fell from {was} to {now} MHz"
+            return f"throttled: the limit of cpu {cpu} fell from {was} to {now} MHz{because}"
     was_hot, is_hot = before.thermal_status, after.thermal_status
     if was_hot is not None and is_hot is not None and was_hot != is_hot:
         return f"the thermal status went from {was_hot} to {is_hot}"
     return None
 
 
-def judged(rows: Sequence[Measurement], before: Conditions, after: Conditions) -> list[Measurement]:
-    """The rows with their spread, and void where the conditions changed while they were measured. Sustained
-    load is meant to change them."""
-    return [_judged(row, before, after) for row in rows]
+def sound(row: Measurement) -> bool:
+    """Whether a number may be built upon: it ran, under steady conditions, undisturbed, and what it computed
+    is right. Whoever ranks, predicts, compares or remembers takes such rows only."""
+    return right(row) and row.valid
 
 
-def _judged(row: Measurement, before: Conditions, after: Conditions) -> Measurement:
+def right(row: Measurement) -> bool:
+    """Whether it ran and what it computed is right, however busy or hot the device was."""
+    fits = row.deviation is None or row.deviation.ok
+    return row.status is Status.OK and fits and min(row.samples_s, default=0.0) > 0
+
+
+def place(kind: str) -> str:
+    """The device in a sentence, by the kind of its target."""
+    return "this computer" if kind == "local" else "the phone"
+
+
+def contended(row: Measurement, facts: Facts | None, load: Load, where: str) -> Measurement:
+    """The row with what else the device did while it was measured: without the repeats that were disturbed
+    where most were not, void where most were or where other programs kept too many cores busy throughout.
+
+    Args:
+        facts: of the step, one value for each of the row's samples; None where an interpreter has none.
+        where: see `place`.
+    """
+    if facts is None or row.status is not Status.OK or not row.samples_s:
+        return row
+    lost = _lost(row.samples_s, facts)
+    others = _others(facts)
+    kept = [i for i, share in enumerate(lost) if share <= LOST]
+    mostly = not lost or 2 * len(kept) > len(lost)
+    disturbed = not mostly or (others is not None and _certain(others, facts) > OTHERS * facts.cores)
+    found = Contention(
+        disturbed=disturbed,
+        cores=facts.cores,
+        lost=_rounded(median(lost) if lost else None),
+        others=_rounded(others),
+        pressure=_rounded(_share(facts.pressure_ns, facts.span_ns)),
+        switches=facts.switches,
+        load=load.average,
+        dropped=0 if disturbed or not lost else len(lost) - len(kept),
+    )
+    row = replace(row, contention=found)
+    if disturbed:
+        return replace(row, valid=False, reason=_busy(found, where))
+    return _without(row, kept) if found.dropped else row
+
+
+def _lost(samples: Sequence[float], facts: Facts) -> list[float]:
+    """Of each repeat, the share that its threads were ready to run in and did not; () where nothing tells.
+
+    Two signs, the larger counts: the time they waited in a queue, which the kernel adds up when a wait ends,
+    and for threads that do nothing but compute the CPU time that they lack, which also sees a wait that has
+    not ended, and a limit on CPU time. Workers that wait for each other spin, which is CPU time too.
+    """
+    waited = facts.waited_ns or (() if facts.computing else None)
+    if waited is None:
+        return []
+    found = [0.0] * len(samples)
+    for i, seconds in enumerate(samples):
+        time_of_all = seconds * facts.threads * 1e9
+        if facts.waited_ns:
+            found[i] = facts.waited_ns[i] / time_of_all
+        if facts.computing:
+            found[i] = max(found[i], 1 - facts.cpu_ns[i] / time_of_all)
+    return [min(share, 1.0) for share in found]
+
+
+def _others(facts: Facts) -> float | None:
+    """Cores that were busy with other programs (or with another virtual machine), on average."""
+    if facts.machine_ns is None or facts.own_ns is None or facts.span_ns <= 0:
+        return None
+    return min(max(0.0, (facts.machine_ns - facts.own_ns) / facts.span_ns), float(facts.cores))
+
+
+def _certain(others: float, facts: Facts) -> float:
+    """So many at least, in spite of the steps in which the system counts."""
+    return others - facts.cores * TICK_S * 1e9 / facts.span_ns
+
+
+def _without(row: Measurement, kept: Sequence[int]) -> Measurement:
+    own_clock = row.device_s if len(row.device_s) == len(row.samples_s) else ()
+    return replace(
+        row,
+        samples_s=tuple(row.samples_s[i] for i in kept),
+        device_s=tuple(own_clock[i] for i in kept) if own_clock else (),
+    )
+
+
+def _busy(found: Contention, where: str) -> str:
+    others = found.others
+    taken = "" if others is None else f"other programs took {others:.1f} of {found.cores} cores"
+    if others is not None and others > OTHERS * found.cores / 2:
+        return f"{where} was busy: {taken}"
+    got = f"its threads got {100 * (1 - (found.lost or 0)):.0f} % of the time that they were ready to run"
+    limit = f"; {taken}, so something limits what this process may use" if taken else ""
+    return f"{where} was busy: {got}{limit}"
+
+
+def _share(part: int | None, whole: int) -> float | None:
+    return None if part is None or whole <= 0 else min(part / whole, 1.0)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+def better(old: Measurement, new: Measurement) -> Measurement:
+    """Of a row that was disturbed and the same measured again, the one that counts. What either found besides
+    times (an error, wrong results, changing bits) stays."""
+    if new.status is not Status.OK or not (old.contention and new.contention):
+        return new
+    tries = old.contention.tries + 1
+    ahead = old if new.disturbed and (old.contention.lost or 0) < (new.contention.lost or 0) else new
+    assert ahead.contention is not None
+    return replace(
+        ahead,
+        contention=replace(ahead.contention, tries=tries),
+        deviation=worst(tuple(d for d in (old.deviation, new.deviation) if d is not None)),
+        deterministic=False if False in (old.deterministic, new.deterministic) else ahead.deterministic,
+    )
+
+
+def busy_found(rows: Sequence[Measurement]) -> str | None:
+    """What was seen where rows are void because other programs ran, in figures; None where none is."""
+    hit = [row.contention for row in rows if row.disturbed and row.contention is not None]
+    if not hit:
+        return None
+    loads = [c.load for c in hit if c.load is not None]
+    others = [c.others for c in hit if c.others is not None]
+    lost = [c.lost for c in hit if c.lost is not None]
+    parts = [
+        f"load {max(loads):.2g}" if loads else "",
+        f"other programs use {median(others):.1f} of {hit[0].cores} cores" if others else "",
+        f"threads lose {100 * median(lost):.0f} % of their time" if lost and not others else "",
+    ]
+    return ", ".join(part for part in parts if part) or "other programs use the processor"
+
+
+def judged(
+    rows: Sequence[Measurement], before: Conditions, after: Conditions, first: Conditions | None = None
+) -> list[Measurement]:
+    """The rows with their spread and what capped their clocks, and void where the conditions changed while
+    they were measured. Sustained load is meant to change them.
+
+    Args:
+        first: the state before anything was measured. Clocks that fell since then void a row as well, though
+            they may not have fallen further while it was measured.
+    """
+    return [_judged(row, before, after, first or before) for row in rows]
+
+
+def _judged(row: Measurement, before: Conditions, after: Conditions, first: Conditions) -> Measurement:
     found = spread(row.samples_s)
     if found is not None:
         row = replace(row, details={**row.details, "spread": round(found, 4)})
     if not row.samples_s or "sustained" in row.details:
         return row
-    reason = void_reason(before, after, used_cpus(row))
-    return row if reason is None else replace(row, valid=False, reason=reason)
+    cpus = used_cpus(row)
+    reason = void_reason(before, after, cpus) or throttled(first, after, cpus)
+    if reason is not None:
+        return replace(row, valid=False, reason=reason)
+    capped = list(dict.fromkeys([*caps(before), *caps(after)]))
+    return replace(row, details={**row.details, "capped": capped}) if capped else row
 
 
 def used_cpus(row: Measurement) -> frozenset[int] | None:
@@ -80,22 +290,45 @@ def used_cpus(row: Measurement) -> frozenset[int] | None:
     return frozenset(cpus) or None
 
 
-def remarks(conditions: Conditions) -> list[str]:
+def capped(row: Measurement) -> list[str]:
+    """What capped the clocks under a row, as `judged` noted it. Details of a recording are untrusted."""
+    noted = row.details.get("capped")
+    return [str(what)[:NAME_CHARS] for what in noted[:FEW]] if isinstance(noted, list) else []
+
+
+def remarks(before: Conditions, after: Conditions | None = None) -> list[str]:
     """What about a device's state a reader of its numbers should know, in sentences."""
     found: list[str] = []
-    battery = conditions.battery_percent
+    battery = before.battery_percent
     if battery is not None and battery <= LOW_BATTERY_PERCENT:
         found.append(f"The battery is at {battery} %: phones lower their clocks there.")
-    if conditions.charging:
+    if before.charging:
         found.append("It was charging, which warms a phone.")
-    if conditions.thermal_status:
-        found.append(f"It was warm before it started (thermal status {conditions.thermal_status}).")
+    if before.battery_saver:
+        found.append("Battery saver is on: it caps the clocks, and the phone can do more without it.")
+    found += [f"{mode} is on: it caps the clocks." for mode in before.power_modes or ()]
+    if before.thermal_status:
+        status = before.thermal_status
+        hot = " Clocks are capped there." if status >= MODERATE else ""
+        found.append(f"It was warm before it started (thermal status {_thermal(status)}).{hot}")
+    if before.screen_on is False:
+        found.append("The screen was off: some phones keep what runs then on their slower cores.")
+    if before.kept_awake is False:
+        why = f" ({before.awake_refusal})" if before.awake_refusal else ""
+        found.append(f"adb may not keep the screen on{why}: keep it on by hand while it is measured.")
+    elif before.kept_awake and before.charging is False:
+        found.append("It is not plugged in, so its screen may go off while it is measured.")
+    if after is None:
+        return found
+    if before.screen_on and after.screen_on is False:
+        found.append("The screen went off while it was measured: some phones move work to slower cores then.")
+    if (switched := _switched(before, after)) is not None:
+        found.append(f"{switched[0].upper()}{switched[1:]}.")
     return found
 
 
-def to_dict(conditions: Conditions) -> dict[str, Any]:
-    """For a file; what is unknown is left out."""
-    return {key: value for key, value in asdict(conditions).items() if value not in (None, {})}
+def _thermal(status: int) -> str:
+    return f"{status}, {THERMAL[status]}" if 0 <= status < len(THERMAL) else str(status)
 
 
 def sustained(runner: Runner, base: Base, seconds: float) -> Measurement:
@@ -112,7 +345,7 @@ def sustained(runner: Runner, base: Base, seconds: float) -> Measurement:
     piece = min(PIECE_S, max(seconds / 2, 1.0))
     timing = Timing(warmup=1, repeat_min=2, repeat_max=10_000, budget_ms=int(piece * 1000))
     while clock() - start < seconds:
-        row = runner.block(base.scheme, phase, base.candidate, timing, logits=False)[0]
+        row = runner.block(base.scheme, phase, base.candidate, timing, logits=False, again=False)[0]
         if row.status is not Status.OK:
             if not pieces:
                 return replace(row, details={**row.details, "sweep": "sustained"})
@@ -129,6 +362,10 @@ def sustained(runner: Runner, base: Base, seconds: float) -> Measurement:
         "sustained": curve(pieces),
         "busy": round(sum(samples) / pieces[-1][0], 3),
     }
+    void = [row for _, row in pieces if not row.valid]
+    if void:
+        last = replace(last, contention=void[0].contention, valid=False)
+        problem = problem or f"{len(void)} of {len(pieces)} pieces: {void[0].reason}"
     deterministic = all(row.deterministic for _, row in pieces)
     return replace(
         last, reason=problem, samples_s=samples, device_s=(), deterministic=deterministic, details=details

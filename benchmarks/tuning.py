@@ -20,10 +20,10 @@ from typing import Any
 import msgspec
 from platformdirs import user_cache_path
 
+from ..base.names import Backend
 from ..probes.snapshot import Snapshot
 from .backends import Candidate, Lowerer
-from .block import Block, Dims, Scheme, decode, prefill
-from .measurements import Backend
+from .block.dims import Block, Dims, Scheme, decode, prefill
 from .timing import DEFAULT
 
 SCHEMA = "gemmafit.tuning/1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -11,13 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .. import __version__
-from ..errors import Interrupted, UsageError
+from ..base.errors import Interrupted, UsageError
 from .app import (
     AdbOption,
+    ForceOption,
     HtmlOption,
     NoCacheOption,
     ProfilesOption,
     RetuneOption,
+    SustainedOption,
     TargetArgument,
     app,
     tuning,
@@ -27,10 +30,11 @@ from .console import emit, stderr
 from .files import write
 
 if TYPE_CHECKING:
-    from ..benchmarks.bench import Bench, OnRow, Wish
-    from ..events import Listener
+    from ..base.events import Listener
+    from ..benchmarks.sweeps.bench import Bench, OnRow, Wish
     from ..probes.snapshot import Snapshot
     from ..probes.target import Target
+    from ..profiles.knowledge import Knowledge
     from ..profiles.tables import Tables
 
 
@@ -85,15 +89,13 @@ def bench(
         bool | None,
         typer.Option("--limits/--no-limits", help="Measure machine limits too (default: unless --quick)."),
     ] = None,
-    sustained: Annotated[
-        float | None,
-        typer.Option(metavar="SECONDS", min=1, max=3600, help="Then decode for so long on each backend."),
-    ] = None,
+    sustained: SustainedOption = None,
     backend: Annotated[list[BackendName] | None, typer.Option(help="Only there (repeatable).")] = None,
     scheme: Annotated[list[SchemeName] | None, typer.Option(help="Only these weights (repeatable).")] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="int8 only, fewer repeats, no sweep but fusion, no limits.")
     ] = False,
+    force: ForceOption = False,
     no_cache: NoCacheOption = False,
     retune: RetuneOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr.")] = False,
@@ -112,12 +114,12 @@ def bench(
       gemmafit bench --sustained 120 --html throttling.html
       gemmafit bench replay:phone.yaml           the rows of a recording
     """
-    from ..benchmarks.bench import Wish
-    from ..benchmarks.block import Scheme
-    from ..benchmarks.sweeps import Sweep
+    from ..benchmarks.block.dims import Scheme
+    from ..benchmarks.sweeps.bench import Wish
+    from ..benchmarks.sweeps.settings import Sweep
     from ..benchmarks.tuning import Tuning
+    from ..judge.references import load
     from ..probes.targets import resolve
-    from ..profiles.knowledge import load
     from .bench_screen import live, summary
 
     knowledge = load(profiles)
@@ -130,6 +132,7 @@ def bench(
         sustained=sustained,
         tuning=Tuning(tuning(no_cache, retune)),
         classes=knowledge.kernels,
+        force=force,
     )
     found = resolve(target, adb)
     with live(quiet) as (on_event, on_row):
@@ -137,7 +140,7 @@ def bench(
             done, header = (
                 _recorded(found, knowledge.tables)
                 if found.kind == "replay"
-                else _measured(found, wish, knowledge.tables, on_event, on_row)
+                else _measured(found, wish, knowledge, on_event, on_row)
             )
         except KeyboardInterrupt as error:
             raise Interrupted("interrupted before anything was measured; nothing was written") from error
@@ -151,7 +154,7 @@ def bench(
     elif format is not None or not sys.stdout.isatty():
         emit(_text(data, format or DataFormat.YAML))
     if html is not None:
-        from ..pages.bench import bench_page
+        from ..reports.pages.bench import bench_page
 
         write(html, bench_page(done, header))
     if not quiet:
@@ -163,20 +166,30 @@ def bench(
 
 
 def _measured(
-    target: Target, wish: Wish, tables: Tables, on_event: Listener, on_row: OnRow
+    target: Target, wish: Wish, knowledge: Knowledge, on_event: Listener, on_row: OnRow
 ) -> tuple[Bench, dict[str, Any]]:
-    from ..benchmarks.bench import bench as measure
+    """The rows; none, with the reason, where the agent did not run."""
+    from ..base.names import Backend
+    from ..benchmarks.sweeps.bench import Bench
+    from ..benchmarks.sweeps.bench import bench as measure
+    from ..pipeline import broke
     from ..probes.collect import collect
     from ..probes.read import read
+    from ..profiles.hazards import not_run
 
-    snapshot = read(collect(target, on_event=on_event), tables)
+    capture = collect(target, force=wish.force, knowledge=knowledge, on_event=on_event)
+    snapshot = read(capture, knowledge.tables)
+    if (broken := broke(target, snapshot, knowledge)) is not None:
+        state = snapshot.conditions
+        return Bench(before=state, after=state, broken=broken), _header(target, snapshot)
+    wish = replace(wish, hazards=not_run(Backend, snapshot, knowledge))
     return measure(target, snapshot, wish, on_event, on_row), _header(target, snapshot)
 
 
 def _recorded(target: Target, tables: Tables) -> tuple[Bench, dict[str, Any]]:
     """The rows that a recording holds. Raises UsageError where it holds none."""
-    from ..benchmarks.bench import Bench
-    from ..pipeline import recorded_measurements
+    from ..benchmarks.sweeps.bench import Bench
+    from ..pipeline import recorded_measurements, recorded_spans
     from ..probes.collect import collect
     from ..probes.read import read
 
@@ -188,13 +201,14 @@ def _recorded(target: Target, tables: Tables) -> tuple[Bench, dict[str, Any]]:
             hint="Record them with `gemmafit check TARGET --record FILE`.",
         )
     snapshot = read(capture, tables)
-    state = snapshot.conditions
-    return Bench(before=state, after=state, rows=rows), _header(target, snapshot)
+    spans = recorded_spans(capture, target.serial)
+    before, after = (spans[0].before, spans[-1].after) if spans else (snapshot.conditions,) * 2
+    return Bench(before=before, after=after, rows=rows, spans=spans), _header(target, snapshot)
 
 
 def _header(target: Target, snapshot: Snapshot) -> dict[str, Any]:
     """What the rows are of: tool, time, target, device."""
-    from ..profiles.device import describe
+    from ..judge.device import describe
 
     return {
         "tool": {"name": "gemmafit", "version": __version__},
@@ -209,6 +223,6 @@ def _text(data: dict[str, Any], format: DataFormat) -> str:
         import msgspec
 
         return msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n"
-    from ..profiles.writers.yaml import dump
+    from ..reports.writers.yaml import dump
 
     return dump(data)

@@ -7,15 +7,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..events import Event, Listener, ignore
-from ..profiles.report import significant
+from ..base.events import Event, Listener, ignore
+from ..base.units import significant
 from .console import plain, safe, stderr
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..benchmarks.bench import Bench, OnRow
-    from ..benchmarks.measurements import Backend, Measurement
+    from ..base.names import Backend
+    from ..benchmarks.measurements import Measurement
+    from ..benchmarks.sweeps.bench import Bench, OnRow
 
 _FRAME = 6
 """Lines of the live display that are not rows."""
@@ -39,7 +40,7 @@ def live(quiet: bool) -> Iterator[tuple[Listener, OnRow]]:
     from rich.live import Live
     from rich.spinner import Spinner
 
-    from ..benchmarks.bench import STAGE
+    from ..benchmarks.sweeps.bench import STAGE
 
     rows: list[Measurement] = []
     started = time.monotonic()
@@ -71,7 +72,7 @@ def line(row: Measurement) -> str:
 
 def _cells(row: Measurement) -> tuple[str, str, str, str]:
     """What, how long, how fast, how right."""
-    from ..pages.bench import name, speed
+    from ..reports.pages.bench import name, speed
 
     what = name(row)
     took = f"{significant(row.seconds * 1e3)} ms" if row.seconds else ""
@@ -110,7 +111,7 @@ def _table(rows: list[Measurement], width: int) -> Any:
 
 def _main(row: Measurement) -> str:
     """The figure that counts for a row's phase."""
-    from ..pages.bench import speed
+    from ..reports.pages.bench import speed
 
     figures = speed(row).split(", ")
     return figures[-1] if row.phase == "prefill" else figures[0]
@@ -120,9 +121,9 @@ def summary(bench: Bench, console: Console) -> None:
     """Bars, roofline, sentences and what to know about the numbers."""
     from textwrap import wrap
 
+    from ..base.names import Backend
     from ..benchmarks import layouts
-    from ..benchmarks.measurements import Backend
-    from ..pages import bench as figures
+    from ..reports.pages import bench as figures
     from . import plot
 
     width = min(console.width, WIDTH)
@@ -158,7 +159,7 @@ def summary(bench: Bench, console: Console) -> None:
 
 def _problem(bench: Bench, backend: Backend) -> str | None:
     """Why nothing of a backend could be measured, or None."""
-    from ..benchmarks.measurements import Status
+    from ..base.names import Status
 
     rows = [row for row in bench.rows if row.backend is backend and row.phase != "limit"]
     if not rows or any(row.status is Status.OK for row in rows):

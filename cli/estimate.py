@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import UsageError
-from .app import ProfilesOption, app
+from ..base.errors import UsageError
+from .app import ProfilesOption, PromptTokensOption, RamOption, app
 from .console import emit, safe, stderr, stdout
 
 if TYPE_CHECKING:
+    from ..judge.estimate import Anchor, Estimate
     from ..probes.snapshot import Snapshot
-    from ..profiles.estimate import Anchor, Estimate
     from ..profiles.knowledge import Knowledge
-    from ..profiles.report import Range
+    from ..reports.report import Range
 
 SCHEMA = "gemmafit.estimate/1"
 
@@ -37,9 +37,7 @@ class EstimateFormat(StrEnum):
 @app.command(short_help="Predict a phone that is not at hand.")
 def estimate(
     gpu: Annotated[str, typer.Option(metavar="NAME", help='The GPU, e.g. "Adreno 740" or "Mali-G610 MC6".')],
-    ram: Annotated[
-        float, typer.Option(metavar="GB", min=0.25, max=1024, help="Memory as the phone is sold.")
-    ],
+    ram: RamOption,
     soc: Annotated[
         str | None, typer.Option(metavar="NAME", help="The SoC, where the GPU is in several.")
     ] = None,
@@ -54,9 +52,7 @@ def estimate(
     data_sheet: Annotated[
         bool, typer.Option("--data-sheet", help="Ignore what was published about this chip.")
     ] = False,
-    prompt_tokens: Annotated[
-        int, typer.Option(metavar="N", min=1, max=1 << 20, help="Prompt of the time to the first token.")
-    ] = 256,
+    prompt_tokens: PromptTokensOption = None,
     format: Annotated[
         EstimateFormat, typer.Option("--format", "-f", help="Output format.")
     ] = EstimateFormat.TEXT,
@@ -64,23 +60,24 @@ def estimate(
 ) -> None:
     """Predict speed and memory of every model file from a phone's specification, with honest error bars.
 
-    The interval should hold the truth 9 times in 10 (measured by: python -m gemmafit.benchmarks.calibrate).
+    The interval should hold the truth 9 times in 10 (measured by: python -m gemmafit.tools.calibrate).
 
     \b
     Examples:
       gemmafit estimate --gpu "Adreno 740" --ram 8
       gemmafit estimate --gpu "Mali-G720" --ram 12 --measured gemma-2b-it-gpu-int8=18.2/1280
     """
-    from ..profiles.estimate import estimate as run
-    from ..profiles.estimate import phone
-    from ..profiles.knowledge import load
+    from ..judge.estimate import estimate as run
+    from ..judge.estimate import phone
+    from ..judge.references import load
 
     knowledge = load(profiles)
     if family != "any" and family not in knowledge.families:
         raise UsageError(f"unknown family {family!r}", hint="Families: " + ", ".join(knowledge.families))
     snapshot = phone(gpu, ram, soc, knowledge)
     anchor = _anchor(measured, knowledge)
-    rows = run(snapshot, knowledge, anchor, data_sheet_only=data_sheet, prompt_tokens=prompt_tokens)
+    asked = {} if prompt_tokens is None else {"prompt_tokens": prompt_tokens}
+    rows = run(snapshot, knowledge, anchor, data_sheet_only=data_sheet, **asked)
     rows = [row for row in rows if family in ("any", row.model.family)]
     if format is EstimateFormat.TEXT:
         _show(snapshot, rows, knowledge)
@@ -89,7 +86,7 @@ def estimate(
 
 
 def _anchor(text: str | None, knowledge: Knowledge) -> Anchor | None:
-    from ..profiles.estimate import Anchor
+    from ..judge.estimate import Anchor
 
     if text is None:
         return None
@@ -113,7 +110,7 @@ def _anchor(text: str | None, knowledge: Knowledge) -> Anchor | None:
 def _show(snapshot: Snapshot, rows: list[Estimate], knowledge: Knowledge) -> None:
     from rich.table import Table
 
-    from ..profiles.estimate import possible_socs, similar
+    from ..judge.estimate import possible_socs, similar
 
     gpu, soc = snapshot.gpu, snapshot.soc
     total = snapshot.memory.total_bytes or 0

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
-from ..errors import InputError, TransportError, UsageError
+from ..base.errors import InputError, TransportError, UsageError
+from ..base.names import Exit
 from .app import AdbOption, ProfilesOption, app
 from .console import emit, plain, safe, stdout
 
 if TYPE_CHECKING:
+    from ..judge.explain import Explanation
     from ..probes.snapshot import Snapshot
     from ..probes.target import Target
-    from ..profiles.explain import Explanation
 
 BLOCK = 1 << 20
 MAX_BYTES = 1 << 30
 """A log beyond this is cut, and the answer says so: at some 20 MB/s it already takes a minute."""
 
 LOGCAT_BYTES = 64 << 20
-NOTHING_KNOWN = 5
 
 
 class ExplainFormat(StrEnum):
@@ -65,11 +65,11 @@ def explain(
 
     Exit status: 0 if a known failure was recognised, 5 if the text at most resembles one.
     """
-    from ..profiles.explain import Match
-    from ..profiles.explain import explain as find
-    from ..profiles.signatures import load_signatures
+    from ..judge.explain import Match
+    from ..judge.explain import explain as find
+    from ..judge.references import load
 
-    signatures = load_signatures(profiles)
+    signatures = tuple(load(profiles).signatures.values())
     if target is not None and report is not None:
         raise UsageError("--target and --report exclude each other")
     phone = _resolve(target, adb) if target is not None or logcat else None
@@ -90,7 +90,7 @@ def explain(
     else:
         _dump(found, format)
     if not any(e.match is Match.EXACT for e in found):
-        raise typer.Exit(NOTHING_KNOWN)
+        raise typer.Exit(Exit.INCONCLUSIVE)
 
 
 class _Source:
@@ -121,7 +121,7 @@ class _Source:
 
     def text(self) -> Iterator[str]:
         """The text in pieces."""
-        from ..profiles.logtext import decoded
+        from ..base.logtext import decoded
 
         if self._argument is not None:
             yield self._argument
@@ -152,16 +152,17 @@ def _resolve(name: str | None, adb: str | None) -> Target:
 
 def _snapshot(phone: Target | None, report: Path | None, profiles: Path | None) -> Snapshot | None:
     if report is not None:
-        from ..profiles.from_report import snapshot_of
-        from ..profiles.report_io import load
+        from ..reports.from_report import snapshot_of
+        from ..reports.report_io import load
 
         return snapshot_of(load(report))
     if phone is not None:
         from ..probes.collect import collect
         from ..probes.read import read
-        from ..profiles.tables import load_tables
+        from ..profiles.knowledge import load as load_knowledge
 
-        return read(collect(phone, push=False), load_tables(profiles))
+        knowledge = load_knowledge(profiles)
+        return read(collect(phone, push=False, knowledge=knowledge), knowledge.tables)
     return None
 
 
@@ -192,7 +193,7 @@ def _logcat(phone: Target) -> str:
 def _show(found: list[Explanation]) -> None:
     from rich.markup import escape
 
-    from ..profiles.explain import Answer, Match
+    from ..judge.explain import Answer, Match
 
     console = stdout()
     if not found:

@@ -46,7 +46,7 @@ def matrix(
             built = coverage.build(opened.newest(), known, kinds)
     _print(built)
     if html is not None:
-        from ..pages.render import matrix_page
+        from ..lab.pages import matrix_page
         from .files import write
 
         write(html, matrix_page(built))

@@ -9,23 +9,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..base.names import Exit
 from .app import AdbOption, ProfilesOption, app
 from .console import emit, plain, safe, stdout
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ..judge.modelfit import Fit, Identity
     from ..probes.modelfile import Finding, ModelFile, Section, Tflite
     from ..probes.snapshot import Snapshot
-    from ..profiles.modelfit import Fit, Identity
     from ..profiles.tables import Tables
 
 model_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look into model files.")
 app.add_typer(model_app, name="model")
 
 SCHEMA = "gemmafit.modelfile/1"
-FAIL, INCONCLUSIVE = 1, 5
-
 _STYLE = {"error": "red", "fail": "red", "warning": "yellow", "warn": "yellow", "pass": "green"}
 
 
@@ -66,10 +65,10 @@ def inspect(
 
     Exit status: 0 good, 1 the file is broken or loads on none of its backends there, 5 it is unknown.
     """
-    from ..errors import UsageError
+    from ..base.errors import UsageError
+    from ..judge.modelfit import identify, will_load
+    from ..judge.references import load
     from ..probes.modelfile import inspect as read
-    from ..profiles.knowledge import load
-    from ..profiles.modelfit import identify, will_load
 
     if target is not None and report is not None:
         raise UsageError("TARGET and --report exclude each other")
@@ -88,20 +87,20 @@ def inspect(
         raise typer.Exit(status)
 
 
-def exit_code(file: ModelFile, identity: Identity, fit: tuple[Fit, ...] | None) -> int:
+def exit_code(file: ModelFile, identity: Identity, fit: tuple[Fit, ...] | None) -> Exit:
     """See the command's help."""
     broken = any(f.severity == "error" for f in (*file.findings, *identity.findings))
     if broken or (fit and all(f.status in ("fail", "error") for f in fit)):
-        return FAIL
+        return Exit.FAIL
     if fit is not None and not any(f.status in ("pass", "warn") for f in fit):
-        return INCONCLUSIVE
-    return 0 if file.complete else INCONCLUSIVE
+        return Exit.INCONCLUSIVE
+    return Exit.PASS if file.complete else Exit.INCONCLUSIVE
 
 
 def _digest(file: Path, quiet: bool) -> str:
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
-    from ..events import Event
+    from ..base.events import Event
     from ..probes.modelfile import digest
     from .console import stderr
 
@@ -119,8 +118,8 @@ def _digest(file: Path, quiet: bool) -> str:
 
 def _snapshot(target: str | None, report: Path | None, adb: str | None, tables: Tables) -> Snapshot | None:
     if report is not None:
-        from ..profiles.from_report import snapshot_of
-        from ..profiles.report_io import load
+        from ..reports.from_report import snapshot_of
+        from ..reports.report_io import load
 
         return snapshot_of(load(report))
     if target is not None:
@@ -128,7 +127,7 @@ def _snapshot(target: str | None, report: Path | None, adb: str | None, tables: 
         from ..probes.read import read
         from ..probes.targets import resolve
 
-        return read(collect(resolve(target, adb), push=False), tables)
+        return read(collect(resolve(target, adb), push=False, vulkan=False), tables)
     return None
 
 

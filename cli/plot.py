@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..pages.charts import Bar, Point, Roof
-from ..profiles.report import significant
+from ..base.units import significant
+from ..reports.pages.charts import Bar, Point, Roof
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))

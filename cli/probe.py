@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..events import Event, Listener
-from .app import AdbOption, OutputOption, ProfilesOption, TargetArgument, app
+from ..base.events import Event, Listener
+from .app import AdbOption, ForceOption, OutputOption, ProfilesOption, TargetArgument, app
 from .console import emit, safe, stderr, stdout
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def probe(
     ] = ProbeFormat.TEXT,
     output: OutputOption = None,
     no_push: Annotated[bool, typer.Option("--no-push", help="Ask only; push no agent to the phone.")] = False,
+    force: ForceOption = False,
     package: Annotated[
         str | None,
         typer.Option(metavar="PKG", help="An installed app: what it could open with its manifest."),
@@ -52,24 +53,32 @@ def probe(
       gemmafit probe --package com.example.app
       gemmafit probe replay:phone.yaml --format yaml
     """
+    from ..judge.references import load
+    from ..pipeline import broke
     from ..probes.collect import collect
     from ..probes.read import read
     from ..probes.targets import resolve
-    from ..profiles.knowledge import load
     from .files import write
     from .progress import progress
 
     knowledge = load(profiles)
     steps: list[Event] = []
+    device = resolve(target, adb)
     with progress(quiet) as show:
         capture = collect(
-            resolve(target, adb), push=not no_push, package=package, on_event=_both(show, steps.append)
+            device,
+            push=not no_push,
+            package=package,
+            force=force,
+            knowledge=knowledge,
+            on_event=_both(show, steps.append),
         )
     snapshot = read(capture, knowledge.tables)
+    problem = snapshot.agent_problem
     if format is ProbeFormat.TEXT and output is None:
         from .probe_screen import render
 
-        render(snapshot, stdout())
+        render(snapshot, stdout(), knowledge.reasons[problem.reason].remedy if problem else None)
     else:
         text = _serialised(snapshot, format)
         if output is None:
@@ -80,6 +89,8 @@ def probe(
         _timings(steps)
     elif not quiet and any(step.seconds is not None for step in steps):
         stderr().print(f"[dim]{_asked(steps)}[/dim]")
+    if (broken := broke(device, snapshot, knowledge)) is not None:
+        raise broken
 
 
 def _both(first: Listener, second: Listener) -> Listener:

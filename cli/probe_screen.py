@@ -13,19 +13,18 @@ if TYPE_CHECKING:
     from ..probes.snapshot import Cpu, Gpu, Snapshot
 
 _UNKNOWN = "[magenta]unknown[/]"
-_THERMAL = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
 # Features that decide which CPU kernels run, of the hundred that a kernel lists.
 _TELLING = "asimd neon asimdhp asimddp i8mm bf16 sve sve2 sme avx2 avx512_vnni avx_vnni amx_int8".split()  # noqa: SIM905
 
 
-def render(snapshot: Snapshot, console: Console) -> None:
-    """Print the screen. Everything that came from the device is escaped."""
+def render(snapshot: Snapshot, console: Console, remedy: str | None = None) -> None:
+    """Print the screen. Everything that came from the device is escaped. `remedy`: of the agent's problem."""
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for label, lines in rows(snapshot):
+    for label, lines in [*_agent(snapshot, remedy), *rows(snapshot)]:
         table.add_row(label, "\n".join(lines))
     console.print(table)
 
@@ -46,6 +45,16 @@ def rows(s: Snapshot) -> list[tuple[str, list[str]]]:
         ("Not known", _not_known(s)),
     ]
     return [(label, lines) for label, lines in found if lines]
+
+
+def _agent(s: Snapshot, remedy: str | None) -> list[tuple[str, list[str]]]:
+    """The first row, where the agent did not run."""
+    problem = s.agent_problem
+    if problem is None:
+        return []
+    style = "red" if problem.ended else "yellow"
+    advice = [f"[cyan]→ {safe(remedy)}[/cyan]"] if remedy else []
+    return [("Agent", [f"[{style}]{safe(problem.clause, 600)}[/]", *advice])]
 
 
 def _device(s: Snapshot) -> list[str]:
@@ -151,7 +160,7 @@ def _vulkan(s: Snapshot) -> list[str]:
     vk = s.vulkan
     purpose = "[dim](matters only as the base of the WebGPU fallback)[/]"
     if vk.present is None:
-        return [f"{_UNKNOWN} {purpose}"]
+        return [f"{_UNKNOWN}{', ' + safe(vk.error) if vk.error else ''} {purpose}"]
     if not vk.present:
         return [f"[red]no[/], {safe(vk.error or 'no device')} {purpose}"]
     facts = [
@@ -172,15 +181,25 @@ def _vulkan(s: Snapshot) -> list[str]:
 
 
 def _state(s: Snapshot) -> list[str]:
+    from ..probes.snapshot import THERMAL
+
     c = s.conditions
+    source = f" ({safe(c.power_source)})" if c.charging and c.power_source else ""
+    hottest = max(c.temperatures_c.items(), key=lambda row: row[1], default=None)
     parts = [
         f"battery {c.battery_percent} %" if c.battery_percent is not None else None,
-        None if c.charging is None else "charging" if c.charging else "not charging",
+        None if c.charging is None else f"charging{source}" if c.charging else "not charging",
         f"{c.battery_temperature_c:.1f} °C" if c.battery_temperature_c is not None else None,
-        f"throttling: {_THERMAL[c.thermal_status]}" if c.thermal_status is not None else None,
+        f"throttling: {THERMAL[c.thermal_status]}" if c.thermal_status is not None else None,
+        f"hottest sensor {safe(hottest[0])} {hottest[1]:.1f} °C" if hottest else None,
+        None if c.screen_on is None else "screen on" if c.screen_on else "screen off",
+        "locked" if c.locked else None,
+        "battery saver off" if c.battery_saver is False else None,
+        f"load {c.load:.2g}" if c.load is not None else None,
     ]
     text = " · ".join(part for part in parts if part)
-    return [text] if text else []
+    on = ["battery saver"] * (c.battery_saver is True) + list(c.power_modes or ())
+    return [*([text] if text else []), *(f"[yellow]{safe(mode)} is on: it caps the clocks[/]" for mode in on)]
 
 
 def _disagreement(s: Snapshot, number: int) -> str:

@@ -22,8 +22,8 @@ def list_(
     profiles: ProfilesOption = None,
 ) -> None:
     """List the tables, or the rows of one: id and why it is there."""
-    from ..errors import UsageError
-    from ..profiles.validate import tables
+    from ..base.errors import UsageError
+    from ..judge.validate import tables
 
     everything = tables(profiles)
     if table is None:
@@ -52,7 +52,7 @@ def show(
     """Print one row with its reason and source, as YAML."""
     import yaml
 
-    from ..profiles.validate import row
+    from ..judge.validate import row
 
     found = row(profiles, table, id)
     emit(yaml.safe_dump({"id": id} | found, sort_keys=False, allow_unicode=True, width=100))
@@ -68,7 +68,7 @@ def validate(
 
     Exit status 2 names the file, line and key that are wrong.
     """
-    from ..profiles.validate import tables
+    from ..judge.validate import tables
 
     everything = tables(folder)
     emit(f"ok: {len(everything)} tables, {sum(map(len, everything.values()))} rows")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..events import Event, Listener, ignore
+from ..base.events import Event, Listener, ignore
 from .console import plain, safe, stderr
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .app import AdbOption, TargetArgument, app
+from .app import AdbOption, ForceOption, TargetArgument, app
 from .console import safe, stderr
 
 
@@ -20,6 +20,7 @@ def record(
     measure: Annotated[
         bool, typer.Option("--measure", help="Also run the reference block and keep its measurements.")
     ] = False,
+    force: ForceOption = False,
     no_push: Annotated[bool, typer.Option("--no-push", help="Ask only; push no agent to the phone.")] = False,
     keep_identifiers: Annotated[
         bool,
@@ -41,12 +42,14 @@ def record(
       gemmafit record -o pixel8.yaml             the one connected phone
       gemmafit record --measure -o pixel8.yaml   with measurements, for `check replay:pixel8.yaml`
     """
-    from ..errors import UsageError
-    from ..pipeline import Request, examine
+    from ..base.errors import UsageError
+    from ..pipeline import Request, broke, examine
     from ..probes.collect import collect
     from ..probes.files import dump_capture, sha256
+    from ..probes.read import read
     from ..probes.redact import redact
     from ..probes.targets import resolve
+    from ..profiles.knowledge import load
     from .files import write
     from .progress import progress
 
@@ -55,10 +58,11 @@ def record(
     device, broken = resolve(target, adb), None
     with progress(quiet) as on_event:
         if measure:
-            examined = examine(device, Request(package=package), on_event)
+            examined = examine(device, Request(package=package, force=force), on_event)
             capture, broken = examined.capture, examined.broken
         else:
-            capture = collect(device, push=not no_push, package=package, on_event=on_event)
+            capture = collect(device, push=not no_push, package=package, force=force, on_event=on_event)
+            broken = broke(device, read(capture), load())
     if not keep_identifiers:
         capture = redact(capture)
     write(output, dump_capture(capture))

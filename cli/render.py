@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..profiles.report import significant
+from ..base.units import significant
+from ..reports.report import BUSY
 from .console import safe
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..profiles.report import Predicted, Report
+    from ..reports.report import Predicted, Report
 
 _STYLE = {
     "pass": "green",
@@ -24,6 +25,8 @@ _STYLE = {
     "skip": "dim",
 }
 _MARK = {"pass": "✓", "warn": "!", "fail": "✗", "error": "✗", "unknown": "?", "skip": "–"}
+AGENT = "agent.ran"
+"""The check that is shown first, as others follow from it."""
 _GRAVITY = ("error", "fail", "unknown", "warn")
 _COLUMNS = ("visible", "capable", "correct", "deterministic", "speed", "memory")
 _SHORT = {"deterministic": "determ."}
@@ -48,6 +51,10 @@ def render(report: Report, console: Console) -> None:
             border_style=_STYLE[verdict],
         )
     )
+    _agent(report, console)
+    for check in report.checks:
+        if check.id == BUSY:
+            console.print(f"{_cell(check.status)} [bold]{safe(check.because)}[/bold] {_advice(check.remedy)}")
     console.print(_backends(report, console.width >= WIDE))
     if report.variants:
         console.print(_variants(report, console.width >= WIDE))
@@ -55,6 +62,14 @@ def render(report: Report, console: Console) -> None:
     _reasons(report, console)
     for note in report.notes:
         console.print(f"[dim]{safe(note)}[/dim]")
+
+
+def _agent(report: Report, console: Console) -> None:
+    """That the agent did not run, before everything that would have rested on it."""
+    for check in report.checks:
+        if check.id == AGENT:
+            advice = f"\n  [cyan]→ {safe(check.remedy)}[/cyan]" if check.remedy else ""
+            console.print(f"{_cell(check.status)} [bold]{safe(check.found, 600)}[/bold]{advice}")
 
 
 def _device(device: Mapping[str, Any]) -> str:
@@ -99,7 +114,8 @@ def _backends(report: Report, words: bool) -> Any:
 
 
 def measured(report: Report, backend: str) -> str:
-    """The best decode row of a backend in words: GB/s and deviation, e.g. `int8 21.3 GB/s, err 1.2 %`."""
+    """The best decode row of a backend in words: GB/s and deviation, e.g. `int8 21.3 GB/s, err 1.2 %`; `void`
+    where none counts."""
     best = ""
     top = 0.0
     for row in report.measurements:
@@ -107,6 +123,9 @@ def measured(report: Report, backend: str) -> str:
         if (row.get("backend"), row.get("phase"), row.get("status")) != (backend, "decode", "ok"):
             continue
         if not times or times[0] <= 0 or not row.get("bytes"):
+            continue
+        if not row.get("valid", True):
+            best = best or "void"
             continue
         speed = row["bytes"] / times[len(times) // 2] / 1e9
         if speed > top:
@@ -181,9 +200,13 @@ def _reasons(report: Report, console: Console) -> None:
     """What failed, is unknown or gives pause, with what to do; the same cause once, the gravest first."""
     causes: dict[tuple[str, str, str | None], list[str]] = {}
     for check in report.checks:
-        if (status := str(check.status)) in _GRAVITY:
+        if (status := str(check.status)) in _GRAVITY and check.id not in (AGENT, BUSY):
             causes.setdefault((status, check.because, check.remedy), []).append(check.id)
     for (status, because, remedy), ids in sorted(causes.items(), key=lambda c: _GRAVITY.index(c[0][0])):
         names = ids[0] + (f" and {len(ids) - 1} more" if len(ids) > 1 else "")
-        advice = f" [cyan]→ {safe(remedy)}[/cyan]" if remedy else ""
-        console.print(f"{_cell(status)} [bold]{safe(names)}[/bold] {safe(because)}{advice}")
+        text = f"{_cell(status)} [bold]{safe(names)}[/bold] {safe(because)} {_advice(remedy)}"
+        console.print(text.rstrip())
+
+
+def _advice(remedy: str | None) -> str:
+    return f"[cyan]→ {safe(remedy)}[/cyan]" if remedy else ""

@@ -20,11 +20,11 @@ def report(
     html: HtmlOption = None,
 ) -> None:
     """Show a report as `check` did, or write it as YAML, JSON, Markdown, JUnit XML, annotations or a page."""
-    from ..profiles.report_io import load
+    from ..reports.report_io import load
 
     loaded = load(file)
     if html is not None:
-        from ..pages.render import report_page
+        from ..reports.pages.render import report_page
 
         write(html, report_page(loaded))
     if output is not None or format is not None:

@@ -11,6 +11,6 @@ from .console import emit
 @app.command(short_help="Print the JSON Schema of the report.")
 def schema() -> None:
     """Print the JSON Schema of the report."""
-    from ..profiles.schema import report_schema
+    from ..reports.schema import report_schema
 
     emit(json.dumps(report_schema(), indent=2))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
-from ..profiles.report import Report
-from ..profiles.report_io import load
+from ..base.errors import InputError
+from ..reports.report import Report
+from ..reports.report_io import load
 
 SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -75,9 +75,11 @@ def phone(report: Report) -> str:
     return ":".join((kind, *(text(report.device, key) or "?" for key in ("manufacturer", "model", "device"))))
 
 
-def name(report: Report) -> str:
-    """What a person calls the phone."""
-    words = [text(report.device, key) for key in ("manufacturer", "model")]
-    if report.target.get("kind") == "local":
-        return "this computer"
-    return " ".join(filter(None, words)) or report.target.get("serial") or "unknown device"
+def newest(sources: Iterable[Source]) -> dict[str, Report]:
+    """Of several reports of one phone the newest; by what pairs them."""
+    found: dict[str, Report] = {}
+    for source in sources:
+        key = phone(source.report)
+        if key not in found or source.report.created > found[key].created:
+            found[key] = source.report
+    return found

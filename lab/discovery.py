@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 
-from ..errors import TargetError, TransportError
+from ..base.errors import TargetError, TransportError
 from .inventory import NO_SERVER, READY, Inventory, Phone, needs_facts
 
 
@@ -36,7 +36,7 @@ def _with_facts(phone: Phone) -> Phone:
     from ..probes.targets import resolve
 
     with suppress(TargetError, TransportError):
-        snapshot = read(collect(resolve(phone.serial, phone.server), push=False))
+        snapshot = read(collect(resolve(phone.serial, phone.server), push=False, vulkan=False))
         identity, android = snapshot.identity, snapshot.android
         facts = {
             "manufacturer": identity.manufacturer,

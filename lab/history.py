@@ -17,9 +17,9 @@ from typing import Any
 
 import msgspec
 
-from ..errors import InputError, UsageError
-from ..profiles.report_io import from_dict, to_dict
-from .collection import Source, name, phone, text
+from ..base.errors import InputError, UsageError
+from ..reports.report_io import from_dict, to_dict
+from .collection import Source, phone, text
 
 try:
     import sqlalchemy as sa
@@ -190,9 +190,9 @@ def _row(source: Source, label: str, now: str) -> dict[str, Any]:
         "added": now,
         "created": report.created,
         "phone": phone(report)[:400],
-        "name": name(report)[:400],
+        "name": report.name[:400],
         "verdict": str(report.verdict),
-        "choice": f"{best.file} on {best.backend}"[:400] if best else None,
+        "choice": best.choice[:400] if best else None,
         "gpu": (text(report.device, "gpu", "model") or "")[:200] or None,
         "driver": (text(report.device, "gpu", "driver") or "")[:400] or None,
         "body": zlib.compress(body, 6),

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from ..errors import InputError
-from ..probes.yaml_input import load_yaml
+from ..base.bounds import require
+from ..base.errors import InputError, UsageError
+from ..base.yaml_input import load_yaml
 
 if TYPE_CHECKING:
     from ..pipeline import Request
@@ -21,7 +22,14 @@ MAX_BYTES = 1 << 20
 
 
 class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A mapping of the file; a key that is not a field is an error, most often a typing mistake."""
+    """A mapping of the file; a key that is not a field is an error, most often a typing mistake, and so is a
+    number out of its range."""
+
+    def __post_init__(self) -> None:
+        try:
+            require(msgspec.structs.asdict(self))
+        except UsageError as error:  # msgspec adds where in the file it stands
+            raise ValueError(str(error)) from error
 
 
 class Gate(Strict, frozen=True, kw_only=True):
@@ -40,6 +48,7 @@ class RunOptions(Strict, frozen=True, kw_only=True):
     push: bool = True
     backends: tuple[Literal["cpu", "opencl", "vulkan"], ...] = ()
     quick: bool = False
+    force: bool = False
     tuning: Literal["use", "retune", "off"] = "use"
     package: str | None = None
     family: str = "gemma-2b"
@@ -52,8 +61,8 @@ class RunOptions(Strict, frozen=True, kw_only=True):
 
     def request(self) -> Request:
         """The pipeline's request. Raises InputError for a bad folder of knowledge."""
+        from ..judge.references import load
         from ..pipeline import Request
-        from ..profiles.knowledge import load
 
         fields = msgspec.structs.asdict(self)
         folder = fields.pop("profiles")
@@ -146,8 +155,6 @@ def _validate(path: Path, inventory: Inventory) -> None:
                 f"{path}: group {group.name!r}: no property {min(unknown)!r}",
                 hint=f"There are {', '.join(PROPERTIES)}.",
             )
-    if inventory.parallel < 1:
-        raise InputError(f"{path}: parallel must be at least 1")
 
 
 def _twice(values: Iterable[str]) -> str | None:

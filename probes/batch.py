@@ -14,7 +14,7 @@ import math
 import re
 import secrets
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from . import shell
@@ -50,14 +50,43 @@ echo $t $1 $s
 echo $t start
 """
 
+BINDER_SECONDS = 3
+"""What a question to a system service may take once another did not answer in its time; honest ones take
+0.05 to 2 s."""
+BINDER_STRIKES = 2
+"""So many questions in a row without an answer, and the system services are given up."""
+
+# svc: ask a system service. b counts those in a row that did not answer in time: after the first, the next
+#    has a short deadline; after the second the others are not asked, as each would wait in vain for its whole
+#    time. One that answers shows that only its neighbour was stuck. Nothing is asked for this alone: no
+#    single question tells whether the others would be answered.
+_BINDER = """\
+b={strikes}
+svc() {{
+n=$2
+case $b in
+{given_up}) echo; echo $t $1 down; return;;
+0) ;;
+*) [ $n -gt {seconds} ] && n={seconds};;
+esac
+ask $1 $n $3 "$4"
+case $s in late*) b=$((b+1));; *) b=0;; esac
+}}
+"""
+
 
 @dataclass(frozen=True)
 class Batch:
-    """A script, and what is needed to read its output back."""
+    """A script, and what is needed to read its output back.
+
+    Attributes:
+        strikes: questions to system services in a row that were not answered before this script.
+    """
 
     commands: tuple[Command, ...]
     script: str
     token: str
+    strikes: int = 0
 
     @property
     def deadline(self) -> float:
@@ -87,19 +116,32 @@ class Reading:
     started: bool
 
 
-def batches(commands: Sequence[Command], limit: int = LIMIT) -> list[Batch]:
-    """The commands in their order, in as few scripts as fit into `limit` bytes each."""
+def batches(commands: Sequence[Command], limit: int = LIMIT, strikes: int = 0) -> list[Batch]:
+    """The commands in their order, in as few scripts as fit into `limit` bytes each.
+
+    Args:
+        strikes: as in `Batch`, from `count_strikes` of what was asked before.
+    """
     groups: list[list[Command]] = []
     size = 0
-    room = limit - len(_PROLOGUE) - 64
+    room = limit - len(_PROLOGUE) - len(_BINDER) - 64
     for command in commands:
-        cost = len(_line(0, command).encode()) + 8
+        cost = len(_line(0, command).encode()) + 2  # an index of up to three digits
         if not groups or size + cost > room:
             groups.append([])
             size = 0
         groups[-1].append(command)
         size += cost
-    return [_batch(group) for group in groups]
+    return [_batch(group, strikes) for group in groups]
+
+
+def count_strikes(commands: Iterable[Command], answers: Mapping[str, Answer], strikes: int) -> int:
+    """`strikes` after these commands, as the script counts them."""
+    for command in commands:
+        answer = answers.get(command.key)
+        if command.binder and answer is not None and not answer.skipped:
+            strikes = strikes + 1 if answer.timed_out else 0
+    return min(strikes, BINDER_STRIKES)
 
 
 def read(batch: Batch, output: bytes) -> Reading:
@@ -113,13 +155,18 @@ def read(batch: Batch, output: bytes) -> Reading:
     answers: dict[str, Answer] = {}
     for index, command in enumerate(batch.commands):
         frame = re.compile(
-            re.escape(eol + token) + rb" %d ?(late)?[ ]?(\d{1,3})?" % index + re.escape(eol)
+            re.escape(eol + token) + rb" %d ?(late|down)?[ ]?(\d{1,3})?" % index + re.escape(eol)
         ).search(output, position)
         if frame is None:
             return Reading(answers, batch.commands[index:], _undo(output[position:], eol), started=True)
         body = _undo(output[position : frame.start()], eol)
         status = int(frame[2]) if frame[2] else None
-        answers[command.key] = answer(command, body, status, timed_out=frame[1] is not None)
+        skipped = frame[1] == b"down"
+        answers[command.key] = (
+            Answer(None, "", skipped=True)
+            if skipped
+            else answer(command, body, status, timed_out=frame[1] is not None)
+        )
         position = frame.end()
     return Reading(answers, (), b"", started=True)
 
@@ -144,13 +191,17 @@ def _seconds(command: Command) -> int:
 
 def _line(index: int, command: Command) -> str:
     # One byte more than the limit: that it comes tells that there was more.
-    return f"ask {index} {_seconds(command)} {command.max_bytes + 1} {shlex.quote(command.script)}\n"
+    word = "svc" if command.binder else "ask"
+    return f"{word} {index} {_seconds(command)} {command.max_bytes + 1} {shlex.quote(command.script)}\n"
 
 
-def _batch(commands: Sequence[Command]) -> Batch:
+def _batch(commands: Sequence[Command], strikes: int) -> Batch:
     token = secrets.token_hex(16)
-    script = shell.token_lines(token) + _PROLOGUE + "".join(map(_line, range(len(commands)), commands))
-    return Batch(tuple(commands), script, token)
+    script = shell.token_lines(token) + _PROLOGUE
+    if any(command.binder for command in commands):
+        script += _BINDER.format(strikes=strikes, given_up=BINDER_STRIKES, seconds=BINDER_SECONDS)
+    lines = map(_line, range(len(commands)), commands)
+    return Batch(tuple(commands), script + "".join(lines), token, strikes)
 
 
 def _undo(body: bytes, eol: bytes) -> bytes:

@@ -23,6 +23,7 @@ class Answer:
         cut: how many bytes were dropped because the answer was over the limit (0: complete).
         seconds: how long it took; None in assembled captures.
         timed_out: the command hit its deadline; `out` is what had come by then.
+        skipped: it was left out, as the system services had not answered the questions before it.
     """
 
     exit: int | None
@@ -31,6 +32,7 @@ class Answer:
     cut: int = 0
     seconds: float | None = None
     timed_out: bool = False
+    skipped: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,32 @@
-"""Ask a target everything a probe knows to ask: the questions of `commands.py`, then the agent."""
+"""Ask a target everything a probe knows to ask: the questions of `commands.py`, then the agent, and last what
+only the system can still tell. What is dangerous there by a known fault is left alone (profiles/hazards.py).
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import __version__
-from ..errors import AgentError, ToolchainError, TransportError
-from ..events import Event, Listener, ignore
-from . import limits
+from ..base import limits
+from ..base.errors import AgentCause, AgentError, ToolchainError, TransportError
+from ..base.events import Event, Listener, ignore
+from . import agent_causes
 from .capture import Capture
-from .commands import commands
+from .commands import VKJSON, commands
 from .parsers.text import ParseError, json_value
 from .read import read
+from .readers.agent import BACKENDS
 from .replay import ReplayTarget
-from .snapshot import Conditions
+from .snapshot import AgentProblem, Conditions
 from .target import AgentSession, Target
 
-BACKENDS = ("cpu", "opencl", "vulkan")
+if TYPE_CHECKING:
+    from ..profiles.knowledge import Knowledge, Step
+
 OTHER_SECTIONS = ("isolated", "system")
 """Linker sections from which the OpenCL probe is repeated. What opens only in [unrestricted] is a red flag
 for apps (see readers/opencl.py)."""
@@ -29,17 +37,28 @@ GRACE_SECONDS = 5
 
 
 def collect(
-    target: Target, *, push: bool = True, package: str | None = None, on_event: Listener = ignore
+    target: Target,
+    *,
+    push: bool = True,
+    package: str | None = None,
+    vulkan: bool = True,
+    force: bool = False,
+    knowledge: Knowledge | None = None,
+    on_event: Listener = ignore,
 ) -> Capture:
     """A capture of the target.
 
     Args:
         push: also run the agent's probes. False leaves nothing on the device, not even for a moment.
         package: an installed app whose declarations are asked for.
+        vulkan: False if nobody wants to know of Vulkan where the agent did not look: spares a risky question.
+        force: open drivers that a known fault says to leave alone, too.
+        knowledge: holds the faults; None for the built-in tables.
 
-    A question or an agent's probe that fails is recorded as such. Raises TargetError if the target is not
-    there, TransportError if it is lost before it answered. A device lost while the agent runs leaves what was
-    answered; `recorded["incomplete"]` says so.
+    A question or an agent's probe that fails is recorded as such, and so is an agent that did not run
+    (`agent`: `error`, `cause`; see readers/agent.py). Raises TargetError if the target is not there,
+    TransportError if it is lost before it answered. A device lost while the agent runs leaves what was
+    answered; `recorded["incomplete"]` says so, too.
     """
     if isinstance(target, ReplayTarget):
         return target.capture
@@ -50,42 +69,103 @@ def collect(
         "serial": target.serial,
     }
     agent: dict[str, Any] | None = None
+
+    def avoid(step: Step, backend: str) -> str | None:
+        """Why a step is left out, by all that is known until now."""
+        from ..profiles.hazards import reason
+        from ..profiles.knowledge import load
+
+        known = knowledge or load()
+        now = read(Capture(target.kind, recorded, answers, agent), known.tables)
+        return reason(step, backend, now, known)
+
     if push:
         agent = {}
         try:
             with target.session(on_event) as session:
-                _probe_all(session, agent, target.kind, on_event)
-        except (AgentError, ToolchainError) as error:
-            agent["error"] = str(error)
-        except TransportError as error:
-            recorded["incomplete"] = str(error)
+                _probe_all(session, agent, target.kind, None if force else avoid, on_event)
+        except (TransportError, ToolchainError) as error:
+            problem = agent_causes.of_error(error)
+            agent |= problem_row(problem)
+            if problem.cause is AgentCause.LOST:
+                recorded["incomplete"] = problem.sentence
+    if vulkan and "incomplete" not in recorded and not _vulkan_answered(agent):
+        if (why := avoid("vkjson", "vulkan")) is not None:
+            recorded["left_alone"] = {VKJSON.key: f"{VKJSON.script} was not asked: {why}"}
+        else:
+            try:
+                answers |= target.ask((VKJSON,), on_event)
+            except TransportError as error:  # the restart that it is reported for: what was answered stays
+                recorded["incomplete"] = str(error)
     return Capture(target.kind, recorded, answers, agent)
 
 
-STATE = ("battery", "thermal", "cpu_topology")
+def problem_row(problem: AgentProblem) -> dict[str, Any]:
+    """As a capture holds it, of the whole agent or of one part of its probe."""
+    return {"error": problem.sentence, "cause": str(problem.cause)}
+
+
+def _vulkan_answered(agent: dict[str, Any] | None) -> bool:
+    """Whether the agent's probe leaves nothing to ask the system about Vulkan.
+
+    "No Vulkan" is an answer, and so is a driver that killed the probe or hung in it: in a process of the
+    system it would do the same. No answer is an agent that was not pushed, did not start or left nothing to
+    read.
+    """
+    part = ((agent or {}).get("probe") or {}).get("vulkan")
+    return isinstance(part, dict) and (part.get("crashed") is not True or part.get("in_driver") is True)
+
+
+STATE = ("battery", "power", "power_modes", "thermal", "cpu_topology", "load")
 """The questions that tell the state a device is in."""
 
 
-def ask_conditions(target: Target, on_event: Listener = ignore) -> Conditions:
-    """The device's state now, in one round trip. Raises TransportError if it is lost."""
+def ask_conditions(
+    target: Target, on_event: Listener = ignore, session: AgentSession | None = None
+) -> Conditions:
+    """The device's state now, in one round trip. Raises TransportError if it is lost.
+
+    session: one that is open, which knows whether the device is kept awake.
+    """
     answers = target.ask([command for command in commands() if command.key in STATE], on_event)
-    return read(Capture(target.kind, {}, answers)).conditions
+    found = read(Capture(target.kind, {}, answers)).conditions
+    awake = None if session is None else session.awake
+    if awake is None:
+        return found
+    return replace(found, kept_awake=awake.kept, awake_refusal=None if awake.kept else awake.because)
 
 
-def _probe_all(session: AgentSession, agent: dict[str, Any], kind: str, on_event: Listener) -> None:
-    """One process a backend: a driver that crashes costs its own part."""
+def _probe_all(
+    session: AgentSession,
+    agent: dict[str, Any],
+    kind: str,
+    avoid: Callable[[Step, str], str | None] | None,
+    on_event: Listener,
+) -> None:
+    """One process a backend: a driver that crashes costs its own part. `avoid` says which are not opened."""
     probe: dict[str, Any] = {}
     agent["probe"] = probe
     for backend in BACKENDS:
-        probe.update(_probe(session, backend, "unrestricted", on_event))
-    if kind != "adb":
+        # The CPU has no driver to open: its probe reads files.
+        why = avoid("open", backend) if avoid is not None and backend != "cpu" else None
+        if why is not None:
+            probe[backend] = {"error": f"its driver was not opened: {why}", "left_alone": True}
+        else:
+            try:
+                probe.update(_probe(session, backend, "unrestricted", on_event))
+            except (AgentError, ToolchainError) as error:
+                problem = agent_causes.of_error(error)
+                if kind == "adb" and problem.cause.of_place:
+                    raise
+                probe[backend] = {**problem_row(problem), "crashed": True}
+    if kind != "adb" or probe["opencl"].get("left_alone") is True:
         return
     sections: dict[str, Any] = {}
     for section in OTHER_SECTIONS:
         try:
             sections[section] = _probe(session, "opencl", section, on_event)
         except AgentError as error:
-            sections[section] = {"error": str(error)}
+            sections[section] = problem_row(agent_causes.of_error(error))
     agent["sections"] = sections
 
 
@@ -104,21 +184,25 @@ def _probe(session: AgentSession, backend: str, section: str, on_event: Listener
     on_event(Event("agent", what, seconds=time.monotonic() - start))
     file = run.files.get("probe.json")
     problem = "it wrote no probe.json"
+    read_back: dict[str, Any] = {}
     if file is not None:
         if file.stat().st_size <= limits.PROBE_BYTES:
             try:
-                return checked_probe(file.read_text(encoding="utf-8", errors="replace"))
+                read_back = checked_probe(file.read_text(encoding="utf-8", errors="replace"))
+                problem = f"its probe.json says nothing about {backend}"
             except ParseError as error:
                 problem = str(error)
         else:
             problem = f"its probe.json is larger than {limits.PROBE_BYTES >> 20} MiB"
-    if run.timed_out:
-        problem = f"it did not end within {AGENT_SECONDS + GRACE_SECONDS} s"
-    elif run.signal is not None:
-        problem = f"it was killed by signal {run.signal}"
-    elif run.exit:
-        problem = f"it ended with status {run.exit}: {run.stderr.strip()[-300:] or problem}"
-    return {backend: {"error": f"the {what} failed: {problem}", "crashed": True}}
+    if isinstance(read_back.get(backend), dict):
+        return read_back
+    if ending := run.ending(AGENT_SECONDS + GRACE_SECONDS):
+        problem = f"it {ending}"
+    failed: dict[str, Any] = {"error": f"the {what} failed: {problem}", "crashed": True}
+    if read_back and (run.timed_out or run.signal is not None):
+        # The agent writes what it has before it opens a library: that is where it died.
+        failed["in_driver"] = True
+    return {**read_back, backend: failed}
 
 
 def checked_probe(text: str) -> dict[str, Any]:

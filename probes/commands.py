@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 
-from ..errors import UsageError
-from . import limits
+from ..base import limits
+from ..base.errors import UsageError
 from .target import Command
 
 _PUBLIC_LIBRARIES = """\
@@ -42,20 +42,65 @@ $c/cpufreq/policy[0-9]*/cpuinfo_max_freq $c/cpufreq/policy[0-9]*/related_cpus \
 do v=; { read -r v <$f; } 2>/dev/null; [ "$v" ] && echo "$f:$v"
 done; true"""
 
+# Each often unreadable; the shell's own `read` needs no tool, and only the first line is wanted.
+_LOAD = """\
+for f in /proc/loadavg /proc/pressure/cpu
+do v=; { read -r v <$f; } 2>/dev/null; [ "$v" ] && echo "$f:$v"
+done; true"""
+
 _MALI_GPUINFO = """\
 for f in /sys/class/misc/mali0/device/gpuinfo /sys/devices/platform/*.mali/gpuinfo /sys/devices/*.mali/gpuinfo
 do [ -e "$f" ] && exec cat "$f" 2>&1
 done; exit 127"""
 
-# The GPU service of the Android Emulator has been seen to abort the whole emulator on this question.
-_VKJSON = """\
-case $(getprop ro.hardware 2>/dev/null) in goldfish*|ranchu*) exit 127;; esac
-cmd gpu vkjson 2>&1"""
+# Of dumps of 20 KB to 2 MB (a layer, a wake lock each) the lines that are read (parsers/gles.py, state.py),
+# and the first three, where a complaint stands. By the shell's own means: old phones have no grep, and the
+# apps whose names stand in a dump decide what a pattern finds anywhere in a line. `read` makes 2 MB a matter
+# of 1 to 3 s. $n is as long as the lines printed so far.
+_SURFACEFLINGER = """\
+dumpsys SurfaceFlinger 2>&1 | { n= p= o=
+while IFS= read -r l
+do case $l in
+"GLES: "*) for m in "$o" "$p"; do case $m in "EGL implementation"*) echo "$m";; esac; done; echo "$l"; l= p=;;
+*) [ ${#n} -lt 3 ] && echo "$l";;
+esac
+o=$p p=$l n=.$n
+done; }"""
 
-# One line of a dump of some 100 KB to 2 MB; all of it where there is no grep.
-_SURFACEFLINGER = (
-    "dumpsys SurfaceFlinger 2>&1 | { grep -m 1 -e GLES: -e enied -e t.find 2>/dev/null || cat; }"
-)
+# Screen, battery saver and keyguard. `read -r` without IFS= takes the indentation off, which differs between
+# releases.
+_POWER = """\
+for d in power "window policy"
+do dumpsys $d 2>&1 | { n=
+while read -r l
+do case $l in mWakefulness=*|"Display Power: state="*|mLowPowerModeEnabled=*|\
+mSettingBatterySaverEnabled=*|"Battery Saver is currently: "*|\
+showing=*|mIsShowing=*|mShowingLockscreen=*) ;;
+*) [ ${#n} -lt 3 ] || continue;; esac
+n=.$n; echo "$l"
+done; }
+done"""
+
+# Short settings and properties that speak of power, without those that name apps, files or people. Which of
+# them caps the clocks is in profiles/powermodes.yaml: an old recording can be read with newer rows. `#`: this
+# place was read. `content` starts a Java machine, some 1 s each; on the releases that need it no row is in
+# `secure`.
+_POWER_MODES = """\
+p() {
+c=
+while read -r l
+do case $l in *=*|\\[*) c=1;; esac
+case $l in \\[ro.*|\\[init.*|*[/@]*|*com.*) ;;
+*[Pp][Oo][Ww][Ee][Rr]*|*[Ss]aver*|*[Pp]erf*|*SmartMode*|*psm_*|*battery_use*)
+[ ${#l} -lt 80 ] && echo "$1:$l";; esac
+done
+[ $c ] && echo "$1:#"
+}
+getprop 2>&1 | p prop
+if [ -e /system/bin/cmd ]
+then for n in system global secure; do settings list $n 2>&1 | p $n; done
+else for n in system global; do content query --uri content://settings/$n --projection name:value 2>&1 | p $n;
+done fi; true"""
 
 # What there is to work with (shell.py says what is relied on): for whoever reads a recording of a phone on
 # which something went wrong.
@@ -74,17 +119,24 @@ COMMANDS: tuple[Command, ...] = (
     Command("meminfo", "cat /proc/meminfo 2>&1", 5.0, 64 << 10),
     Command("uname", "uname -srvm 2>&1", 5.0, 4 << 10),
     Command("cpu_topology", _CPU_TOPOLOGY, 10.0, 256 << 10),
-    Command("surfaceflinger", _SURFACEFLINGER, 15.0),
+    # First of those that a system service answers, as the quickest: it tells whether they answer at all.
+    Command("battery", "dumpsys battery 2>&1", 4.0, 64 << 10, binder=True),
+    Command("power", _POWER, 6.0, 32 << 10, binder=True),
+    Command("power_modes", _POWER_MODES, 10.0, 32 << 10, binder=True),
+    Command("thermal", "dumpsys thermalservice 2>&1", 5.0, 256 << 10, binder=True),
+    Command("surfaceflinger", _SURFACEFLINGER, 15.0, 256 << 10, binder=True),
     Command("kgsl_gpu_model", "cat /sys/class/kgsl/kgsl-3d0/gpu_model 2>&1", 5.0, 4 << 10),
     Command("mali_gpuinfo", _MALI_GPUINFO, 5.0, 16 << 10),
     Command("public_libraries", _PUBLIC_LIBRARIES, 5.0, 256 << 10),
     Command("opencl_files", _OPENCL_FILES, 10.0, 64 << 10),
-    Command("vkjson", _VKJSON, 20.0, 4 << 20),
-    Command("features", "pm list features 2>&1", 15.0, 256 << 10),
-    Command("battery", "dumpsys battery 2>&1", 5.0, 64 << 10),
-    Command("thermal", "dumpsys thermalservice 2>&1", 5.0, 256 << 10),
+    Command("features", "pm list features 2>&1", 15.0, 256 << 10, binder=True),
+    Command("load", _LOAD, 5.0, 4 << 10),
     Command("storage", 'df /data 2>/dev/null || df -k "$HOME" 2>&1', 5.0, 16 << 10),
 )
+
+VKJSON = Command("vkjson", "cmd gpu vkjson 2>&1", 20.0, 4 << 20, binder=True)
+"""Not asked with the others: it loads the Vulkan driver in a process of the system, which is reported to
+restart some phones (profiles/drivers.yaml). `collect.py` asks it where nothing else can tell."""
 
 _PACKAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)+\Z")
 
@@ -103,4 +155,4 @@ def commands(package: str | None = None) -> tuple[Command, ...]:
         )
     # The block of the package, without the resolver tables before it.
     script = f"dumpsys package {package} 2>&1 | {{ sed -n '/Package \\[/,$p' 2>/dev/null || cat; }}"
-    return (*COMMANDS, Command("package", script, 15.0))
+    return (*COMMANDS, Command("package", script, 15.0, binder=True))

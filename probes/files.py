@@ -14,10 +14,10 @@ from typing import Any
 
 import yaml
 
-from ..errors import InputError
-from . import limits
+from ..base import limits
+from ..base.errors import InputError
+from ..base.yaml_input import load_yaml
 from .capture import SCHEMA, Answer, Capture
-from .yaml_input import load_yaml
 
 KINDS = ("adb", "local", "assembled")
 _KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
@@ -106,6 +106,7 @@ def _answer(row: Any, where: str) -> Answer:
         (cut if isinstance(cut, int) and not isinstance(cut, bool) and cut > 0 else 0) + excess,
         float(seconds) if usable and seconds is not None else None,
         row.get("timed_out") is True,
+        row.get("skipped") is True,
     )
 
 
@@ -133,6 +134,8 @@ def _row(answer: Answer) -> dict[str, Any]:
         row["seconds"] = round(answer.seconds, 3)
     if answer.timed_out:
         row["timed_out"] = True
+    if answer.skipped:
+        row["skipped"] = True
     return row
 
 

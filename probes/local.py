@@ -21,16 +21,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from ..errors import AgentError
-from ..events import Event, Listener, ignore
-from . import batch
+from ..base.errors import AgentError
+from ..base.events import Event, Listener, ignore
+from . import agent_causes, batch
+from .agent_causes import as_error
 from .capture import Answer
 from .progress import TAIL_BYTES, Progress
 from .target import AgentRun, AgentSession, Awake, Command
 
 Interpreter = Literal["python", "agent"]
 
-WORKER = "gemmafit.benchmarks.executors.worker"
+PLACE = "this computer's temporary folder"
+"""As sentences name it: a recording is passed on."""
+WORKER = "gemmafit.benchmarks.interpreter.worker"
 GRACE = 3.0
 """Seconds after the deadline in which an interpreter may still write what it has (docs/plan-format.md: 1)."""
 
@@ -94,7 +97,11 @@ class LocalTarget:
     @contextlib.contextmanager
     def session(self, on_event: Listener = ignore, *, awake: bool = False) -> Iterator[AgentSession]:
         """A private temporary directory. Nothing is done to keep this computer awake."""
-        directory = Path(tempfile.mkdtemp(prefix="gemmafit-"))
+        try:
+            directory = Path(tempfile.mkdtemp(prefix="gemmafit-"))
+        except OSError as error:
+            problem = agent_causes.no_place(error.strerror or str(error), PLACE, free=_free(), needed=0)
+            raise as_error(problem, serial="local") from error
         guard = _start_guard(directory)
         try:
             yield LocalSession(directory, guard, self._interpreter, self._agent)
@@ -125,10 +132,17 @@ class LocalSession:
         """Copy files into the directory."""
         for name, content in files.items():
             path = self._directory / plain_name(name)
-            if isinstance(content, bytes):
-                path.write_bytes(content)
-            else:
-                shutil.copyfile(content, path)
+            try:
+                if isinstance(content, bytes):
+                    path.write_bytes(content)
+                else:
+                    shutil.copyfile(content, path)
+            except OSError as error:
+                count = len(content) if isinstance(content, bytes) else content.stat().st_size
+                raise as_error(
+                    agent_causes.not_copied(error.strerror or str(error), PLACE, free=_free(), needed=count),
+                    serial="local",
+                ) from error
 
     def run(
         self,
@@ -158,9 +172,8 @@ class LocalSession:
                 start_new_session=True,
             )
         except OSError as error:
-            raise AgentError(
-                f"cannot start {argv[0]}: {error.strerror}", serial="local", command=" ".join(argv)
-            ) from error
+            problem = agent_causes.not_executed(error.strerror or str(error), Path(argv[0]).name)
+            raise as_error(problem, serial="local", command=" ".join(argv)) from error
         self._tell(process.pid)
         try:
             stdout, stderr, timed_out = _follow(process, Progress(backend, on_line), start + deadline + GRACE)
@@ -216,6 +229,14 @@ def _shell(sh: str, one: batch.Batch) -> bytes:
         _kill_group(process)
         process.wait()
     return bytes(output)
+
+
+def _free() -> int | None:
+    """Free bytes where the sessions' directories are."""
+    try:
+        return shutil.disk_usage(tempfile.gettempdir()).free
+    except OSError:
+        return None
 
 
 def _start_guard(directory: Path) -> subprocess.Popen[bytes] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from ..events import Event, Listener
+from ..base.events import Event, Listener
 
 LINE_BYTES = 4096
 TAIL_BYTES = 8192

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..base import limits
+from ..base.names import AnswerStatus
 from ..profiles.tables import Tables, load_tables
 from .capture import Capture
 from .parsers.dumpsys import parse_features, parse_package
 from .parsers.gles import parse_gles
 from .parsers.libraries import parse_public_libraries
 from .parsers.proc import parse_cpuinfo
+from .readers.agent import agent_problem, read_sections
 from .readers.android import read_android, read_identity
 from .readers.cpu import read_cpu
 from .readers.emulator import emulator_facts, recognise
@@ -20,15 +23,21 @@ from .readers.soc import read_soc
 from .readers.state import read_conditions, read_memory
 from .readers.visibility import app_visibility
 from .readers.vulkan import read_vulkan
-from .snapshot import AnswerStatus, Snapshot
+from .snapshot import Snapshot
 
 
 def read(capture: Capture, tables: Tables | None = None) -> Snapshot:
     """All that the capture tells. No content makes this raise: what cannot be read is unknown, and
     `Snapshot.answers` and `warnings` say why."""
     facts = Facts(capture, tables or load_tables())
+    services = facts.services()
     cpuinfo = facts.parse("cpuinfo", parse_cpuinfo)
     gles = facts.parse("surfaceflinger", parse_gles)
+    if gles is not None and gles.others:
+        facts.warnings.append(
+            f"surfaceflinger: {len(gles.others)} more lines look like the one that names the GPU, "
+            f"e.g. {gles.others[0][: limits.QUOTE_CHARS]!r}: an app may have written them"
+        )
     libraries = facts.parse("public_libraries", parse_public_libraries)
     package = facts.parse("package", parse_package)
     if package is None and facts.answers.get("package") is AnswerStatus.MISSING:
@@ -45,7 +54,7 @@ def read(capture: Capture, tables: Tables | None = None) -> Snapshot:
     signs = emulator_facts(facts, identity, android, cpu, cpuinfo, gles, gpu)
     # A computer that is asked for itself presents nothing else.
     emulator, kind = recognise(facts.tables, signs) if capture.kind != "local" else (None, None)
-    facts.warnings += section_differences(opencl.attempts)
+    facts.warnings += section_differences(opencl.attempts) + read_sections(facts)
     return Snapshot(
         kind=capture.kind,
         identity=replace(identity, emulator=emulator, emulator_kind=kind),
@@ -59,8 +68,10 @@ def read(capture: Capture, tables: Tables | None = None) -> Snapshot:
         conditions=read_conditions(facts),
         public_libraries=tuple(library.name for library in libraries) if libraries is not None else None,
         features=facts.parse("features", parse_features),
+        services=services,
         answers=dict(sorted(facts.answers.items())),
         sources=facts.sources,
         disagreements=tuple(facts.disagreements),
         warnings=tuple(dict.fromkeys(facts.warnings)),
+        agent_problem=agent_problem(capture),
     )

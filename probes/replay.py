@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from ..errors import AgentError
-from ..events import Listener, ignore
+from ..base.errors import AgentError
+from ..base.events import Listener, ignore
 from .capture import Answer, Capture
 from .files import read_capture
 from .target import AgentSession, Command

@@ -6,34 +6,12 @@ Every field may be None, which means unknown. `answers` says why (missing, refus
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-
-class Scope(StrEnum):
-    """For whom a finding holds."""
-
-    SHELL = "shell"
-    """Seen by a process of `adb shell` (linker section [unrestricted])."""
-    APP_INFERRED = "app-inferred"
-    """Derived for an app from public.libraries, ABI, labels and API level."""
-    APP_TESTED = "app-tested"
-    """Observed inside an app's process."""
-    DEVICE = "device"
-    """A property of the device itself, the same for everybody."""
-
-
-class AnswerStatus(StrEnum):
-    """How a question to the device ended."""
-
-    OK = "ok"
-    MISSING = "missing"  # never asked, or no such file or command
-    REFUSED = "refused"  # permission denied
-    EMPTY = "empty"  # answered with nothing
-    CUT = "cut"  # over the limit: the rest was dropped
-    UNREADABLE = "unreadable"  # answered, but not in a form that could be read
-    TIMEOUT = "timeout"
+from ..base.errors import AgentCause
+from ..base.names import AnswerStatus, Scope
 
 
 @dataclass(frozen=True)
@@ -74,9 +52,12 @@ class Cpu:
 class Soc:
     manufacturer: str | None = None
     model: str | None = None
-    """As the device states it, e.g. SM8450; what Play's device targeting compares with."""
+    """Part number, stated or read from another property, e.g. SM8450."""
     name: str | None = None
     """As people call it, e.g. Snapdragon 8 Gen 1."""
+    build_manufacturer: str | None = None
+    build_model: str | None = None
+    """Build.SOC_MANUFACTURER and SOC_MODEL, exactly: what apps and Play compare with. None before API 31."""
 
 
 @dataclass(frozen=True)
@@ -223,9 +204,27 @@ class Vulkan:
     """Khronos structure name -> {field: value}, as `cmd gpu vkjson` or the agent gave it."""
 
 
+THERMAL = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
+"""Android's names of its thermal status, 0 to 6."""
+
+
 @dataclass(frozen=True)
 class Conditions:
-    """The device's state when it was asked."""
+    """The device's state when it was asked.
+
+    Attributes:
+        charging: on any power source.
+        power_source: ac | usb | wireless | dock | ...; None also where there is none.
+        screen_on: a dimmed screen is on, an always-on clock is off.
+        locked: the lock screen is shown.
+        battery_saver: Android's own.
+        power_modes: the makers' modes that cap clocks (profiles/powermodes.yaml) and are on; () for none of
+            them.
+        temperatures_c: sensor -> degrees Celsius, as Android's thermal service reads them.
+        kept_awake: the screen is kept on while the phone is plugged in, by its owner or by the session that
+            measures; None where nobody asked for that.
+        awake_refusal: the phone's words where it may not be.
+    """
 
     battery_percent: int | None = None
     charging: bool | None = None
@@ -234,6 +233,59 @@ class Conditions:
     cpu_max_mhz: dict[int, int] = field(default_factory=dict[int, int])
     """cpu number -> scaling_max_freq in MHz (lower than the hardware's under throttling)."""
     governor: str | None = None
+    power_source: str | None = None
+    screen_on: bool | None = None
+    locked: bool | None = None
+    battery_saver: bool | None = None
+    power_modes: tuple[str, ...] | None = None
+    temperatures_c: dict[str, float] = field(default_factory=dict[str, float])
+    load: float | None = None
+    """Load average of the last minute. Phones count threads that wait for drivers, so 5 may be idle there."""
+    cpu_pressure: float | None = None
+    """Percent of the last ten seconds in which some thread waited for a CPU."""
+    kept_awake: bool | None = None
+    awake_refusal: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For a file; what is unknown is left out."""
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        return {k: v for k, v in plain.items() if v is not None and v != {}}
+
+
+@dataclass(frozen=True)
+class AgentProblem:
+    """Why the agent did not run, or not for all that it should have.
+
+    Attributes:
+        sentence: what happened, with the device's own words and the numbers; without device and full stop.
+        backends: what it was wanted for and did not look at.
+        ended: the whole session ended over it; otherwise only these backends were left out.
+    """
+
+    cause: AgentCause
+    sentence: str
+    backends: tuple[str, ...] = ()
+    ended: bool = True
+
+    def concerns(self, words: Iterable[str]) -> bool:
+        """Whether one of the words is a backend that was left out, or all of them were."""
+        return self.ended or not set(self.backends).isdisjoint(words)
+
+    @property
+    def clause(self) -> str:
+        """The sentence with what it means for the run, to stand inside or as a sentence."""
+        lead = "the run broke" if self.cause is AgentCause.LOST else "the agent did not run"
+        return f"{lead}: {self.sentence}"
+
+    @property
+    def statement(self) -> str:
+        """The clause as a sentence of its own."""
+        return f"{self.clause[:1].upper()}{self.clause[1:]}."
+
+    @property
+    def reason(self) -> str:
+        """The row of profiles/reasons.yaml that says what it means and what to do."""
+        return f"agent.{self.cause}"
 
 
 @dataclass(frozen=True)
@@ -253,7 +305,11 @@ class Snapshot:
     conditions: Conditions = Conditions()
     public_libraries: tuple[str, ...] | None = None
     features: frozenset[str] | None = None
+    services: bool | None = None
+    """Whether Android's system services answer; None where they were not asked."""
     answers: dict[str, AnswerStatus] = field(default_factory=dict[str, AnswerStatus])
     sources: dict[str, str] = field(default_factory=dict[str, str])
     disagreements: tuple[Disagreement, ...] = ()
     warnings: tuple[str, ...] = ()
+    agent_problem: AgentProblem | None = None
+    """None: the agent ran, or was not asked for."""

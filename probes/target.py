@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ..events import Listener, ignore
+from ..base.events import Listener, ignore
 from .capture import Answer
 
 
@@ -26,12 +26,15 @@ class Command:
         script: POSIX sh, constant text written by us; nothing from a device is ever put into it.
         deadline: seconds, kept on the device as well as on the host.
         max_bytes: of stdout; more is cut and said so.
+        binder: the answer comes from a system service, over Android's binder: where that is stuck, every such
+            question would wait its whole deadline (see batch.py).
     """
 
     key: str
     script: str
     deadline: float = 10.0
     max_bytes: int = 1 << 20
+    binder: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,40 @@ class AgentRun:
     stdout: str = ""
     stderr: str = ""
 
+    @property
+    def said(self) -> str:
+        """Its last words on stderr, on one line."""
+        return " ".join(self.stderr.split())[-SAID_CHARS:]
+
+    def ending(self, seconds: float) -> str | None:
+        """How it ended where that was not well, with its last words; `seconds` was its deadline.
+
+        A process that was killed has often said why (an assertion, an allocator, a driver's abort).
+        """
+        words = f": {self.said}" if self.said else ""
+        if self.timed_out:
+            return f"did not end within {seconds:g} s and was stopped{words}"
+        if self.signal is not None:
+            return f"was killed by {signal_name(self.signal)}{words}"
+        return None if self.exit == 0 else f"ended with status {self.exit}{words}"
+
+
+SAID_CHARS = 300
+"""Of a process's last words that are quoted."""
+
+_SIGNALS = {
+    1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE",
+    9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM", 24: "SIGXCPU", 25: "SIGXFSZ",
+    31: "SIGSYS",
+}  # fmt: skip
+"""Linux's numbers on Arm and x86, which the phone uses whatever this computer's are."""
+
+
+def signal_name(number: int) -> str:
+    """`SIGKILL (9)`, or `signal 40`."""
+    name = _SIGNALS.get(number)
+    return f"{name} ({number})" if name else f"signal {number}"
+
 
 @dataclass(frozen=True)
 class Awake:
@@ -67,7 +104,7 @@ class AgentSession(Protocol):
     also when this process dies.
 
     On a phone the interpreter is the agent. On this computer it is the agent for the CPU and the Python
-    workers (`benchmarks/executors`) for OpenCL and Vulkan: they speak the same protocol.
+    workers (`benchmarks/interpreter`) for OpenCL and Vulkan: they speak the same protocol.
     """
 
     abi: str

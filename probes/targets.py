@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import TargetError, TransportError, UsageError
-from .adb import AdbTarget
-from .adb_server import AdbServer, Address
+from ..base.errors import TargetError, TransportError, UsageError
+from .adb.server import AdbServer, Address
+from .adb.target import AdbTarget
+from .adb.transport import Transport
 from .local import LocalTarget
 from .parsers.adb_devices import AdbDevice, parse_adb_devices
 from .replay import ReplayTarget
 from .target import Target
-from .transport import Transport
 
 READY = "device"
 SETTLE_SECONDS = 6.0

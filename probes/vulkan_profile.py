@@ -15,8 +15,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError
-from . import limits
+from ..base import limits
+from ..base.errors import InputError
 from .parsers.text import ParseError, json_value, number
 from .parsers.versions import parse_vulkan_version
 from .readers.vulkan import lookup

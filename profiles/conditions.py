@@ -19,9 +19,10 @@ from typing import Any
 
 import msgspec
 
-from ..probes.snapshot import Snapshot
-
 Scalar = bool | int | float | str
+
+FILE_FACTS = ("runtime", "format", "model.id", "model.architecture")
+"""Facts of a model file and its engine, which are added to those of the device."""
 
 
 class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"is_": "is", "not_": "not"}):
@@ -75,7 +76,7 @@ class Truth:
 class Facts:
     """Facts by name: those given, else those of the snapshot."""
 
-    snapshot: Snapshot | None = None
+    snapshot: object | None = None
     given: Mapping[str, Any] | None = None
 
     def get(self, name: str) -> Any:

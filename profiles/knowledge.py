@@ -15,32 +15,18 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from ..errors import InputError
-from .conditions import Condition
-from .references import check_references
+from ..base.errors import InputError
+from .calibration import Calibration
+from .conditions import FILE_FACTS
+from .rows import Conditional, Count, Entry, Positive, Row, Text
+from .signatures import Signature
 from .tablefile import Table, compose
 from .tables import IDENTITY, Tables, load_tables
 
 FOLDER = Path(__file__).parent
 
-Text = Annotated[str, Meta(min_length=1)]
-Positive = Annotated[float, Meta(gt=0)]
-Count = Annotated[int, Meta(gt=0)]
 Bits = Literal[2, 4, 8, 16, 32]
 BackendName = Literal["cpu", "opencl", "vulkan", "npu"]
-
-
-class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A reviewed statement: why it stands here and where it comes from."""
-
-    because: Text
-    source: Text
-
-
-class Entry(Row, frozen=True, kw_only=True):
-    """A row with a key that an overlay can replace."""
-
-    id: Text
 
 
 class Architecture(Entry, frozen=True, kw_only=True):
@@ -157,6 +143,12 @@ class Model(Entry, frozen=True, kw_only=True):
         return self.bytes or self.about_bytes or 0
 
     @property
+    def facts(self) -> dict[str, str]:
+        """What conditions may ask of the file (`conditions.FILE_FACTS`)."""
+        values = (self.runtime, self.format, self.id, self.architecture)
+        return dict(zip(FILE_FACTS, values, strict=True))
+
+    @property
     def scheme(self) -> str:
         """The weight scheme of the reference block that stands for this file: int8 or int4."""
         return "int8" if self.bits.ffn >= 8 else "int4"
@@ -199,18 +191,37 @@ class Runtime(Entry, frozen=True, kw_only=True):
     successor: str | None = None
 
 
-class Conditional(Entry, frozen=True, kw_only=True):
-    """A row that holds where `when` does (conditions.py)."""
-
-    when: Condition
+Step = Literal["vkjson", "open", "run"]
+"""What a fault may keep us from doing on a backend: `cmd gpu vkjson`, opening its driver, running kernels."""
 
 
 class Fault(Conditional, frozen=True, kw_only=True):
-    """A known failure of a GPU, driver or device."""
+    """A known failure of a GPU, driver or device.
+
+    Attributes:
+        avoid: what is not done where the row holds; None: what follows from its effect (`avoided`).
+    """
 
     effect: Literal["refused", "crash", "compile", "wrong-output", "unstable", "slow", "reboot"]
     severity: Literal["fail", "warn"]
     remedy: Text
+    avoid: tuple[Step, ...] | None = None
+
+    @property
+    def avoided(self) -> tuple[Step, ...]:
+        """What is not done where the row holds.
+
+        A reboot costs the person's phone, whatever engine it was seen with: its driver is not even opened. A
+        crash that the device alone decides is the driver's, and may take more with it than our process. One
+        that names an engine or a file too is that engine's, in its own process, and keeps nobody from
+        measuring.
+        """
+        if self.avoid is not None:
+            return self.avoid
+        if self.effect == "reboot":
+            return ("open",)
+        engine = not set(FILE_FACTS).isdisjoint(self.when.facts())
+        return ("run",) if self.effect == "crash" and not engine else ()
 
     @property
     def gravity(self) -> int:
@@ -347,9 +358,11 @@ class Reason(Entry, frozen=True, kw_only=True):
 
     `gravity` orders reservations when all candidates have some: 1 slower than asked, 2 may not fit or not be
     offered, 3 may be wrong or crash.
+    `agent`: the agent would have told. Where it did not run, why and what to do about that is said instead.
     """
 
     remedy: Text | None = None
+    agent: bool = False
     gravity: Literal[1, 2, 3] = 2
 
 
@@ -374,12 +387,18 @@ class Knowledge(msgspec.Struct, frozen=True, kw_only=True):
     tflite_compat: dict[str, ListRule]
     thresholds: Thresholds
     prediction: Prediction
+    calibration: Calibration
     overlay: Path | None = None
 
     @property
     def tables(self) -> Tables:
         """What devices' names are read with; loaded when first asked for."""
         return load_tables(self.overlay)
+
+    @property
+    def signatures(self) -> dict[str, Signature]:
+        """Known failures by their messages; loaded when first asked for, as only `explain` needs them."""
+        return _signatures() if self.overlay is None else _read_signatures(self.overlay)
 
 
 ROWS: dict[str, type[Entry]] = {
@@ -396,12 +415,12 @@ ROWS: dict[str, type[Entry]] = {
 }
 """File stem -> the type of its rows."""
 
-MAPPINGS: dict[str, Any] = {"thresholds": Thresholds, "prediction": Prediction}
+MAPPINGS: dict[str, Any] = {"thresholds": Thresholds, "prediction": Prediction, "calibration": Calibration}
 """File stem -> the type of the whole file."""
 
 
 OTHER_TABLES = ("signatures", *IDENTITY)
-"""Tables of a user's folder that are read elsewhere (signatures.py, tables.py)."""
+"""Tables that are read when they are needed: properties of `Knowledge`."""
 
 
 def load(overlay: Path | None = None) -> Knowledge:
@@ -430,9 +449,40 @@ def _load(folder: Path, overlay: Path | None) -> Knowledge:
         tables[stem] = _table(folder, overlay, stem).mapping(kind)
     knowledge = Knowledge(**tables, overlay=overlay)
     if overlay is not None:
-        knowledge.tables  # noqa: B018 - a mistake in a user's file is told before anything is done
-    check_references(knowledge, overlay or folder)
+        # A mistake in a user's file is told before anything is done.
+        knowledge.tables, knowledge.signatures  # noqa: B018
+    _check_references(knowledge, overlay or folder)
     return knowledge
+
+
+@cache
+def _signatures() -> dict[str, Signature]:
+    return _read_signatures(None)
+
+
+def _read_signatures(overlay: Path | None) -> dict[str, Signature]:
+    return {row.id: row for row in _table(FOLDER, overlay, "signatures").rows(Signature)}
+
+
+def _check_references(knowledge: Knowledge, place: Path) -> None:
+    """Raises InputError naming the row whose key leads nowhere."""
+    for model in knowledge.models.values():
+        for table, key in (
+            ("families", model.family),
+            ("architectures", model.architecture),
+            ("runtimes", model.runtime),
+        ):
+            if key not in getattr(knowledge, table):
+                raise InputError(f"{place}: model {model.id!r} names {key!r}, which is not in {table}.yaml")
+        if model.format not in knowledge.runtimes[model.runtime].formats:
+            raise InputError(
+                f"{place}: {model.runtime!r} does not load {model.format!r} (model {model.id!r})"
+            )
+    for family in knowledge.families.values():
+        if family.primary not in knowledge.models:
+            raise InputError(
+                f"{place}: family {family.id!r} names {family.primary!r}, which is not in models.yaml"
+            )
 
 
 def _table(folder: Path, overlay: Path | None, stem: str) -> Table:

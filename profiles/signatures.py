@@ -17,15 +17,11 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from pathlib import Path
 
 import msgspec
 
+from ..base.logtext import clean
 from .conditions import Condition
-from .logtext import clean
-from .tablefile import Table, compose
-
-BUILT_IN = Path(__file__).with_name("signatures.yaml")
 
 _HOLE = re.compile(r"(\{n\}|\{word\})")
 _HOLES = {"{n}": r"-?\d{1,20}", "{word}": r"[^\s]{1,64}"}
@@ -122,14 +118,3 @@ class Pattern:
                 return False
             position = match.end()
         return True
-
-
-def load_signatures(overlay: Path | None = None) -> tuple[Signature, ...]:
-    """The built-in rows, with those of `overlay`/signatures.yaml laid over them by id.
-
-    Raises InputError naming file, line and key where a file is not as it should be.
-    """
-    table = Table(compose(BUILT_IN))
-    if overlay is not None and (own := overlay / BUILT_IN.name).exists():
-        table = Table(compose(own)).over(table)
-    return tuple(table.rows(Signature))

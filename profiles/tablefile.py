@@ -16,8 +16,8 @@ import yaml
 from yaml.constructor import SafeConstructor
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from ..errors import InputError
-from ..probes import typed
+from ..base import typed
+from ..base.errors import InputError
 
 MAX_BYTES = 4 << 20
 """The largest table has some 30 KB."""

@@ -1,4 +1,4 @@
-"""The identity tables of `profiles/`: cores, SoCs, GPUs and emulators, as typed rows.
+"""The tables that answers are read with: cores, SoCs, GPUs, emulators and power modes, as typed rows.
 
 A file has a schema, a default `because` and `source`, and lists of rows that may state their own. Rows are
 facts and patterns; what is done with them is in `probes/readers/`. The rows of a user's folder come before
@@ -19,12 +19,12 @@ import msgspec
 import yaml
 from msgspec import Meta
 
-from ..errors import InputError
-from ..probes import typed
+from ..base import typed
+from ..base.errors import InputError
 from .tablefile import compose, convert
 
 FOLDER = Path(__file__).parent
-IDENTITY = ("cores", "socs", "gpus", "emulators")
+IDENTITY = ("cores", "socs", "gpus", "emulators", "powermodes")
 """File stems of these tables."""
 
 Text = Annotated[str, Meta(min_length=1)]
@@ -153,6 +153,14 @@ class EmulatorRule(Row, frozen=True, kw_only=True):
     facts: dict[str, Pattern]
 
 
+class PowerMode(Row, frozen=True, kw_only=True):
+    """A maker's power mode that caps the clocks while `setting` (`PLACE:KEY`) has one of `values`."""
+
+    name: Text
+    setting: Annotated[str, Meta(pattern=r"^(system|global|secure|prop):[\w.-]+$")]
+    values: Annotated[tuple[Text, ...], Meta(min_length=1)]
+
+
 class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`because` and `source` hold for every row that states none."""
 
@@ -196,6 +204,11 @@ class _Emulators(_File, frozen=True, kw_only=True):
     emulators: tuple[EmulatorRule, ...] = ()
 
 
+class _PowerModes(_File, frozen=True, kw_only=True):
+    schema: Literal["gemmafit.powermodes/1"]
+    modes: tuple[PowerMode, ...] = ()
+
+
 class Gpus(msgspec.Struct, frozen=True, kw_only=True):
     """How GPUs and their drivers are named.
 
@@ -227,6 +240,7 @@ class Tables(msgspec.Struct, frozen=True, kw_only=True):
     designators: tuple[Pattern, ...]
     gpus: Gpus
     emulators: tuple[EmulatorRule, ...]
+    power_modes: tuple[PowerMode, ...]
     by_model: Mapping[str, SocRow]
     by_platform: Mapping[str, SocRow]
     by_name: Mapping[str, SocRow]
@@ -247,6 +261,7 @@ def load_tables(overlay: Path | None = None) -> Tables:
     """
     cores, socs = _files(overlay, "cores", _Cores), _files(overlay, "socs", _Socs)
     gpus, emulators = _files(overlay, "gpus", _Gpus), _files(overlay, "emulators", _Emulators)
+    power_modes = _files(overlay, "powermodes", _PowerModes)
     soc_rows = [file.rows(file.socs) for file in socs]
     by_name = _index(soc_rows, lambda row: (name.casefold() for name in (row.name, *row.names)))
     return Tables(
@@ -267,6 +282,7 @@ def load_tables(overlay: Path | None = None) -> Tables:
             unit_vendors=frozenset(chain.from_iterable(file.compute_units_are_cores for file in gpus)),
         ),
         emulators=tuple(chain.from_iterable(file.rows(file.emulators) for file in emulators)),
+        power_modes=tuple(chain.from_iterable(file.rows(file.modes) for file in power_modes)),
         by_model=_index(soc_rows, lambda row: (model.upper() for model in row.models)),
         by_platform=_index(soc_rows, lambda row: (platform.lower() for platform in row.platforms)),
         by_name=by_name,

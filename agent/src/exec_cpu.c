@@ -41,6 +41,10 @@ static void *host_cpu(int buffer) {
     return cpu.data[buffer];
 }
 
+static int threads_cpu(void) {
+    return cpu_pool_threads(cpu.pool);
+}
+
 static status build_cpu(int kernel, const char *source, size_t size, char *log, bool *kept, fault *f) {
     const plan_kernel *k = &cpu.plan->kernels[kernel];
     (void)source, (void)size, (void)log, (void)kept;
@@ -87,6 +91,7 @@ const executor cpu_executor = {
     .open = open_cpu,
     .allocate = allocate_cpu,
     .host = host_cpu,
+    .threads = threads_cpu,
     .build = build_cpu,
     .prepare = prepare_cpu,
     .submit = submit_cpu,

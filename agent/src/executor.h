@@ -34,6 +34,8 @@ typedef struct executor {
     void *(*host)(int buffer);
     /* Reading at a host address byte by byte is slow: memory that the CPU's caches do not cover. */
     bool uncached;
+    /* How many threads of this process share the work of a submission; NULL: the device has its own. */
+    int (*threads)(void);
     /* Copies into or out of a buffer that has no host address. */
     status (*write)(int buffer, size_t offset, const void *data, size_t size, fault *f);
     status (*read)(int buffer, void *data, fault *f);

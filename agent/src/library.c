@@ -10,7 +10,7 @@ static library_attempt *new_attempt(library *l, const char *name, const char *ro
 static bool finish(library *l, library_attempt *a, void *handle, const char *error) {
     a->opened = handle != NULL;
     if (!handle) {
-        snprintf(a->error, sizeof a->error, "%s", error ? error : "no reason given");
+        snprintf(a->error, sizeof a->error, "%s", error ? error : "no handle was returned and no reason given");
         return false;
     }
     l->handle = handle;
@@ -37,8 +37,15 @@ bool library_sphal(library *l, const char *name) {
         load = (load_fn *)dlsym(support, "android_load_sphal_library");
         if (!load) return finish(l, a, NULL, "libvndksupport.so has no android_load_sphal_library");
     }
+    dlerror(); /* what the look-ups above left behind is no reason of this library */
     void *handle = load(name, RTLD_NOW | RTLD_LOCAL);
-    return finish(l, a, handle, handle ? NULL : dlerror());
+    if (handle) return finish(l, a, handle, NULL);
+    /* Android 14's reads dlerror itself, for the system log, and leaves none. */
+    const char *error = dlerror();
+    return finish(l, a, NULL,
+                  error ? error
+                        : "android_load_sphal_library returned no handle and gave no reason (it goes to the "
+                          "phone's log, tag vndksupport)");
 }
 
 void library_json(json *j, const library *l) {

@@ -36,6 +36,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -134,10 +135,16 @@ long sysconf(int);
 /* sys/syscall.h */
 #if defined(__aarch64__)
 #define SYS_futex 98
+#define SYS_getdents64 61
+#define SYS_gettid 178
 #elif defined(__arm__)
 #define SYS_futex 240
+#define SYS_getdents64 217
+#define SYS_gettid 224
 #elif defined(__x86_64__)
 #define SYS_futex 202
+#define SYS_getdents64 217
+#define SYS_gettid 186
 #endif
 
 /* poll.h */
@@ -175,8 +182,16 @@ struct timespec {
 };
 #define CLOCK_REALTIME 0
 #define CLOCK_MONOTONIC 1
+#define CLOCK_PROCESS_CPUTIME_ID 2
 int clock_gettime(clockid_t, struct timespec *);
 int nanosleep(const struct timespec *, struct timespec *);
+
+/* sys/resource.h: two times, then fourteen longs, of which the agent reads the last */
+#define RUSAGE_SELF 0
+struct rusage {
+    long times[4], others[13], ru_nivcsw;
+};
+int getrusage(int, struct rusage *);
 
 /* signal.h: `signal` alone; the layout of struct sigaction differs between 32 and 64 bits */
 typedef void (*sighandler_t)(int);

@@ -18,7 +18,7 @@ static bool path_of(const result *r, const char *suffix, char *path, size_t size
 
 bool result_open(result *r, const plan *p, const char *name) {
     char path[400];
-    *r = (result){.plan = p, .name = name, .bin = -1};
+    *r = (result){.plan = p, .name = name, .bin = -1, .before = load_now()};
     r->builds = calloc((size_t)p->kernel_count + 1, sizeof *r->builds);
     r->steps = calloc((size_t)p->step_count + 1, sizeof *r->steps);
     errno = ENOMEM;
@@ -47,6 +47,7 @@ static void write_step(json *j, const plan *p, const plan_step *step, const step
     json_open(j, "bits", '[');
     for (int i = 0; i < row->sample_count; i++) json_format(j, NULL, "%016llx", (unsigned long long)row->bits[i]);
     json_close(j, ']');
+    if (row->others.threads) contention_json(j, &row->others);
     if (row->peak) json_uint(j, "peak_rss_bytes", row->peak);
     json_open(j, "outputs", '[');
     uint64_t offset = row->offset;
@@ -83,6 +84,10 @@ bool result_save(const result *r, bool complete) {
     }
     json_open(&j, "memory", '{');
     json_uint(&j, "peak_rss_bytes", memory_peak());
+    json_close(&j, '}');
+    json_open(&j, "load", '{');
+    load_json(&j, "before", &r->before);
+    if (complete) load_json(&j, "after", &r->after);
     json_close(&j, '}');
     json_open(&j, "build", '[');
     for (int i = 0; i < r->build_count; i++) {

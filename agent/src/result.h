@@ -2,6 +2,7 @@
 #ifndef GEMMAFIT_RESULT_H
 #define GEMMAFIT_RESULT_H
 
+#include "contention.h"
 #include "executor.h"
 
 typedef struct build_row {
@@ -17,6 +18,7 @@ typedef struct step_row {
     int sample_count, device_count;
     int64_t *samples, *device; /* sample_count and device_count values, in ns */
     uint64_t *bits;            /* sample_count hashes */
+    contention others;
     bool has_outputs;
     uint64_t offset; /* of the first output in the .bin file */
     uint64_t peak;   /* resident bytes while it ran, of a step that loads; 0: not known */
@@ -27,6 +29,7 @@ typedef struct result {
     const char *name;
     device_info device; /* type NULL: none */
     const char *error;  /* or NULL */
+    machine_load before, after;
     int build_count, step_count;
     build_row *builds; /* one per kernel, build_count of them valid */
     step_row *steps;   /* likewise */

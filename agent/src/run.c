@@ -162,6 +162,16 @@ static status perform(run *r, const plan_step *step, int64_t *device_ns, fault *
     return s;
 }
 
+/* Who works on a step: the threads of this process, also where they are those of a driver that computes on the CPU;
+ * else the one that waits for the device. */
+static void begin_watch(const run *r, const plan_step *step, contention *others) {
+    bool computes = step->dispatch_count && !step->load, on_cpu = !strcmp(r->result.device.type, "cpu");
+    int most = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    others->computing = computes && r->on->threads;
+    others->threads = !computes ? 1 : r->on->threads ? r->on->threads() : on_cpu ? most : 1;
+    contention_start(others, on_cpu);
+}
+
 static status time_step(run *r, const plan_step *step, step_row *row, fault *f) {
     int64_t device_ns, total = 0;
     if (step->transfer && !r->on->transfer)
@@ -171,6 +181,7 @@ static status time_step(run *r, const plan_step *step, step_row *row, fault *f) 
     /* Pages that were never written are all one page of zeros, which a cache holds. */
     if (step->transfer) memset(r->scratch, 1, r->plan.buffers[step->transferred].bytes);
     for (int i = 0; s == STATUS_OK && i < step->warmup && !deadline_passed(); i++) s = perform(r, step, &device_ns, f);
+    begin_watch(r, step, &row->others);
     while (s == STATUS_OK && row->sample_count < step->repeat_max) {
         if (row->sample_count >= step->repeat_min && total >= step->budget_ns) break;
         if (deadline_passed()) {
@@ -179,9 +190,11 @@ static status time_step(run *r, const plan_step *step, step_row *row, fault *f) 
         }
         uint64_t hash = UINT64_C(0xcbf29ce484222325);
         if ((s = ready(step, f)) != STATUS_OK) break;
+        contention_before(&row->others);
         int64_t start = clock_ns();
         s = perform(r, step, &device_ns, f);
         int64_t ns = clock_ns() - start;
+        contention_after(&row->others);
         if (s == STATUS_OK) s = visit_outputs(r, step, &hash, f);
         if (s != STATUS_OK) break;
         row->samples[row->sample_count] = ns > 0 ? ns : 1;
@@ -189,6 +202,9 @@ static status time_step(run *r, const plan_step *step, step_row *row, fault *f) 
         if (device_ns > 0) row->device[row->device_count++] = device_ns;
         total += ns;
     }
+    contention_end(&row->others);
+    if (!row->sample_count) row->others.threads = 0;
+    row->others.repeats = row->sample_count; /* one that failed is in neither */
     if (step->load) row->peak = memory_peak();
     if (s == STATUS_OK && !row->sample_count) s = STATUS_SKIPPED;
     return s;
@@ -198,13 +214,15 @@ static void run_step(run *r, int index) {
     const plan_step *step = &r->plan.steps[index];
     step_row *row = &r->result.steps[r->result.step_count];
     size_t most = (size_t)step->repeat_max;
-    row->samples = malloc(3 * most * sizeof(int64_t));
+    row->samples = malloc(5 * most * sizeof(int64_t));
     row->status = usable(r, step, &row->reason);
     if (row->status == STATUS_OK && !row->samples)
         row->status = fault_set(&row->reason, STATUS_ERROR, "no memory for %zu samples", most);
     if (row->status == STATUS_OK) {
         row->device = row->samples + most;
         row->bits = (uint64_t *)(row->samples + 2 * most);
+        row->others.cpu = row->samples + 3 * most;
+        row->others.waited = row->samples + 4 * most;
         row->status = time_step(r, step, row, &row->reason);
     }
     if (row->sample_count) {
@@ -270,6 +288,7 @@ static int execute(run *r) {
     if (programs_mode_of(&r->plan) == PROGRAMS_KEEP && r->on->keep && !deadline_passed()) r->on->keep();
     bool complete = r->result.step_count == r->plan.step_count;
     r->result.error = complete ? NULL : deadline_reason();
+    r->result.after = load_now();
     return save(r, complete) ? EXIT_OK : EXIT_BROKEN;
 }
 

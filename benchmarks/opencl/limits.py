@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ...base.names import Backend
 from ..limits import READ_BYTES, Limit, transfers
-from ..measurements import Backend
 from ..plan import Arg, Buffer, Dispatch, Kernel, Plan, Step, buffers, ints
 from ..timing import Timing
 from .variants import Facts

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
-from ..block import GEMMA_2B, Block, Scheme, Weight, decode
-from ..measurements import Backend
+from ...base.names import Backend
+from ..block.dims import GEMMA_2B, Block, Scheme, Weight, decode
 from ..plan import Arg, Buffer, Dispatch, Fill, Kernel, Plan, Step, buffers, ints
 from ..timing import DEFAULT, Timing
 from .variants import Facts, Layout, Variant

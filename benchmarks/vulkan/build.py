@@ -20,7 +20,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-from ...errors import ToolchainError
+from ...base.errors import ToolchainError
 from .modules import BUILT, SOURCES, Module, modules
 
 MANIFEST = "manifest.json"

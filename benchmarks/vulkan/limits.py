@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...base.names import Backend
 from ..limits import READ_BYTES, Limit, transfers
-from ..measurements import Backend
 from ..plan import Arg, Buffer, Dispatch, Kernel, Plan, Step
 from ..timing import Timing
 from . import modules

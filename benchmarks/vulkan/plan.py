@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ...errors import ToolchainError
-from ..block import Block, Weight
-from ..measurements import Backend
+from ...base.errors import ToolchainError
+from ...base.names import Backend
+from ..block.dims import Block, Weight
 from ..plan import Arg, Buffer, Dispatch, Kernel, Plan, Step
 from ..timing import DEFAULT, Timing
 from .modules import TOKENS, Module, product

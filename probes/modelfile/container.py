@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ...events import Event, Listener, ignore
+from ...base.events import Event, Listener, ignore
 from .litertlm import MAGIC, read_litertlm
 from .model import EXTENSIONS, Finding, Format, ModelFile, Severity, Tflite
 from .source import BadContentError, ModelFileError, Source

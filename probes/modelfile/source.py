@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from ...errors import InputError
+from ...base.errors import InputError
 
 PAGE = 1 << 14
 CACHED_PAGES = 1 << 10

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from .. import limits
+from ...base import limits
 from .text import ParseError, integer, lines
 
 Value = str | int | bool | list[int] | list[str]

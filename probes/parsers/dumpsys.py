@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .. import limits
+from ...base import limits
 from .text import ParseError, integer, lines
 
 _PAIR = re.compile(r"\s*([A-Za-z][A-Za-z0-9 _]{0,60}):\s*(.*)\Z")
@@ -13,11 +13,13 @@ _PAIR = re.compile(r"\s*([A-Za-z][A-Za-z0-9 _]{0,60}):\s*(.*)\Z")
 
 @dataclass(frozen=True)
 class Battery:
-    """percent 0..100; temperature in degrees Celsius; charging: on any power source."""
+    """percent 0..100; temperature in degrees Celsius; charging: on any power source; source: ac, usb,
+    wireless, ..."""
 
     percent: int | None
     charging: bool | None
     temperature_c: float | None
+    source: str | None = None
 
 
 def parse_battery(text: str) -> Battery:
@@ -28,7 +30,10 @@ def parse_battery(text: str) -> Battery:
         if pair and len(values) < limits.ITEMS:
             values.setdefault(pair[1].lower(), pair[2].strip())
     level, scale = integer(values.get("level", "")), integer(values.get("scale", "100"))
-    powered = [values[key] for key in values if key.endswith(" powered")]
+    sources = {
+        key.removesuffix(" powered"): value for key, value in values.items() if key.endswith(" powered")
+    }
+    powered = list(sources.values())
     temperature = integer(values.get("temperature", ""))
     if level is None and temperature is None and not powered:
         raise ParseError("no `level:` or `temperature:` in dumpsys battery")
@@ -38,6 +43,7 @@ def parse_battery(text: str) -> Battery:
         any(value == "true" for value in powered) if powered else None,
         # Outside of what a battery survives the value is a driver's placeholder.
         temperature / 10 if temperature is not None and -400 <= temperature <= 1200 else None,
+        next((name for name, value in sources.items() if value == "true"), None),
     )
 
 
@@ -65,48 +71,62 @@ def parse_features(text: str) -> frozenset[str]:
     return frozenset(found)
 
 
-_DF = re.compile(r"\S+\s+(\S+)\s+(\S+)\s+(\S+)\s+(?:\d{1,3}%\s+)?(/\S*|\d{3,6})\s*\Z")
-_UNIT = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_AMOUNT = r"-?\d{1,20}(?:\.\d{1,6})?[BKMGTP]?(?:i?B)?"
+# toybox, busybox and coreutils: source, total, used, free, percent, mount point (which may hold spaces).
+_DF_MOUNTED = re.compile(
+    rf"\S.*?\s+({_AMOUNT})\s+({_AMOUNT})\s+({_AMOUNT})\s+(?:-|\d{{1,3}}%)\s+(/.*?)\s*\Z", re.I
+)
+# toolbox of Android 5 and 6, also Samsung's: mount point, total, used, free, block size (4096 or 4.0K).
+_DF_TOOLBOX = re.compile(rf"(/.*?)\s+({_AMOUNT})\s+({_AMOUNT})\s+({_AMOUNT})\s+({_AMOUNT})\s*\Z", re.I)
+# toolbox of Android 2: one sentence each.
+_DF_SENTENCE = re.compile(rf"(/.*?):\s+{_AMOUNT} total, {_AMOUNT} used, ({_AMOUNT}) available", re.I)
+_DF_HEADER = re.compile(r"\b(\d{1,7})([KMG]?)-blocks\b", re.I)
+_UNITS = "BKMGTP"
 
 
 def parse_df(text: str) -> dict[str, int]:
-    """Mount point -> free bytes.
+    """Mount point -> free bytes, in whatever dialect.
 
-    Toybox prints 1K blocks with a header; Android's old df prints `Size Used Free Blksize` with units. A
-    long device name may stand on a line of its own.
+    Numbers without a unit are blocks of the size that the header names (1K-blocks; POSIX: 512-blocks), except
+    in toolbox's table, where they are bytes. A long device name may stand on a line of its own. What says
+    that less than nothing is free (-1.0K, of a card that was taken out) says nothing.
     """
     free: dict[str, int] = {}
-    block = 1024
-    pending = ""
-    for line in lines(text):
-        if "1K-blocks" in line:
-            block = 1024
-        elif "512-blocks" in line:
-            block = 512
+    block, pending = 1024, ""
+    for line in (line[: limits.TEXT_CHARS] for line in lines(text)):
+        header = _DF_HEADER.search(line)
+        if header:
+            block = (_bytes(header[1] + header[2], 1) or 1024) if not free else block
+            continue
         words = line.split()
         if len(words) == 1 and not words[0].endswith(":"):
             pending = words[0]
             continue
-        old = len(words) == 5 and words[0].startswith("/") and words[4].isdecimal()
-        row = _DF.match(f"{pending} {line}" if pending and not line[:1].strip() else line)
+        whole = f"{pending} {line}" if pending and not line[:1].strip() else line
         pending = ""
-        if not row or len(free) >= limits.ITEMS:
+        if row := _DF_MOUNTED.match(whole):
+            mount, size = row[4], _bytes(row[3], block)
+        elif row := _DF_TOOLBOX.match(line):
+            mount, size = row[1], _bytes(row[4], 1)
+        elif row := _DF_SENTENCE.match(line):
+            mount, size = row[1], _bytes(row[2], 1)
+        else:
             continue
-        mount = words[0] if old else row[4]
-        size = _size(row[3], 1 if old else block)
-        if size is not None and mount.startswith("/"):
+        if size is not None and len(free) < limits.ITEMS:
             free.setdefault(mount[: limits.NAME_CHARS], size)
     if not free:
         raise ParseError("no file system in df's output")
     return free
 
 
-def _size(text: str, block: int) -> int | None:
-    unit = _UNIT.get(text[-1:].upper())
-    digits = text[:-1] if unit else text
-    if not re.fullmatch(r"\d{1,15}(\.\d{1,3})?", digits):
-        return None
-    return int(float(digits) * unit) if unit else int(float(digits)) * block
+def _bytes(text: str, block: int) -> int | None:
+    """`25.1G`, `4.0K`, `600` (of blocks); None for what is negative or beyond any quantity."""
+    digits = text.upper().removesuffix("IB")
+    digits = digits.removesuffix("B") if digits[-2:-1].isalpha() else digits
+    unit = digits[-1:]
+    scale = 1 << 10 * _UNITS.index(unit) if unit in _UNITS and unit else block
+    number = float(digits.rstrip(_UNITS))
+    return int(number * scale) if 0 <= number * scale < 1 << limits.INTEGER_BITS else None
 
 
 @dataclass(frozen=True)

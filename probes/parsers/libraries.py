@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .. import limits
+from ...base import limits
 from .text import ParseError, lines
 
 FILE_HEADER = "# file: "

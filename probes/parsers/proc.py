@@ -1,11 +1,11 @@
-"""/proc/cpuinfo and /proc/meminfo."""
+"""/proc/cpuinfo, /proc/meminfo, and how busy the system is: /proc/loadavg and /proc/pressure/cpu."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-from .. import limits
+from ...base import limits
 from .text import ParseError, integer, lines, name
 
 
@@ -117,3 +117,28 @@ def parse_meminfo(text: str) -> dict[str, int]:
     if not values:
         raise ParseError("no `Name: value kB` line in /proc/meminfo")
     return values
+
+
+@dataclass(frozen=True)
+class Busy:
+    """Load average of the last minute; percent of the last ten seconds in which some thread waited for a CPU.
+    None: not told."""
+
+    load: float | None = None
+    pressure: float | None = None
+
+
+_LOADAVG = re.compile(r"/proc/loadavg:([0-9]{1,7}\.[0-9]{1,4}) ")
+_PRESSURE = re.compile(r"/proc/pressure/cpu:some avg10=([0-9]{1,3}\.[0-9]{1,4}) ")
+
+
+def parse_load(text: str) -> Busy:
+    """The first lines of both files, each after its path; either may be missing."""
+    found: dict[str, float] = {}
+    for line in lines(text):
+        for key, pattern in (("load", _LOADAVG), ("pressure", _PRESSURE)):
+            if (row := pattern.match(line)) is not None:
+                found.setdefault(key, float(row[1]))
+    if not found:
+        raise ParseError("no load average and no pressure")
+    return Busy(**found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .. import limits
+from ...base import limits
 from .text import ParseError, lines
 
 _ENTRY = re.compile(r"\[([^\]\[\s]{1,256})\]: \[(.*)\Z", re.DOTALL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from .. import limits
+from ...base import limits
 from .text import ParseError, integer, lines, name
 
 _LINE = re.compile(r"(/sys/[^:\s]{1,256}):(.*)\Z")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from .. import limits
+from ...base import limits
 
 _INT = re.compile(r"[+-]?(0[xX][0-9a-fA-F]{1,16}|[0-9]{1,20})\Z")
 _BITS = 1 << limits.INTEGER_BITS

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .. import limits
+from ...base import limits
 from .text import ParseError, json_prefix, json_value, number
 
 Device = dict[str, Any]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .. import limits
+from ...base import limits
 from ..parsers.text import integer, name
 from ..snapshot import Android, Identity
 from .facts import Facts

@@ -11,8 +11,8 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
+from ...base import limits
 from ...profiles.tables import Core, SocRow, Tables
-from .. import limits
 from ..parsers.proc import CpuInfo, Processor
 from ..parsers.sysfs import CpuTopology, parse_cpu_topology
 from ..parsers.text import name

@@ -6,20 +6,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from ...base import limits
+from ...base.names import AnswerStatus
 from ...profiles.tables import Tables
-from .. import limits
 from ..answers import READABLE, status
 from ..capture import Capture
-from ..commands import COMMANDS
+from ..commands import COMMANDS, VKJSON
 from ..parsers.properties import parse_build_prop, parse_getprop
 from ..parsers.sysfs import parse_path_values
 from ..parsers.text import ParseError
-from ..snapshot import AnswerStatus, Disagreement
+from ..snapshot import Disagreement
 
 T = TypeVar("T")
 
-ASKED = frozenset(command.key for command in COMMANDS)
-"""What every probe asks. Another key that a reader knows (build_prop, clinfo) is not missed."""
+ASKED = frozenset(command.key for command in (*COMMANDS, VKJSON))
+"""What a probe asks. Another key that a reader knows (build_prop, clinfo) is not missed."""
+
+_BY_SERVICES = frozenset(command.key for command in COMMANDS if command.binder)
+_NO_WORD = frozenset({AnswerStatus.DOWN, AnswerStatus.TIMEOUT, AnswerStatus.MISSING})
 
 
 @dataclass
@@ -70,6 +74,32 @@ class Facts:
                 self.warnings.append(f"{key}: {error}")
             return None
 
+    def optional(self, key: str, parser: Callable[[str], T]) -> T | None:
+        """A further part of an answer that another parser judges: its lack is not worth a word."""
+        answer = self.capture.commands.get(key)
+        if answer is None or self.answers[key] not in READABLE:
+            return None
+        try:
+            return parser(answer.out)
+        except ParseError:
+            return None
+
+    def services(self) -> bool | None:
+        """Whether the phone's system services answer: False where none did, with a warning; None: not
+        asked."""
+        asked = [key for key in self.capture.commands if key in _BY_SERVICES]
+        if self.capture.kind != "adb" or len(asked) < 2:
+            return None
+        silent = [key for key in asked if self.answers[key] in _NO_WORD]
+        # Given up after a few, or all of them without a word.
+        if len(silent) < len(asked) and not any(self.capture.commands[key].skipped for key in asked):
+            return True
+        self.warnings.append(
+            "the phone's system services do not answer; restart it to learn what they know "
+            f"({', '.join(silent)})"
+        )
+        return False
+
     def prop(self, *names: str) -> str | None:
         """The first of these properties that has a value."""
         return next((value for name in names if (value := self.props.get(name, "").strip())), None)
@@ -82,6 +112,15 @@ class Facts:
         """A part (cpu, memory, opencl, vulkan) of the agent's probe in [unrestricted], or None."""
         found = probes(self.capture).get("unrestricted", {}).get(part)
         return found if isinstance(found, dict) else None
+
+    def left_alone(self, backend: str, part: dict[str, Any]) -> bool:
+        """Whether the probe did not look at a backend because of a known fault; then a warning says so."""
+        error = part.get("error")
+        if part.get("left_alone") is not True:
+            return False
+        if isinstance(error, str):
+            self.warnings.append(f"{backend}: {error[: limits.TEXT_CHARS]}")
+        return True
 
     def note(self, field_name: str, source: str) -> None:
         self.sources[field_name] = source

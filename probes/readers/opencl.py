@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from .. import limits
+from ...base import limits
+from ...base.names import AnswerStatus
 from ..parsers.clinfo import parse_clinfo
 from ..parsers.libraries import FileEntry, PublicLibrary, parse_ls
 from ..parsers.text import number
-from ..snapshot import AnswerStatus, LibraryAttempt, OpenCl
+from ..snapshot import LibraryAttempt, OpenCl
 from .facts import Facts, probes
 
 ENGINE_LIBRARIES = ("libOpenCL.so", "libGLES_mali.so", "libOpenCL-pixel.so", "libOpenCL-car.so")
@@ -30,6 +31,7 @@ def read_opencl(facts: Facts, public: tuple[PublicLibrary, ...] | None) -> OpenC
     part = facts.probe("opencl")
     if part is not None:
         facts.note("opencl", "agent")
+        facts.left_alone("opencl", part)
         return _from_agent(part, _attempts(facts), named, paths)
     listing = facts.parse("clinfo", parse_clinfo)
     if listing is None:
@@ -61,8 +63,9 @@ def _from_agent(
     device = part.get("device") if isinstance(part.get("device"), dict) else {}
     platform = part.get("platform") if isinstance(part.get("platform"), dict) else {}
     library = _text(part.get("library"))
-    # A probe that crashed has not seen that there is no device.
-    present = True if device else None if part.get("crashed") is True else False
+    # A probe that crashed, or was left out for a known fault, has not seen that there is no device.
+    looked = part.get("crashed") is not True and part.get("left_alone") is not True
+    present = True if device else False if looked else None
     found = _facts_of(
         {**(platform or {}), **(device or {})}, present=present, public=public, paths=paths, attempts=attempts
     )
@@ -72,7 +75,49 @@ def _from_agent(
         "route": _text(part.get("route")),
         "error": _text(part.get("error")),
     }
+    if present is False and library is None:
+        values["error"] = _why_none_opened(attempts) or values["error"]
     return OpenCl(**values)
+
+
+_NOT_FOUND = re.compile(
+    r'library "(?P<bionic>[^"]+)" not found'
+    r"|(?P<glibc>[^\s:]+): cannot open shared object file: No such file"
+)
+_HELPER = "libvndksupport"
+_SILENT = "no reason"
+
+
+def _why_none_opened(attempts: tuple[LibraryAttempt, ...]) -> str | None:
+    """Of several attempts that failed, the reason that tells most; None where there were none to choose from.
+
+    A library that is there and is kept from the process (namespace, permission, width, a dependency) explains
+    more than a name that does not exist, and that more than no reason at all or a route that is closed. Of
+    equals the first counts: `libOpenCL.so` by dlopen, which is what an app's engine gets first.
+    """
+    own = [row for row in attempts if row.section == "unrestricted"]
+    if len(own) < 2 or any(row.opened for row in own):
+        return None
+    best = min(own, key=_silence)
+    route = " by android_load_sphal_library" if best.route == "sphal" else ""
+    return (
+        f"no OpenCL library could be opened in {len(own)} attempts; {best.name}{route}: "
+        f"{best.error or 'no reason was given'}"
+    )[: limits.TEXT_CHARS]
+
+
+def _silence(attempt: LibraryAttempt) -> int:
+    """How little an attempt's error says about why there is no OpenCL: 0 most telling."""
+    error = attempt.error or ""
+    if _HELPER in error and _HELPER not in attempt.name:
+        return 3  # about the way to the library, not about the library
+    if not error or _SILENT in error:
+        return 2
+    missing = _NOT_FOUND.search(error)
+    if missing is None:
+        return 0
+    name = (missing["bionic"] or missing["glibc"]).rsplit("/", 1)[-1]
+    return 1 if name == attempt.name else 0  # another name: a library that it needs is missing
 
 
 def _attempts(facts: Facts) -> tuple[LibraryAttempt, ...]:

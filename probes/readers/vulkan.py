@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import limits
+from ...base import limits
 from ..parsers.text import number
 from ..parsers.versions import vulkan_version
 from ..parsers.vulkan import Device, parse_extensions, parse_vkjson
@@ -28,18 +28,29 @@ def read_vulkan(facts: Facts) -> Vulkan:
             else []
         )
         error = part.get("error")
-        if not devices:
-            crashed = part.get("crashed") is True
-            return Vulkan(
-                present=None if crashed else False,
-                error=error[: limits.TEXT_CHARS] if isinstance(error, str) else None,
-            )
-        return _read(choose(devices))
+        if devices:
+            return _read(choose(devices))
+        unknown = facts.left_alone("vulkan", part) or part.get("crashed") is True
+        failed = Vulkan(
+            present=None if unknown else False,
+            error=error[: limits.TEXT_CHARS] if isinstance(error, str) else None,
+        )
+        if not unknown or "vkjson" not in facts.capture.commands:
+            return failed
+    else:
+        failed = Vulkan(error=_not_asked(facts))
     dumped = facts.parse("vkjson", parse_vkjson)
     if dumped is None:
-        return Vulkan()
+        return failed
     facts.note("vulkan", "cmd gpu vkjson")
     return _read(choose(dumped)) if dumped else Vulkan(present=False, error="no Vulkan device")
+
+
+def _not_asked(facts: Facts) -> str | None:
+    """Why `cmd gpu vkjson` was left out, where it was."""
+    left = facts.capture.recorded.get("left_alone")
+    why = left.get("vkjson") if isinstance(left, dict) else None
+    return why[: limits.TEXT_CHARS] if isinstance(why, str) else None
 
 
 def choose(devices: list[Device]) -> Device:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from gemmafit.errors import InputError
+from gemmafit.base.errors import InputError
 from gemmafit.probes.capture import Answer, Capture
 from gemmafit.probes.collect import checked_probe
 from gemmafit.probes.files import parse_capture
@@ -32,8 +32,9 @@ from gemmafit.probes.parsers.dumpsys import (
 from gemmafit.probes.parsers.gles import parse_gles
 from gemmafit.probes.parsers.gpu_nodes import parse_kgsl_model, parse_mali_gpuinfo
 from gemmafit.probes.parsers.libraries import parse_ls, parse_public_libraries
-from gemmafit.probes.parsers.proc import parse_cpuinfo, parse_meminfo
+from gemmafit.probes.parsers.proc import parse_cpuinfo, parse_load, parse_meminfo
 from gemmafit.probes.parsers.properties import parse_build_prop, parse_getprop
+from gemmafit.probes.parsers.state import parse_power, parse_power_modes, parse_temperatures
 from gemmafit.probes.parsers.sysfs import parse_cpu_list, parse_cpu_topology, parse_path_values
 from gemmafit.probes.parsers.versions import parse_cl_version, parse_vulkan_version
 from gemmafit.probes.parsers.vulkan import parse_vkjson
@@ -52,15 +53,19 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "features": parse_features,
     "getprop": parse_getprop,
     "kgsl_gpu_model": parse_kgsl_model,
+    "load": parse_load,
     "mali_gpuinfo": parse_mali_gpuinfo,
     "meminfo": parse_meminfo,
     "opencl_files": parse_ls,
     "package": parse_package,
     "path_values": parse_path_values,
+    "power": parse_power,
+    "power_modes": parse_power_modes,
     "probe": checked_probe,
     "public_libraries": parse_public_libraries,
     "storage": parse_df,
     "surfaceflinger": parse_gles,
+    "temperatures": parse_temperatures,
     "thermal": parse_thermal_status,
     "vkjson": parse_vkjson,
     "vulkan_version": parse_vulkan_version,
@@ -80,15 +85,19 @@ SAMPLES: dict[str, str] = {
     "getprop": "[ro.board.platform]: [sm8150]\n[a]: [[1,\n2)]\n[ro.product.cpu.abilist]: [arm64-v8a]\n[ro.zygote]: [zygote64]\n",
     "kgsl_gpu_model": "Adreno630v2\n",
     "mali_gpuinfo": "Mali-G610 4 cores r0p0 0x0A080607\n",
+    "load": "/proc/loadavg:4.05 3.10 2.86 5/1021 12345\n/proc/pressure/cpu:some avg10=12.50 avg60=1.00 total=9\n",
     "meminfo": "MemTotal:  7656764 kB\nMemAvailable: 1 kB\n",
     "opencl_files": "-rw-r--r-- 1 root root u:object_r:vendor_file:s0 46 2009-01-01 00:00 /vendor/lib64/libOpenCL.so -> x\n",
     "package": "Package [com.x]:\n  targetSdk=34\n  usesNativeLibraries:\n    libOpenCL.so\n",
     "path_values": "/sys/devices/soc0/machine:SM8150\n",
+    "power": "POWER MANAGER\nmWakefulness=Awake\nBattery Saver is currently: OFF\nshowing=true\n",
+    "power_modes": "prop:[persist.x.power]: [a]\nsystem:Row: 1 name=psm_switch, value=1\nsystem:#\nglobal:low_power=0\n",
     "probe": '{"agent": "1", "opencl": {"attempts": [{"name": "x"}], "device": {"CL_DEVICE_NAME": "Mali-G57"}},'
     ' "vulkan": {"devices": [{"VkPhysicalDeviceProperties": {"apiVersion": 1, "limits": {}}}]}}',
     "public_libraries": "# file: /vendor/etc/public.libraries.txt\nlibOpenCL.so 64 nopreload\n",
     "storage": "Filesystem 1K-blocks Used Available Use% Mounted on\n/dev/x 1000 400 600 40% /data\n",
-    "surfaceflinger": "GLES: Google Inc. (ARM), ANGLE (ARM, Vulkan 1.3 (Mali-G710 (0xA862))), OpenGL ES 3.2 x\n",
+    "surfaceflinger": "EGL implementation : 1.4\nGLES: Google Inc. (ARM), ANGLE (ARM, Vulkan 1.3 (Mali-G710 (0xA862))), OpenGL ES 3.2 x\n",
+    "temperatures": "Cached temperatures:\n\tTemperature{mValue=30.5, mType=3, mName=SKIN, mStatus=0}\n",
     "thermal": "Thermal Status: 2\n",
     "vkjson": '{"devices": [{"properties": {"apiVersion": 4206592.0, "limits": {"a": 1e9}}, "queues": [{}]}]}',
     "vulkan_version": "1.3.275",

@@ -18,21 +18,22 @@ import yaml
 from rich.console import Console
 from typer.testing import CliRunner
 
-from gemmafit.benchmarks.bench import STAGE, Bench, Wish, bench
-from gemmafit.benchmarks.block import SMALL, Scheme
-from gemmafit.benchmarks.measurements import Backend, Measurement, Status
-from gemmafit.benchmarks.sweeps import CHUNKS, CONTEXTS, Sweep
+from gemmafit.base.errors import Interrupted, TransportError
+from gemmafit.base.events import Event
+from gemmafit.base.names import Backend, Status
+from gemmafit.benchmarks.block.dims import SMALL, Scheme
+from gemmafit.benchmarks.measurements import Measurement
+from gemmafit.benchmarks.sweeps.bench import STAGE, Bench, Wish, bench
+from gemmafit.benchmarks.sweeps.settings import CHUNKS, CONTEXTS, Sweep
 from gemmafit.cli import bench_screen
 from gemmafit.cli.app import app
 from gemmafit.cli.main import COMMANDS
-from gemmafit.errors import Interrupted, TransportError
-from gemmafit.events import Event
-from gemmafit.pages import bench as figures
 from gemmafit.pipeline import Request, examine
 from gemmafit.probes.collect import collect
 from gemmafit.probes.local import LocalTarget
 from gemmafit.probes.read import read
 from gemmafit.probes.snapshot import Snapshot
+from gemmafit.reports.pages import bench as figures
 
 assert "bench" in COMMANDS
 
@@ -226,7 +227,7 @@ def test_ctrl_c_before_anything_was_measured_writes_nothing(tmp_path: Path) -> N
 def test_usual_sweeps_end_in_time_and_named_ones_are_done(
     snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gemmafit.benchmarks.bench.USUAL_S", -1.0)
+    monkeypatch.setattr("gemmafit.benchmarks.sweeps.bench.USUAL_S", -1.0)
     wish = Wish(backends=("cpu",), quick=True, dims=SMALL)
     counted: list[Event] = []
     usual = rows(bench(LocalTarget(), snapshot, wish, counted.append), Backend.CPU, "fusion")

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gemmafit.benchmarks import fill, reference
-from gemmafit.benchmarks.block import GEMMA_2B, SMALL, Block, Scheme, decode, prefill
-from gemmafit.benchmarks.deviation import TOLERANCE
-from gemmafit.benchmarks.measurements import Status
+from gemmafit.base.names import Status
+from gemmafit.benchmarks.block import fill, reference
+from gemmafit.benchmarks.block.deviation import TOLERANCE
+from gemmafit.benchmarks.block.dims import GEMMA_2B, SMALL, Block, Scheme, decode, prefill
 from gemmafit.benchmarks.timing import Timing
 
 ONCE = Timing(warmup=0, repeat_min=2, repeat_max=2)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gemmafit.events import Event
+from gemmafit.base.events import Event
 from gemmafit.probes.collect import ask_conditions, collect
 from gemmafit.probes.files import dump_capture, parse_capture, sha256
 from gemmafit.probes.local import LocalTarget

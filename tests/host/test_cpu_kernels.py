@@ -20,9 +20,9 @@ import pytest
 from numpy.typing import NDArray
 
 from gemmafit.agent import binary
-from gemmafit.benchmarks.cpu_layout import CPU_ISAS, CPU_TILES
-from gemmafit.benchmarks.fill import floats, int8, nibbles
-from gemmafit.benchmarks.measurements import Backend
+from gemmafit.base.names import Backend
+from gemmafit.benchmarks.block.fill import floats, int8, nibbles
+from gemmafit.benchmarks.cpu.layout import CPU_ISAS, CPU_TILES
 from gemmafit.benchmarks.plan import Buffer, Dispatch, Kernel, Plan, Step, buffers, ints
 
 Array = NDArray[np.generic]

@@ -16,8 +16,8 @@ from typing import TypeVar
 
 import pytest
 
-from gemmafit.errors import AgentError
-from gemmafit.events import Event
+from gemmafit.base.errors import AgentError
+from gemmafit.base.events import Event
 from gemmafit.probes.local import LocalTarget
 from gemmafit.probes.target import Command
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gemmafit.benchmarks import reference
-from gemmafit.benchmarks.block import SMALL, Block, Scheme, prefill
+from gemmafit.benchmarks.block import reference
+from gemmafit.benchmarks.block.dims import SMALL, Block, Scheme, prefill
 from gemmafit.benchmarks.opencl.plan import lower
 from gemmafit.benchmarks.opencl.variants import Dot, Facts, Layout, Variant, by_name
 from gemmafit.benchmarks.timing import Timing

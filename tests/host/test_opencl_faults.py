@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gemmafit.benchmarks.block import SMALL, Scheme
-from gemmafit.benchmarks.measurements import Measurement, Status
+from gemmafit.base.names import Status
+from gemmafit.benchmarks.block.dims import SMALL, Scheme
+from gemmafit.benchmarks.measurements import Measurement
 from gemmafit.benchmarks.run import Options, measure
 from gemmafit.probes.collect import collect
 from gemmafit.probes.local import LocalTarget

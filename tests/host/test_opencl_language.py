@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gemmafit.benchmarks.block import SMALL, Block, Scheme, decode, prefill
-from gemmafit.benchmarks.measurements import Status
+from gemmafit.base.names import Status
+from gemmafit.benchmarks.block.dims import SMALL, Block, Scheme, decode, prefill
 from gemmafit.benchmarks.opencl import limits
 from gemmafit.benchmarks.opencl.plan import lower
 from gemmafit.benchmarks.opencl.variants import VARIANTS, Facts

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gemmafit.benchmarks.block import SMALL, Block, Scheme, decode, prefill
-from gemmafit.benchmarks.deviation import TOLERANCE
+from gemmafit.benchmarks.block.deviation import TOLERANCE
+from gemmafit.benchmarks.block.dims import SMALL, Block, Scheme, decode, prefill
 from gemmafit.benchmarks.opencl.plan import lower
 from gemmafit.benchmarks.opencl.variants import Facts, by_name
 from gemmafit.benchmarks.timing import Timing

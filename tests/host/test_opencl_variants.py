@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from gemmafit.benchmarks import fill
-from gemmafit.benchmarks.block import SMALL, Block, Scheme, decode, prefill
-from gemmafit.benchmarks.measurements import Backend, Status
+from gemmafit.base.names import Backend, Status
+from gemmafit.benchmarks.block import fill
+from gemmafit.benchmarks.block.dims import SMALL, Block, Scheme, decode, prefill
 from gemmafit.benchmarks.opencl.plan import lower
 from gemmafit.benchmarks.opencl.variants import VARIANTS, Facts, Variant
 from gemmafit.benchmarks.plan import Arg, Buffer, Dispatch, Kernel, Plan, Step, buffers

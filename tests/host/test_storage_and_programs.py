@@ -9,19 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gemmafit.benchmarks import builds, fill, loads
+from gemmafit.base.events import ignore
+from gemmafit.base.names import Backend, Status
 from gemmafit.benchmarks.backends import Candidate, lowerer
-from gemmafit.benchmarks.block import SMALL, Block, Scheme, decode
-from gemmafit.benchmarks.executors.result import Result
-from gemmafit.benchmarks.executors.storage import pieces
-from gemmafit.benchmarks.findings import findings
-from gemmafit.benchmarks.measurements import Backend, Measurement, Status
+from gemmafit.benchmarks.block import fill
+from gemmafit.benchmarks.block.dims import SMALL, Block, Scheme, decode
+from gemmafit.benchmarks.interpreter.result import Result
+from gemmafit.benchmarks.interpreter.storage import pieces
+from gemmafit.benchmarks.measurements import Measurement
 from gemmafit.benchmarks.plan import LOAD_UNIT, Buffer, Plan, Step, Transfer
 from gemmafit.benchmarks.process import execute
 from gemmafit.benchmarks.rows import References
 from gemmafit.benchmarks.runner import Runner
+from gemmafit.benchmarks.sweeps import builds, loads
+from gemmafit.benchmarks.sweeps.findings import findings
 from gemmafit.benchmarks.timing import DEFAULT
-from gemmafit.events import ignore
 from gemmafit.probes.collect import collect
 from gemmafit.probes.local import Interpreter, LocalSession, LocalTarget
 from gemmafit.probes.read import read

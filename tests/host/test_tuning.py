@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from gemmafit.base.names import Backend, Status
 from gemmafit.benchmarks import notes, tuning
 from gemmafit.benchmarks.backends import lowerer
-from gemmafit.benchmarks.block import SMALL, Block, Scheme, decode
-from gemmafit.benchmarks.measurements import Backend, Measurement, Status
+from gemmafit.benchmarks.block.dims import SMALL, Block, Scheme, decode
+from gemmafit.benchmarks.measurements import Measurement
 from gemmafit.benchmarks.run import Options, measure
 from gemmafit.benchmarks.timing import DEFAULT
 from gemmafit.benchmarks.tuning import Tuning

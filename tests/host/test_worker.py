@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gemmafit.benchmarks.executors.result import Result, read
-from gemmafit.benchmarks.measurements import Backend, Status
+from gemmafit.base.names import Backend, Status
+from gemmafit.benchmarks.interpreter.result import Result, read
 from gemmafit.benchmarks.plan import Arg, Buffer, Dispatch, Kernel, Plan, Step, buffers, ints
 
 SOURCE = """
@@ -33,7 +33,7 @@ DOUBLE = Dispatch("twice", buffers("x", "y") + ints(64) + (Arg("F", 2.0),), (64,
 
 
 def worker(folder: Path, *args: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-P", "-m", "gemmafit.benchmarks.executors.worker", *args]
+    command = [sys.executable, "-P", "-m", "gemmafit.benchmarks.interpreter.worker", *args]
     return subprocess.run(
         command, cwd=folder, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=60
     )

@@ -11,13 +11,15 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from gemmafit.benchmarks.bench import Bench
-from gemmafit.benchmarks.measurements import Backend, Deviation, Measurement, Status
+from gemmafit.base.errors import TransportError
+from gemmafit.base.names import Backend, Status
+from gemmafit.benchmarks.measurements import Deviation, Measurement
+from gemmafit.benchmarks.sweeps.bench import Bench
 from gemmafit.cli import plot
-from gemmafit.errors import TransportError
-from gemmafit.pages import bench as figures
-from gemmafit.pages.charts import Bar, Point, Roof
-from gemmafit.probes.snapshot import Conditions
+from gemmafit.judge.device import describe
+from gemmafit.probes.snapshot import Conditions, Snapshot, Soc
+from gemmafit.reports.pages import bench as figures
+from gemmafit.reports.pages.charts import Bar, Point, Roof
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 RIGHT = Deviation(0.1, 0.01, 0.99, "out", 0.02)
@@ -54,7 +56,7 @@ ROWS = [
 ]
 HEADER = {
     "tool": {"name": "gemmafit", "version": "0"}, "created": "2026-11-23T10:00:00Z",
-    "target": {"kind": "adb", "serial": HOSTILE}, "device": {"soc": {"name": HOSTILE}},
+    "target": {"kind": "adb", "serial": HOSTILE}, "device": describe(Snapshot("adb", soc=Soc(name=HOSTILE))),
 }  # fmt: skip
 
 

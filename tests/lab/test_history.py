@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from gemmafit.errors import InputError, UsageError
+from gemmafit.base.errors import InputError, UsageError
 from gemmafit.lab.collection import Source, phone
 from gemmafit.lab.compare import compare_all
 from gemmafit.lab.history import Selection, open_history
-from gemmafit.profiles.report import Report
+from gemmafit.reports.report import Report
 
 Phone = Callable[..., Report]
 Sources = Callable[..., list[Source]]

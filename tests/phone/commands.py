@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from gemmafit.probes.adb_server import AdbServer
+from gemmafit.probes.adb.server import AdbServer
 from gemmafit.tests.phone.vphone.handle import Phone, eventually
 
 GEMMAFIT = (sys.executable, "-m", "gemmafit.cli.main")

@@ -19,7 +19,7 @@ from pathlib import Path
 from gemmafit.lab.inventory import Gate, Group, Inventory, RunOptions
 from gemmafit.lab.pool import ThreadPool
 from gemmafit.lab.run import LabRun, execute, make_plan
-from gemmafit.probes.adb_server import AdbServer, Address
+from gemmafit.probes.adb.server import AdbServer, Address
 from gemmafit.tests.phone.vphone.handle import PROFILES, running
 
 GATE = Gate(battery_min_percent=0, temperature_max_c=1000.0, thermal_status_max=99, wait_s=0)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from gemmafit.probes import batch
-from gemmafit.probes.adb import AdbTarget
+from gemmafit.probes.adb.target import AdbTarget
 from gemmafit.probes.target import Command
 from gemmafit.tests.phone.vphone.handle import Phone, eventually
 

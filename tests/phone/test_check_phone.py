@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gemmafit.probes.adb_server import AdbServer
+from gemmafit.probes.adb.server import AdbServer
 from gemmafit.tests.phone.vphone.handle import PROFILES, Phone, eventually, variant
 
 GEMMAFIT = (sys.executable, "-m", "gemmafit.cli.main")

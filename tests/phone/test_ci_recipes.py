@@ -12,8 +12,8 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
-from gemmafit.probes.adb_server import AdbServer
-from gemmafit.profiles.report_io import load
+from gemmafit.probes.adb.server import AdbServer
+from gemmafit.reports.report_io import load
 from gemmafit.tests.phone.vphone.handle import PROFILES, eventually, running
 
 RECIPES = Path(__file__).parents[2] / "docs" / "ci"

@@ -18,8 +18,8 @@ import pytest
 
 from gemmafit import __version__
 from gemmafit.probes import collect as collecting
-from gemmafit.probes.adb import AdbTarget
-from gemmafit.probes.adb_server import AdbServer
+from gemmafit.probes.adb.server import AdbServer
+from gemmafit.probes.adb.target import AdbTarget
 from gemmafit.tests.phone import commands
 from gemmafit.tests.phone.commands import BROKE, JUDGED, nothing_is_left, run, sentence, started, yaml_of
 from gemmafit.tests.phone.vphone.handle import Phone, eventually, running, variant
@@ -151,7 +151,7 @@ def test_a_phone_with_drivers_is_probed(
     assert facts["opencl.present"] is True and "PoCL" in facts["opencl.platform_version"]
     assert facts["vulkan.present"] is True and facts["vulkan.driver_name"] == "llvmpipe"
     # Where the library is, is told with its folder, also where `ls` names none.
-    assert facts["opencl.paths"] == ["/system/lib64/libOpenCL.so"]
+    assert [entry["path"] for entry in facts["opencl.paths"]] == ["/system/lib64/libOpenCL.so"]
     nothing_is_left(phone, 10)
 
 

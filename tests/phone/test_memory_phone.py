@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from gemmafit.benchmarks.notes import AGENT_BYTES
-from gemmafit.probes.adb_server import AdbServer
+from gemmafit.probes.adb.server import AdbServer
 from gemmafit.tests.phone.vphone.handle import PROFILES, Phone
 
 GEMMAFIT = (sys.executable, "-m", "gemmafit.cli.main")

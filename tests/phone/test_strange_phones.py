@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gemmafit.probes.adb import AdbTarget
-from gemmafit.probes.adb_server import AdbServer
+from gemmafit.probes.adb.server import AdbServer
+from gemmafit.probes.adb.target import AdbTarget
 from gemmafit.probes.collect import collect
 from gemmafit.probes.read import read as snapshot_of
 from gemmafit.tests.phone import commands

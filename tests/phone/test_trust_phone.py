@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
-from gemmafit.probes.adb_server import AdbServer
+from gemmafit.probes.adb.server import AdbServer
 from gemmafit.tests.phone.vphone.handle import PROFILES, Phone
 
 GEMMAFIT = (sys.executable, "-m", "gemmafit.cli.main")
 CPU = "sys/devices/system/cpu"
+DUMP_POWER = "system/etc/answers/dumpsys power"
 THERMAL = "system/etc/answers/dumpsys thermalservice"
 BATTERY = """\
 Current Battery Service state:
@@ -27,6 +28,16 @@ Current Battery Service state:
   scale: 100
   temperature: 310
 """
+
+POWER = """\
+POWER MANAGER (dumpsys power)
+
+Power Manager State:
+  mWakefulness={wakefulness}
+Battery saving stats:
+    Battery Saver is currently: {saver}
+"""
+AWAKE = POWER.format(wakefulness="Awake", saver="OFF")
 
 Change = Callable[[Phone], None]
 
@@ -46,6 +57,23 @@ def warm_up(phone: Phone) -> None:
     (phone.root / THERMAL).write_text("IsStatusOverride: false\nThermal Status: 2\n")
 
 
+def save_battery(phone: Phone) -> None:
+    (phone.root / DUMP_POWER).write_text(POWER.format(wakefulness="Awake", saver="ON"))
+
+
+def sleep(phone: Phone) -> None:
+    (phone.root / DUMP_POWER).write_text(POWER.format(wakefulness="Asleep", saver="OFF"))
+
+
+def sleep_and_slow_down(phone: Phone) -> None:
+    sleep(phone)
+    throttle(phone)
+
+
+def nothing(phone: Phone) -> None:
+    pass
+
+
 @pytest.fixture
 def phone(boot: Callable[[Path], Phone], tmp_path: Path) -> Phone:
     """An x86_64 phone that says how far its cores may clock, how warm it is, and that it is charging at 4 %."""
@@ -59,6 +87,8 @@ def phone(boot: Callable[[Path], Phone], tmp_path: Path) -> Phone:
     profile["answers"] |= {
         "dumpsys thermalservice": "IsStatusOverride: false\nThermal Status: 0\n",
         "dumpsys battery": BATTERY,
+        "dumpsys power": AWAKE,
+        "dumpsys window policy": "WINDOW MANAGER POLICY STATE\n  showing=false\n",
     }
     file = tmp_path / "phone.yaml"
     file.write_text(yaml.safe_dump(profile), "utf-8")
@@ -96,10 +126,16 @@ def _when_it_runs(phone: Phone, change: Change, ended: threading.Event) -> None:
 VOID = [
     (throttle, "throttled: the limit of cpu 0 fell from 2000 to 1200 MHz"),
     (warm_up, "the thermal status went from 0 to 2"),
+    (save_battery, "battery saver went on while it was measured"),
+    (
+        sleep_and_slow_down,
+        "throttled: the limit of cpu 0 fell from 2000 to 1200 MHz when the screen went off",
+    ),
 ]
+NAMES = ["frequency", "thermal", "battery saver", "screen and frequency"]
 
 
-@pytest.mark.parametrize(("change", "reason"), VOID, ids=["frequency", "thermal"])
+@pytest.mark.parametrize(("change", "reason"), VOID, ids=NAMES)
 def test_a_benchmark_of_a_phone_that_changes_is_void(
     change: Change, reason: str, phone: Phone, adb_server: AdbServer, tmp_path: Path
 ) -> None:
@@ -112,10 +148,13 @@ def test_a_benchmark_of_a_phone_that_changes_is_void(
     before, after = data["conditions"]["before"], data["conditions"]["after"]
     assert before["cpu_max_mhz"] == {0: 2000, 1: 2000} and before["governor"] == "schedutil"
     assert (before["thermal_status"], after["thermal_status"]) == (0, 2 if change is warm_up else 0)
-    assert after["cpu_max_mhz"][0] == (1200 if change is throttle else 2000)
+    assert after["cpu_max_mhz"][0] == (1200 if change in (throttle, sleep_and_slow_down) else 2000)
+    assert (before["battery_saver"], after["battery_saver"]) == (False, change is save_battery)
+    assert (before["screen_on"], after["screen_on"]) == (True, change is not sleep_and_slow_down)
+    assert len(data["conditions"]["spans"]) >= 1
 
 
-@pytest.mark.parametrize(("change", "reason"), VOID, ids=["frequency", "thermal"])
+@pytest.mark.parametrize(("change", "reason"), VOID, ids=NAMES)
 def test_a_check_of_a_phone_that_changes_predicts_nothing_from_it(
     change: Change, reason: str, phone: Phone, adb_server: AdbServer, tmp_path: Path
 ) -> None:
@@ -126,6 +165,8 @@ def test_a_check_of_a_phone_that_changes_predicts_nothing_from_it(
     assert remark["status"] == "warn" and reason in remark["found"]
     assert any(reason in note for note in report["notes"])
     assert all((v["predicted"] or {}).get("basis") != "measured" for v in report["variants"])
+    spans = report["conditions"]["spans"]
+    assert spans["cpu"] == {key: report["conditions"][key] for key in ("before", "after")}
 
 
 def test_battery_charger_and_small_drops_are_said_and_void_nothing(
@@ -138,3 +179,28 @@ def test_battery_charger_and_small_drops_are_said_and_void_nothing(
     notes = " ".join(data["notes"])
     assert "The battery is at 4 %" in notes and "It was charging" in notes
     assert "void" not in notes and data["conditions"]["after"]["cpu_max_mhz"][0] == 1800
+
+
+def test_a_screen_that_goes_off_is_said_and_voids_nothing(
+    phone: Phone, adb_server: AdbServer, tmp_path: Path
+) -> None:
+    data = run(phone, adb_server, tmp_path / "rows.yaml", sleep, "bench", "--scheme", "int8")
+    assert all(row.get("valid", True) for row in data["measurements"])
+    assert any("The screen went off while it was measured" in note for note in data["notes"])
+    before, after = data["conditions"]["before"], data["conditions"]["after"]
+    assert (before["screen_on"], after["screen_on"], before["locked"]) == (True, False, False)
+
+
+def test_battery_saver_all_the_while_marks_what_was_measured(
+    phone: Phone, adb_server: AdbServer, tmp_path: Path
+) -> None:
+    save_battery(phone)
+    report = run(phone, adb_server, tmp_path / "report.yaml", nothing, "check")
+    timed = [row for row in report["measurements"] if row.get("samples_s")]
+    assert timed and all(row.get("valid", True) for row in timed)
+    assert all(row["details"]["capped"] == ["battery saver was on"] for row in timed)
+    (remark,) = [check for check in report["checks"] if check["id"] == "device.conditions"]
+    assert remark["found"] == "battery saver was on" and "battery saver" in remark["remedy"]
+    assert any("Battery saver is on" in note for note in report["notes"])
+    marked = [v for v in report["variants"] if (v["predicted"] or {}).get("basis") == "measured"]
+    assert marked and all(v["predicted"]["capped"] == "battery saver was on" for v in marked)

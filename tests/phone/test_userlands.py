@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gemmafit.probes.adb_server import AdbServer
-from gemmafit.probes.transport import Transport
+from gemmafit.probes.adb.server import AdbServer
+from gemmafit.probes.adb.transport import Transport
 from gemmafit.tests.phone.vphone.handle import Phone, eventually
 from gemmafit.tests.phone.vphone.rootfs import LINKER, build
 from gemmafit.tests.phone.vphone.userlands import PROGRAMS, USERLANDS

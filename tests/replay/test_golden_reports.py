@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
+from gemmafit.base.names import CheckStatus
+from gemmafit.judge.judge import judge
+from gemmafit.judge.references import load
 from gemmafit.probes.files import read_capture
 from gemmafit.probes.read import read
-from gemmafit.profiles.judge import judge
-from gemmafit.profiles.knowledge import load
-from gemmafit.profiles.report import CheckStatus, Predicted, Range, Recommendation, Report
-from gemmafit.profiles.report_io import from_dict, to_dict
+from gemmafit.reports.report import Predicted, Range, Recommendation, Report
+from gemmafit.reports.report_io import from_dict, to_dict
 
 HERE = Path(__file__).parent
 CAPTURES = sorted((HERE / "captures").glob("*.yaml"))

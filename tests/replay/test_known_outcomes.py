@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
+from gemmafit.judge.judge import Options, judge
+from gemmafit.judge.references import load
 from gemmafit.probes.capture import Answer, Capture
 from gemmafit.probes.read import read
-from gemmafit.profiles.judge import Options, judge
-from gemmafit.profiles.knowledge import load
-from gemmafit.profiles.report import Range, VariantResult
+from gemmafit.reports.report import Range, VariantResult
 
 TABLE: dict[str, Any] = yaml.safe_load(
     (Path(__file__).parent / "known_outcomes.yaml").read_text(encoding="utf-8")

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from gemmafit.benchmarks import cpu_plan, fill
-from gemmafit.benchmarks.block import GEMMA_2B, SMALL, Block, Dims, Scheme, decode, prefill
-from gemmafit.benchmarks.cpu_layout import COLUMN_MULTIPLE, ROW_MULTIPLE
+from gemmafit.benchmarks.block import fill
+from gemmafit.benchmarks.block.dims import GEMMA_2B, SMALL, Block, Dims, Scheme, decode, prefill
+from gemmafit.benchmarks.cpu import plan as cpu_plan
+from gemmafit.benchmarks.cpu.layout import COLUMN_MULTIPLE, ROW_MULTIPLE
 from gemmafit.benchmarks.opencl import plan as opencl_plan
 from gemmafit.benchmarks.opencl.variants import VARIANTS, Dot, Facts, Layout, candidates, engine_parts
 from gemmafit.benchmarks.plan import Plan, parse

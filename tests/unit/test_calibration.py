@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from gemmafit.benchmarks import calibrate, holdout
+from gemmafit.judge.calibration import Workload, gpu_class, joined, specified_rate
 from gemmafit.profiles import knowledge as base
-from gemmafit.profiles.calibration import Workload, gpu_class, joined, load_calibration, specified_rate
 from gemmafit.profiles.conditions import Facts
 from gemmafit.profiles.knowledge import Quantisation
-from gemmafit.profiles.published import COLUMNS, TABLE, read_speeds
+from gemmafit.tools import calibrate, holdout
+from gemmafit.tools.published import COLUMNS, TABLE, read_speeds
 
 KNOWLEDGE = base.load()
-CALIBRATION = load_calibration()
+CALIBRATION = KNOWLEDGE.calibration
 ROWS = read_speeds(TABLE, KNOWLEDGE).rows
 PHONES = [r for r in ROWS if r.engine == "ml-drift" and calibrate.is_phone(r)]
 ML_DRIFT = CALIBRATION.engines["ml-drift"]

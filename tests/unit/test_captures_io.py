@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gemmafit.errors import AgentError, InputError
-from gemmafit.probes import limits
+from gemmafit.base import limits
+from gemmafit.base.errors import AgentError, InputError
+from gemmafit.base.names import AnswerStatus
 from gemmafit.probes.answers import status
 from gemmafit.probes.capture import Answer, Capture
 from gemmafit.probes.commands import COMMANDS, commands
 from gemmafit.probes.files import dump_capture, parse_capture, read_capture, sha256
 from gemmafit.probes.read import read
 from gemmafit.probes.replay import ReplayTarget
-from gemmafit.probes.snapshot import AnswerStatus
 
 answers = st.builds(
     Answer,
@@ -147,6 +147,28 @@ def test_replay_answers_what_was_asked_and_runs_nothing(tmp_path: Path) -> None:
         (Answer(None, "", timed_out=True), AnswerStatus.TIMEOUT),
         (Answer(0, "x", cut=1), AnswerStatus.CUT),
         (Answer(0, "fine"), AnswerStatus.OK),
+        (Answer(None, "", skipped=True), AnswerStatus.DOWN),
+        (Answer(20, "dumpsys: Unable to get default service manager!"), AnswerStatus.DOWN),
+        (Answer(1, "cmd: Failure calling service gpu: Failed transaction (2147483646)"), AnswerStatus.DOWN),
+        (
+            Answer(1, "Error: Could not access the Package Manager.  Is the system running?"),
+            AnswerStatus.DOWN,
+        ),
+        (Answer(20, "cmd: Can't find service: gpu"), AnswerStatus.MISSING),
+        (Answer(2, "ls: /vendor/lib64: No such file or directory"), AnswerStatus.MISSING),
+        (Answer(1, "/system/bin/sh: dumpsys: inaccessible or not found\r\n"), AnswerStatus.MISSING),
+        (Answer(127, "/system/bin/sh: <stdin>[3]: pm: not found"), AnswerStatus.MISSING),
+        (Answer(255, "WARNING: linker: x: unused DT entry\nUnknown command: vkjson"), AnswerStatus.MISSING),
+        (Answer(1, "# file: /x\ncat: /x: Permission denied"), AnswerStatus.REFUSED),
+        (Answer(1, "java.lang.SecurityException: Requires android.permission.DUMP"), AnswerStatus.REFUSED),
+        # The same words where a layer, a file or an app has them for a name.
+        (Answer(0, "GLES: ARM, Mali-G78 permission denied, OpenGL ES 3.2"), AnswerStatus.OK),
+        (
+            Answer(0, "+ Layer (com.not found/can't find service: x)\nGLES: a, b, OpenGL ES 3.2"),
+            AnswerStatus.OK,
+        ),
+        (Answer(0, "[ro.x]: [no such file or directory]"), AnswerStatus.OK),
+        (Answer(0, "GLES: a\nb\nCan't find service: window"), AnswerStatus.OK),
         (Answer(0, "log " * 200 + "permission denied"), AnswerStatus.OK),
     ],
 )
@@ -182,7 +204,7 @@ def test_a_package_is_asked_for(package: str) -> None:
     "package", ["", "x", "com.example;id", "$(id)", "com.example.app\n", "../x", "a.b " * 99]
 )
 def test_no_shell_from_a_package_name(package: str) -> None:
-    from gemmafit.errors import UsageError
+    from gemmafit.base.errors import UsageError
 
     with pytest.raises(UsageError):
         commands(package)

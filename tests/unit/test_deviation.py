@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from gemmafit.benchmarks.block import SMALL, Block, Scheme, decode
-from gemmafit.benchmarks.deviation import TOLERANCE, compare, decode_stage, deviations, worst
+from gemmafit.benchmarks.block.deviation import TOLERANCE, compare, decode_stage, deviations, worst
+from gemmafit.benchmarks.block.dims import SMALL, Block, Scheme, decode
 from gemmafit.benchmarks.measurements import Deviation
 
 BLOCK = Block(SMALL, Scheme.INT8, decode(10))

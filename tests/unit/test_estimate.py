@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from gemmafit.errors import UsageError
+from gemmafit.base.errors import UsageError
+from gemmafit.base.names import CheckStatus
+from gemmafit.judge.estimate import Anchor, estimate, phone, possible_socs
 from gemmafit.profiles import knowledge as base
-from gemmafit.profiles.estimate import Anchor, estimate, phone, possible_socs
-from gemmafit.profiles.report import CheckStatus
 
 KNOWLEDGE = base.load()
 

@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gemmafit.errors import InputError
+from gemmafit.base.errors import InputError
+from gemmafit.base.logtext import MAX_LINE, clean, lines, message
+from gemmafit.judge.explain import Answer, Match, explain
+from gemmafit.judge.references import load
 from gemmafit.probes.snapshot import Android, AppVisibility, Gpu, Memory, OpenCl, Snapshot
 from gemmafit.profiles.conditions import Condition, Facts, evaluate
-from gemmafit.profiles.explain import Answer, Match, explain
-from gemmafit.profiles.logtext import MAX_LINE, clean, lines, message
-from gemmafit.profiles.signatures import Pattern, load_signatures
+from gemmafit.profiles.signatures import Pattern
 
-SIGNATURES = load_signatures()
+SIGNATURES = tuple(load().signatures.values())
 ORIGIN = "Failed to initialize engine: %INVALID_ARGUMENT: Unknown backend"
 
 T820 = Snapshot(
@@ -269,12 +270,12 @@ def test_an_overlay_replaces_and_adds_rows_and_names_its_mistakes(tmp_path: Path
     file.write_text(
         f"- {row % ('unknown-backend', 'quite another message')}\n- {row % ('mine', 'my own message')}\n"
     )
-    rows = {s.id: s for s in load_signatures(tmp_path)}
+    rows = load(tmp_path).signatures
     assert rows["unknown-backend"].patterns == ("quite another message",)
     assert len(rows) == len(SIGNATURES) + 1
     file.write_text(f"- {row % ('mine', 'my own message')}\n- {row % ('bad', '{word}')}\n")
     with pytest.raises(InputError, match=r"signatures\.yaml:2: .*pattern"):
-        load_signatures(tmp_path)
+        load(tmp_path)
 
 
 PHONES = {

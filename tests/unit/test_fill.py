@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gemmafit.benchmarks import fill
+from gemmafit.benchmarks.block import fill
 from gemmafit.benchmarks.plan import Buffer, Fill, PlanError
 
 MASK = 0xFFFFFFFF

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from io import StringIO
+from typing import Any, ClassVar
 
 import pytest
+from rich.console import Console
 
-from gemmafit.benchmarks.measurements import Backend, Deviation, Measurement, Status
-from gemmafit.errors import UsageError
+from gemmafit.base.errors import AgentCause, UsageError
+from gemmafit.base.names import Backend, CheckStatus, Evidence, Status, Verdict
+from gemmafit.benchmarks.measurements import Contention, Deviation, Measurement
+from gemmafit.benchmarks.states import Span
+from gemmafit.cli.render import measured, render
+from gemmafit.judge.judge import Options, judge
+from gemmafit.judge.references import load
 from gemmafit.probes.snapshot import (
+    AgentProblem,
     Android,
     AppVisibility,
     Cluster,
+    Conditions,
     Cpu,
     Gpu,
     Identity,
@@ -23,9 +32,8 @@ from gemmafit.probes.snapshot import (
     Soc,
     Vulkan,
 )
-from gemmafit.profiles.judge import Options, judge
-from gemmafit.profiles.knowledge import Knowledge, load
-from gemmafit.profiles.report import Check, CheckStatus, Evidence, Report, Verdict
+from gemmafit.profiles.knowledge import Knowledge
+from gemmafit.reports.report import Check, Report
 
 GB = 10**9
 PRIMARY = "gemma-2b-it-gpu-int8"
@@ -112,6 +120,13 @@ def android(**values: Any) -> Situation:
 WRONG = Deviation(9.0, 0.5, 0.4, "geglu", 0.02)
 FAILED: dict[str, Any] = {"status": Status.ERROR, "reason": "CL_BUILD_PROGRAM_FAILURE (-11)", "samples_s": ()}
 
+TAKEN: dict[str, Any] = {
+    "valid": False,
+    "reason": "this computer was busy: other programs took 1.9 of 2 cores",
+    "contention": Contention(True, 2, lost=0.5, others=1.9, load=11.2),
+}
+"""A row that was measured beside other programs."""
+
 CASES: dict[str, Situation] = {
     "abi.no-arm64": android(abis=("x86_64",)),
     "abi.32-bit": android(bits=32),
@@ -125,11 +140,13 @@ CASES: dict[str, Situation] = {
     "opencl.not-public": opencl(app=AppVisibility(False, "no public.libraries file names it")),
     "opencl.app-unknown": opencl(present=True, app=None),
     "opencl.unknown": opencl(app=None),
+    "opencl.probe-failed": opencl(error="the opencl probe failed: it was killed by SIGSEGV (11)"),
     "opencl.kernels-failed": replace(GOOD, rows=rows("opencl", **FAILED)),
     "opencl.no-fp16": opencl(fp16=False),
     "cpu.kernels-failed": replace(GOOD, rows=rows("cpu", **FAILED)),
     "vulkan.missing": phone(vulkan=Vulkan(present=False)),
     "vulkan.unknown": phone(vulkan=Vulkan()),
+    "vulkan.probe-failed": phone(vulkan=Vulkan(error="the vulkan probe failed: it ended with status 1")),
     "vulkan.small-binding": phone(vulkan=replace(PHONE.vulkan, max_storage_buffer_range=128 << 20)),
     "vulkan.kernels-failed": replace(GOOD, rows=rows("vulkan", **FAILED)),
     "memory.too-small": phone(memory=Memory(2 * GB)),
@@ -148,12 +165,27 @@ CASES: dict[str, Situation] = {
     "speed.slow": replace(GOOD, options=Options(decode_tok_s=1000.0)),
     "speed.unusable": replace(GOOD, rows=rows("opencl", samples_s=(1.0,))),
     "speed.unknown": phone(gpu=Gpu("Arm", "Mali-G999"), soc=Soc()),
+    "speed.capped": replace(GOOD, rows=rows("opencl", samples_s=(1.0,), details={"capped": ["x was on"]})),
     "speed.first-token": replace(GOOD, options=Options(ttft_s=0.001)),
     "gpu.slower-than-cpu": replace(
         GOOD, rows=(*rows("opencl", samples_s=(0.008,)), *rows("cpu", samples_s=(0.004,)))
     ),
     "list.unsupported": gpu("Mali-T720", "Midgard"),
+    "backend.left-alone": replace(
+        GOOD,
+        rows=(
+            Measurement(
+                Backend.VULKAN, "", "decode", "", Status.SKIPPED, "not run", details={"left_alone": "a fault"}
+            ),
+        ),
+    ),
+    "speed.disturbed": replace(phone(gpu=Gpu("Arm", "Mali-G999"), soc=Soc()), rows=rows("cpu", **TAKEN)),
+    "conditions.busy": replace(GOOD, rows=rows("cpu", **TAKEN)),
     "conditions.throttled": replace(GOOD, rows=rows("cpu", valid=False)),
+    "conditions.capped": replace(phone(conditions=Conditions(battery_saver=True)), rows=rows("cpu")),
+    "conditions.screen-off": replace(phone(conditions=Conditions(screen_on=False)), rows=rows("cpu")),
+    "device.services-down": phone(services=False),
+    **{f"agent.{cause}": phone(agent_problem=AgentProblem(cause, "its own words")) for cause in AgentCause},
 }
 """Reason code -> the good phone, made so that the code has to appear."""
 
@@ -193,6 +225,9 @@ FAULTS_OF_THE_GOOD_PHONE = {
     "gemma-1-1-cpu-int4-junk": None,
 }
 """Rows that hold on the good phone; where a device decides, one on which they do not."""
+
+FAULTS_OF_A_QUESTION = {"vkjson-low-end", "vkjson-emulator"}
+"""Rows that only keep us from asking: no file runs on Vulkan (test_hazards.py)."""
 
 
 def codes(report: Report) -> set[str]:
@@ -242,7 +277,7 @@ def test_fault_of_a_model_file(fault: str, other: Situation | None) -> None:
 def test_every_row_is_exercised_here() -> None:
     knowledge = load()
     assert set(knowledge.reasons) == {*CASES, *ALWAYS}
-    assert set(knowledge.drivers) == {*FAULTS, *FAULTS_OF_THE_GOOD_PHONE}
+    assert set(knowledge.drivers) == {*FAULTS, *FAULTS_OF_THE_GOOD_PHONE, *FAULTS_OF_A_QUESTION}
     assert codes(GOOD.judged()) - {f"known.{f}" for f in FAULTS_OF_THE_GOOD_PHONE} == ALWAYS
 
 
@@ -308,6 +343,30 @@ def test_a_gpu_that_is_slower_than_the_cpu_is_not_recommended() -> None:
     assert slow_gpu.verdict is Verdict.PASS
     assert slow_gpu.recommendation is not None
     assert slow_gpu.recommendation.backend == "cpu"
+
+
+def left_alone(backend: str) -> Measurement:
+    """As `benchmarks.run` says that it ran nothing on a backend."""
+    fault = {"left_alone": "known fault x (reboot): it restarts (a source)"}
+    return Measurement(Backend(backend), "", "decode", "", Status.SKIPPED, "not run", details=fault)
+
+
+def test_a_backend_that_was_left_alone_is_said_and_judged_by_its_fault() -> None:
+    reset = FAULTS["powervr-cxt-reset"]
+    before = replace(reset, rows=rows("cpu")).judged()
+    report = replace(reset, rows=(left_alone("opencl"), left_alone("vulkan"), *rows("cpu"))).judged()
+    assert report.verdict is before.verdict is Verdict.DEGRADED
+    assert report.recommendation is not None and report.recommendation.backend == "cpu"
+    for backend in ("opencl", "vulkan"):
+        assert "backend.left-alone" in report.backends[backend].reasons
+        said = check(report, f"{backend}.left-alone")
+        assert said.status is CheckStatus.SKIP and "known fault x" in said.found
+        assert any(note.startswith(f"{backend}: nothing was run, for known fault x") for note in report.notes)
+    assert "known.powervr-cxt-reset" in report.backends["opencl"].reasons
+    assert report.backends["opencl"].capable is CheckStatus.FAIL  # by the fault
+    assert report.backends["vulkan"].capable is CheckStatus.SKIP
+    assert report.backends["cpu"].capable is CheckStatus.PASS
+    assert not any(c.endswith("left-alone") for c in codes(before))
 
 
 def test_where_nothing_is_fast_enough_the_fastest_is_recommended() -> None:
@@ -475,3 +534,119 @@ def test_summary_is_one_sentence_about_what_was_decided() -> None:
         assert report.recommendation is None or report.recommendation.file in report.summary
     slower = CASES["gpu.slower-than-cpu"].judged().summary
     assert "sooner without it; use gemma-2b-it-cpu-int8.bin on the CPU" in slower
+
+
+class TestBusy:
+    """Rows that other programs disturbed: said first, and no ground for anything."""
+
+    def test_the_device_is_said_to_be_busy_with_figures(self) -> None:
+        report = replace(GOOD, rows=(*rows("cpu", **TAKEN), *rows("opencl"))).judged()
+        found = check(report, "device.busy")
+        assert found.status is CheckStatus.WARN and found.reason == "conditions.busy"
+        assert "The phone is busy (load 11, other programs use 1.9 of 2 cores)" in found.because
+        assert "4 of 8 measured rows do not count" in found.because
+        local = Situation(replace(PHONE, kind="local"), rows("cpu", **TAKEN)).judged()
+        assert check(local, "device.busy").because.startswith("This computer is busy (load 11")
+        ids = {c.id for c in GOOD.judged().checks}
+        assert "device.busy" not in ids and "cpu.conditions" not in {c.id for c in report.checks}
+
+    def test_no_speed_rests_on_them(self) -> None:
+        """The same as if they had not been measured: from the chip's data, or unknown."""
+        slow = {**TAKEN, "samples_s": (0.5,)}
+        void = replace(GOOD, rows=(*rows("cpu", **slow), *rows("opencl", **slow))).judged()
+        none = GOOD.judged()
+        assert [v.predicted for v in void.variants] == [v.predicted for v in none.variants]
+        assert void.verdict is none.verdict and void.recommendation is not None
+        assert void.recommendation.variant == PRIMARY and "(measured)" not in void.summary
+        counted = replace(GOOD, rows=rows("opencl", samples_s=(0.5,))).judged()
+        assert counted.verdict is not none.verdict, "the same rows decide where they count"
+
+    def test_where_nothing_else_is_known_the_verdict_is_open_and_says_why(self) -> None:
+        report = CASES["speed.disturbed"].judged()
+        decode = check(report, "gemma-2b-it-cpu-int8.cpu.decode")
+        assert decode.status is CheckStatus.UNKNOWN and decode.reason == "speed.disturbed"
+        assert "other programs took 1.9 of 2 cores" in decode.found
+        assert "(measured)" not in report.summary
+
+    def test_wrong_numbers_of_a_busy_device_are_wrong(self) -> None:
+        report = replace(GOOD, rows=rows("opencl", deviation=WRONG, **TAKEN)).judged()
+        assert "numbers.wrong" in codes(report)
+
+    def test_layouts_and_the_prefill_chunk_leave_them_out(self) -> None:
+        quick = row("opencl", "prefill", tokens=64, samples_s=(1e-6,), **TAKEN)
+        report = replace(GOOD, rows=(*rows("opencl"), replace(quick, variant="engine"))).judged()
+        assert report.recommendation is not None
+        assert report.recommendation.settings["prefill_chunk"] == 128
+        assert all(pair["best"]["variant"] == "rows" for pair in report.layouts)
+
+    def test_a_screen_says_it_first_and_shows_no_speed_of_theirs(self) -> None:
+        out = StringIO()
+        report = Situation(replace(PHONE, kind="local"), rows("cpu", **TAKEN)).judged()
+        render(report, Console(file=out, width=120, highlight=False))
+        text = out.getvalue()
+        assert text.count("This computer is busy") == 1
+        assert text.index("This computer is busy") < text.index("backend")
+        assert measured(report, "cpu") == "void" and "GB/s" in measured(
+            Situation(PHONE, rows("cpu")).judged(), "cpu"
+        )
+
+
+class TestCappedClocks:
+    """What was measured while the phone held its clocks down is the least that it can do."""
+
+    CAPPED: ClassVar[dict[str, Any]] = {
+        "details": {"capped": ["battery saver was on"], "engine_layout": True}
+    }
+
+    def test_it_can_make_a_phone_fast_enough(self) -> None:
+        report = replace(GOOD, rows=rows("opencl", **self.CAPPED)).judged()
+        assert report.verdict is Verdict.PASS
+        assert "measured while battery saver was on" in check(report, f"{PRIMARY}.opencl.decode").found
+        assert "battery saver" in report.summary
+
+    def test_it_cannot_make_a_phone_too_slow(self) -> None:
+        slow = {"samples_s": (1.0,), **self.CAPPED}
+        assert variant(GOOD_SLOW.judged(), PRIMARY, "opencl").status is CheckStatus.FAIL
+        found = variant(replace(GOOD, rows=rows("opencl", **slow)).judged(), PRIMARY, "opencl")
+        assert found.status is CheckStatus.UNKNOWN and "speed.capped" in found.reasons
+        assert found.predicted.capped == "battery saver was on"
+
+    def test_slower_than_asked_says_why(self) -> None:
+        situation = replace(GOOD, rows=rows("opencl", **self.CAPPED), options=Options(decode_tok_s=1000.0))
+        answer = check(situation.judged(), f"{PRIMARY}.opencl.decode")
+        assert answer.status is CheckStatus.WARN and answer.reason == "speed.slow"
+        assert "measured while battery saver was on" in answer.because
+
+    def test_the_interval_reaches_as_high_as_without_it(self) -> None:
+        slow: dict[str, Any] = {"samples_s": (0.1,)}
+        plain = variant(replace(GOOD, rows=rows("opencl", **slow)).judged(), PRIMARY, "opencl").predicted
+        capped = replace(GOOD, rows=rows("opencl", **slow, **self.CAPPED)).judged()
+        found = variant(capped, PRIMARY, "opencl").predicted
+        unmeasured = variant(GOOD.judged(), PRIMARY, "opencl").predicted
+        assert found.decode_tok_s.value == plain.decode_tok_s.value
+        assert found.decode_tok_s.low == plain.decode_tok_s.low
+        assert found.decode_tok_s.high > 3 * plain.decode_tok_s.high
+        assert found.decode_tok_s.high == pytest.approx(unmeasured.decode_tok_s.high, rel=0.2)
+
+    def test_two_states_are_not_compared(self) -> None:
+        fast, slow = rows("cpu", samples_s=(0.004,)), rows("opencl", samples_s=(0.008,), **self.CAPPED)
+        assert "gpu.slower-than-cpu" not in codes(replace(GOOD, rows=(*fast, *slow)).judged())
+        both = (*rows("cpu", samples_s=(0.004,), **self.CAPPED), *slow)
+        assert "gpu.slower-than-cpu" in codes(replace(GOOD, rows=both).judged())
+
+    def test_the_states_are_in_the_report(self) -> None:
+        on, off = Conditions(battery_saver=True), Conditions(battery_saver=False, screen_on=False)
+        report = judge(PHONE, rows("cpu"), load(), spans=[Span("cpu", off, off), Span("opencl", off, on)])
+        assert report.conditions["before"] == {"battery_saver": False, "screen_on": False}
+        assert report.conditions["after"] == {"battery_saver": True}
+        assert set(report.conditions["spans"]) == {"cpu", "opencl"}
+        answer = check(report, "device.conditions")
+        assert answer.found == "battery saver was on, the screen was off"
+        assert any("Battery saver went on" in note for note in report.notes)
+
+    def test_where_nothing_ran_the_state_says_nothing(self) -> None:
+        report = phone(conditions=Conditions(battery_saver=True, screen_on=False)).judged()
+        assert not any(answer.id == "device.conditions" for answer in report.checks)
+
+
+GOOD_SLOW = replace(GOOD, rows=rows("opencl", samples_s=(1.0,)))

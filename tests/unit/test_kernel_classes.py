@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from gemmafit.base.errors import InputError
+from gemmafit.base.names import Backend
 from gemmafit.benchmarks.backends import lowerer
 from gemmafit.benchmarks.kernel_class import ANY, choice
-from gemmafit.benchmarks.measurements import Backend
 from gemmafit.benchmarks.opencl.variants import Facts, candidates
 from gemmafit.benchmarks.run import MOST_VARIANTS
-from gemmafit.errors import InputError
+from gemmafit.judge.references import load
 from gemmafit.probes.readers.gpu import identify
 from gemmafit.probes.snapshot import Gpu, OpenCl, Snapshot
-from gemmafit.profiles.knowledge import load
 
 IMAGES = {
     "CL_DEVICE_IMAGE_SUPPORT": True,

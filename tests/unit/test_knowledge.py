@@ -7,9 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gemmafit.errors import InputError
+from gemmafit.base.errors import InputError
+from gemmafit.judge.references import load
 from gemmafit.probes.readers.gpu import identify
-from gemmafit.profiles.knowledge import MAPPINGS, ROWS, Knowledge, Quantisation, load
+from gemmafit.profiles.knowledge import MAPPINGS, ROWS, Knowledge, Quantisation
 
 ROW = """
 - id: my-model

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from gemmafit.base.names import Backend, Status
 from gemmafit.benchmarks import layouts
-from gemmafit.benchmarks.block import Scheme
-from gemmafit.benchmarks.measurements import Backend, Deviation, Measurement, Status
+from gemmafit.benchmarks.block.dims import Scheme
+from gemmafit.benchmarks.measurements import Deviation, Measurement
+from gemmafit.judge.predict import compute_rate, read_rate
+from gemmafit.judge.references import load
 from gemmafit.probes.snapshot import Gpu, Snapshot
-from gemmafit.profiles.knowledge import load
-from gemmafit.profiles.predict import compute_rate, read_rate
-from gemmafit.profiles.writers.yaml import dump
+from gemmafit.reports.writers.yaml import dump
 
 RIGHT, WRONG = Deviation(0.1, 0.01, 0.99, "out", 0.02), Deviation(9.0, 0.5, 0.4, "out", 0.02)
 PHONE = Snapshot("adb", gpu=Gpu("Qualcomm", "Adreno 750", "Adreno 7xx"))

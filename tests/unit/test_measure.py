@@ -16,18 +16,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gemmafit.benchmarks import reference
+from gemmafit.base.errors import AgentCause, AgentError, ToolchainError, TransportError
+from gemmafit.base.names import Backend, Status
+from gemmafit.benchmarks import notes, runner
 from gemmafit.benchmarks.backends import Candidate
-from gemmafit.benchmarks.block import SMALL, Block, Phase, Scheme
-from gemmafit.benchmarks.executors.interface import DeviceInfo
-from gemmafit.benchmarks.executors.result import StepResult, Writer
-from gemmafit.benchmarks.measurements import Backend, Deviation, Measurement, Status
+from gemmafit.benchmarks.block import reference
+from gemmafit.benchmarks.block.dims import SMALL, Block, Phase, Scheme
+from gemmafit.benchmarks.interpreter.contention import Contention
+from gemmafit.benchmarks.interpreter.interface import DeviceInfo
+from gemmafit.benchmarks.interpreter.result import StepResult, Writer
+from gemmafit.benchmarks.measurements import Deviation, Measurement
 from gemmafit.benchmarks.plan import Plan, parse
 from gemmafit.benchmarks.run import Options, fastest, measure
-from gemmafit.errors import AgentError, ToolchainError, TransportError
+from gemmafit.benchmarks.states import Span
+from gemmafit.benchmarks.tuning import Tuning
 from gemmafit.probes.capture import Answer
-from gemmafit.probes.snapshot import Conditions, Memory, OpenCl, Snapshot
-from gemmafit.probes.target import AgentRun, Command
+from gemmafit.probes.snapshot import Memory, OpenCl, Snapshot
+from gemmafit.probes.target import AgentRun, Awake, Command
 
 GPU = Snapshot("local", opencl=OpenCl(present=True, device_type="gpu", max_work_group_size=256))
 OPTIONS = Options(backends=("opencl",), dims=SMALL, limits=False, schemes=(Scheme.INT8,))
@@ -54,7 +59,10 @@ class Device:
     seconds: Callable[[Plan], float] = lambda plan: 1e-3
     spoil: Callable[[Plan], bool] = lambda plan: False
     plans: list[Plan] = field(default_factory=list)
-    state: dict[str, Answer] = field(default_factory=dict)
+    states: list[dict[str, Answer]] = field(default_factory=list)
+    """What it says of itself each time it is asked; the last for ever."""
+    awake: Awake | None = None
+    others: Callable[[Plan], Contention | None] = lambda plan: None
     kind = serial = "local"
     abi = "linux-x86_64"
 
@@ -63,7 +71,7 @@ class Device:
         yield self
 
     def ask(self, commands: Sequence[Command], on_event: object = None) -> dict[str, Answer]:
-        return self.state
+        return self.states.pop(0) if len(self.states) > 1 else dict(*self.states)
 
     def push(self, files: dict[str, Path | bytes]) -> None:
         text = files["plan.txt"]
@@ -90,7 +98,8 @@ class Device:
                 outputs[name] = np.frombuffer(data.astype("<f4").tobytes(), np.uint8)
             ns = int(self.seconds(plan) * 1e9)
             rows = writer.append(outputs)
-            writer.steps.append(StepResult(step.name, Status.OK, None, (ns,) * 3, (), ("a",) * 3, rows))
+            done = StepResult(step.name, Status.OK, None, (ns,) * 3, (), ("a",) * 3, rows)
+            writer.steps.append(replace(done, contention=self.others(plan)))
         writer.save(complete)
         return AgentRun(0, None, False, self.files())
 
@@ -125,6 +134,19 @@ def test_a_sound_device(device: Device) -> None:
     assert {r.variant for r in rows if r.phase == "decode"} >= {"engine", "tiled", "rows"}
     assert all(r.device == "Test GPU" and r.deterministic and r.gb_per_s for r in rows)
     assert Measurement.from_dict(json.loads(json.dumps(rows[0].to_dict()))) == rows[0]
+
+
+def test_nothing_runs_on_a_backend_with_a_hazard_unless_forced(device: Device) -> None:
+    careful = replace(OPTIONS, hazards={"opencl": "known fault x", "vulkan": "another"})
+    (row,) = rows_of(device, options=careful)
+    assert device.plans == []
+    assert (row.status, row.reason) == (Status.SKIPPED, "not run without --force: known fault x")
+    assert row.details == {"left_alone": "known fault x"}
+    assert Measurement.from_dict(json.loads(json.dumps(row.to_dict()))) == row
+    forced = rows_of(device, options=replace(careful, force=True))
+    assert device.plans and {r.status for r in forced} == {Status.OK}
+    assert {r.details["forced"] for r in forced} == {"known fault x"}
+    assert all("forced" not in r.details for r in rows_of(device, options=replace(OPTIONS, force=True)))
 
 
 def test_the_fastest_and_the_engine_layout_do_all_phases_and_schemes(device: Device) -> None:
@@ -202,13 +224,32 @@ def test_no_result(device: Device, run: AgentRun, expected: str) -> None:
     assert all(r.reason is not None and expected in r.reason for r in rows), rows[0].reason
 
 
+def thermal(status: int) -> dict[str, Answer]:
+    return {"thermal": Answer(0, f"Thermal Status: {status}\n")}
+
+
 def test_rows_of_a_device_that_got_warm_are_void(device: Device) -> None:
-    device.state = {"thermal": Answer(0, "Thermal Status: 2\n")}
-    cold = replace(GPU, conditions=Conditions(thermal_status=0))
-    rows = rows_of(device, cold)
-    assert rows and not any(row.valid for row in rows)
-    assert {row.reason for row in rows} == {"the thermal status went from 0 to 2"}
-    assert all(row.valid for row in rows_of(device, replace(GPU, conditions=Conditions(thermal_status=2))))
+    device.states = [thermal(0), thermal(2)]
+    rows = rows_of(device)
+    assert {(row.valid, row.reason) for row in rows} == {(False, "the thermal status went from 0 to 2")}
+
+
+def test_rows_of_a_device_that_is_hot_all_the_while_say_so(device: Device) -> None:
+    device.states = [thermal(2)]
+    rows = [row for row in rows_of(device) if row.samples_s]
+    assert {row.valid for row in rows} == {True}
+    assert {str(row.details["capped"]) for row in rows} == {"['the thermal status was 2, moderate']"}
+
+
+def test_the_state_is_asked_once_before_and_once_after_each_backend_and_kept(device: Device) -> None:
+    device.states = [thermal(0), thermal(1), thermal(1)]
+    options = Options(backends=("cpu", "opencl"), dims=SMALL, limits=False, schemes=(Scheme.INT8,))
+    spans: list[Span] = []
+    rows = measure(device, GPU, options, spans=spans)  # type: ignore[arg-type]
+    asked = [(span.what, span.before.thermal_status, span.after.thermal_status) for span in spans]
+    assert asked == [("cpu", 0, 1), ("opencl", 1, 1)] and len(device.states) == 1
+    # It was cooler before anything was measured: what comes after the change counts no more either.
+    assert {(row.backend, row.valid) for row in rows} == {(Backend.CPU, False), (Backend.OPENCL, False)}
 
 
 def test_a_missing_backend_is_asked_once(device: Device) -> None:
@@ -242,8 +283,32 @@ def test_other_backends_go_on_where_one_cannot_start(device: Device, error: Exce
     options = Options(backends=("cpu", "opencl"), dims=SMALL, limits=False, schemes=(Scheme.INT8,))
     rows = rows_of(device, GPU, options)
     cpu = [r for r in rows if r.backend is Backend.CPU]
-    assert [(r.status, r.reason) for r in cpu] == [(Status.ERROR, str(error))]
+    assert [(r.status, r.reason) for r in cpu] == [(Status.SKIPPED, str(error))]
+    assert f"cpu: not measured: {error}." in notes.notes(rows, GPU.conditions)
     assert any(r.backend is Backend.OPENCL and r.status is Status.OK for r in rows)
+
+
+def test_a_device_without_a_place_for_the_agent_ends_the_run(device: Device) -> None:
+    """It is no finding about a backend, and the next one would meet it, too."""
+
+    def fill(device: Device, plan: Plan) -> AgentRun | None:
+        if len(device.plans) > 2:
+            raise AgentError("full", cause=AgentCause.NO_SPACE)
+        return None
+
+    device.behaviour = fill
+    rows: list[Measurement] = []
+    with pytest.raises(AgentError, match="full"):
+        measure(device, GPU, OPTIONS, into=rows)  # type: ignore[arg-type]
+    assert len(rows) == 4 and all(r.status is Status.OK for r in rows)
+
+
+def test_an_agent_that_floods_was_started(device: Device) -> None:
+    def flood(device: Device, plan: Plan) -> AgentRun | None:
+        raise AgentError("too much", cause=AgentCause.FLOOD)
+
+    device.behaviour = flood
+    assert {(r.status, r.reason) for r in rows_of(device)} == {(Status.ERROR, "too much")}
 
 
 def test_a_lost_device_leaves_the_rows_that_were_there(device: Device) -> None:
@@ -270,3 +335,75 @@ def test_an_output_that_was_not_returned_is_an_error(device: Device) -> None:
     device.behaviour = withhold
     row = rows_of(device)[0]
     assert row.status is Status.ERROR and row.reason == "out was not returned"
+
+
+QUIET = Contention(1, False, 2, (1,) * 3, (0,) * 3, 10**9, 10**8, 2 * 10**8)
+TAKEN = replace(QUIET, waited_ns=(10**12,) * 3, machine_ns=2 * 10**9)
+
+
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "PAUSE_S", 0.0)
+
+
+@pytest.mark.usefixtures("hurry")
+class TestBusy:
+    """Other programs take the processor while the device is measured."""
+
+    def test_what_was_disturbed_once_is_measured_again(self, device: Device) -> None:
+        seen: dict[str, int] = {}
+
+        def others(plan: Plan) -> Contention:
+            key = plan.to_text()
+            seen[key] = seen.get(key, 0) + 1
+            return TAKEN if seen[key] <= 2 else QUIET  # a plan has two steps at decode, one at prefill
+
+        device.others = others
+        rows = rows_of(device)
+        assert rows and all(row.valid and not row.disturbed for row in rows)
+        decoded = [row for row in rows if row.phase in ("decode", "logits")]
+        assert {row.contention.tries for row in decoded if row.contention} == {2}
+
+    def test_what_stays_disturbed_is_void_and_costs_a_bounded_time(
+        self, device: Device, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        device.others = lambda plan: TAKEN
+        rows = rows_of(device)
+        assert rows and not any(row.valid for row in rows) and all(row.disturbed for row in rows)
+        assert {row.reason for row in rows} == {"this computer was busy: other programs took 1.9 of 2 cores"}
+        assert {row.contention.tries for row in rows if row.contention} == {runner.MOST_TRIES}
+        patient = len(device.plans)
+        monkeypatch.setattr(runner.Patience, "seconds", 0.0)
+        monkeypatch.setattr(runner.Patience, "__init__", lambda self: None)
+        device.plans.clear()
+        rows_of(device)
+        assert runner.MOST_TRIES * len(device.plans) == patient
+
+    def test_no_choice_is_made_by_disturbed_rows_nor_remembered(
+        self, device: Device, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("GEMMAFIT_CACHE", str(tmp_path / "cache"))
+        named = replace(GPU, opencl=replace(GPU.opencl, device="Test GPU", driver="1"))
+        tune = replace(OPTIONS, tuning=Tuning.USE, phases=("decode",))
+        # The fastest, `tiled`, is disturbed: what is left is no choice among all.
+        device.seconds = lambda plan: 0.5 if layout_of(plan) == "(32, 16)" else 2.0
+        device.others = lambda plan: TAKEN if layout_of(plan) == "(32, 16)" else QUIET
+        tried = rows_of(device, named, tune)
+        assert {row.variant for row in tried if row.disturbed} == {"tiled"}
+        assert not list((tmp_path / "cache").rglob("*.json"))
+        device.others = lambda plan: QUIET
+        rows_of(device, named, tune)
+        assert list((tmp_path / "cache").rglob("*.json")), "the same search is remembered when it is quiet"
+        # A remembered choice that is disturbed now is no reason to search again: it did not fail.
+        device.others = lambda plan: TAKEN
+        again = rows_of(device, named, tune)
+        assert again and all("tuned" in row.details for row in again)
+
+    def test_the_fastest_is_never_a_disturbed_one(self) -> None:
+        one, other = (Candidate(name, "fp32", engine=False, fused=True) for name in ("one", "other"))
+        row = Measurement(
+            Backend.OPENCL, "int8", "decode", "one", Status.OK, samples_s=(0.5,), tokens=1,
+            deviation=Deviation(0.0, 0.0, 1.0, "out", 0.02),
+        )  # fmt: skip
+        void = replace(row, samples_s=(0.1,), valid=False, reason="busy")
+        assert fastest({one: void, other: row}) is other and fastest({one: void}) is None

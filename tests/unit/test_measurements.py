@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from gemmafit.benchmarks.measurements import Backend, Deviation, Measurement, Status
+from gemmafit.base.names import Backend, Status
+from gemmafit.benchmarks.measurements import Contention, Deviation, Measurement
 
 ROW = Measurement(
     Backend.OPENCL,
@@ -28,6 +30,15 @@ def test_a_row_survives_a_file() -> None:
     assert ROW.gb_per_s == pytest.approx(55.0)
 
 
+def test_a_row_keeps_what_disturbed_it_and_old_rows_say_nothing() -> None:
+    assert ROW.contention is None and not ROW.disturbed and "contention" not in ROW.to_dict()
+    row = replace(ROW, valid=False, contention=Contention(True, 2, lost=0.5, load=11.0))
+    assert row.to_dict()["contention"] == {
+        "disturbed": True, "cores": 2, "lost": 0.5, "load": 11.0, "dropped": 0, "tries": 1,
+    }  # fmt: skip
+    assert Measurement.from_dict(row.to_dict()) == row and row.disturbed
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -39,6 +50,8 @@ def test_a_row_survives_a_file() -> None:
         {"deviation": {"rel_l2": 1.0}},
         {"deviation": 3},
         {"details": []},
+        {"contention": {"disturbed": "very"}},
+        {"contention": 3},
     ],
 )
 def test_a_wrong_row_is_refused(wrong: dict[str, Any]) -> None:

@@ -13,11 +13,12 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from gemmafit.base.names import CheckStatus
+from gemmafit.judge.modelfit import How, identify, will_load
 from gemmafit.probes.modelfile import Finding, Format, ModelFile, Severity, TensorGroup, Tflite
 from gemmafit.probes.snapshot import Android, AppVisibility, Gpu, Identity, Memory, OpenCl, Snapshot, Soc
 from gemmafit.profiles import knowledge as base
-from gemmafit.profiles.modelfit import How, identify, will_load
-from gemmafit.profiles.report import CheckStatus, Report
+from gemmafit.reports.report import Report
 
 KNOWLEDGE = base.load()
 GPU_INT4 = KNOWLEDGE.models["gemma-2b-it-gpu-int4"]
@@ -187,7 +188,7 @@ def test_explain_of_an_unknown_text_and_of_nothing(run: Any, monkeypatch: pytest
 
 
 def test_explain_against_a_report(run: Any, report: Report, tmp_path: Path) -> None:
-    from gemmafit.profiles.report_io import to_dict
+    from gemmafit.reports.report_io import to_dict
 
     device = {"gpu": {"vendor": "Arm", "model": "Mali-T820", "architecture": "Midgard"}, "bits": 32}
     path = tmp_path / "report.json"

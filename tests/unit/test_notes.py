@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gemmafit.base.names import Backend, Status
 from gemmafit.benchmarks import notes
-from gemmafit.benchmarks.measurements import Backend, Measurement, Status
-from gemmafit.pages.bench import name
+from gemmafit.benchmarks.measurements import Measurement
 from gemmafit.probes.snapshot import Conditions
+from gemmafit.reports.pages.bench import name
 
 ROW = Measurement(
     Backend.OPENCL, "int8", "decode", "engine", Status.OK, samples_s=(0.01,), bytes=10**8,
@@ -60,3 +61,12 @@ def test_the_agent_says_what_it_held() -> None:
     greedy = replace(ROW, details={"peak_rss_bytes": 500 * 10**6})
     assert "500 MB, MORE than" in said(ROW, greedy)
     assert notes.agent_memory([replace(ROW, executor="pyopencl")]) == {}
+
+
+def test_what_was_left_alone_and_what_was_forced() -> None:
+    fault = "known fault x (reboot): it restarts (a source)"
+    skipped = replace(ROW, samples_s=(), status=Status.SKIPPED, details={notes.LEFT_ALONE: fault})
+    assert f"opencl: nothing was run, for {fault}. --force runs it all the same." in said(skipped)
+    forced = replace(ROW, details={**ROW.details, notes.FORCED: fault})
+    assert said(forced, forced).count(f"opencl: was run by --force in spite of {fault}.") == 1
+    assert "known fault" not in said(ROW)

@@ -16,7 +16,7 @@ from gemmafit.probes.parsers.dumpsys import (
 from gemmafit.probes.parsers.gles import GlesStrings, parse_gles
 from gemmafit.probes.parsers.gpu_nodes import parse_kgsl_model, parse_mali_gpuinfo
 from gemmafit.probes.parsers.libraries import FileEntry, PublicLibrary, parse_ls, parse_public_libraries
-from gemmafit.probes.parsers.proc import parse_cpuinfo, parse_meminfo
+from gemmafit.probes.parsers.proc import Busy, parse_cpuinfo, parse_load, parse_meminfo
 from gemmafit.probes.parsers.properties import parse_build_prop, parse_getprop
 from gemmafit.probes.parsers.sysfs import parse_cpu_list, parse_cpu_topology
 from gemmafit.probes.parsers.text import ParseError, number
@@ -98,6 +98,30 @@ def test_meminfo() -> None:
     assert values == {"MemTotal": 7656764 * 1024, "HugePages_Total": 3, "Active(anon)": 1024}
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("/proc/loadavg:11.20 9.00 8.10 5/900 321\n", Busy(11.2)),
+        (
+            "/proc/loadavg:0.15 0.53 0.33 3/92 1\r\n"
+            "/proc/pressure/cpu:some avg10=12.50 avg60=1.2 avg300=2 total=19506250\n",
+            Busy(0.15, 12.5),
+        ),
+        ("/proc/pressure/cpu:some avg10=0.00 avg60=0.00 avg300=0.00 total=0\n", Busy(None, 0.0)),
+    ],
+)
+def test_load(text: str, found: Busy) -> None:
+    assert parse_load(text) == found
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "/proc/loadavg:high", "/proc/loadavg:1e999 ", "/proc/loadavg:-1.0 "]
+)
+def test_load_that_is_none(text: str) -> None:
+    with pytest.raises(ParseError):
+        parse_load(text)
+
+
 class TestTopology:
     @pytest.mark.parametrize(
         ("text", "cpus"),
@@ -167,7 +191,7 @@ class TestTopology:
         ),
         ("GLES: , , ", (None, None, None)),
         ("GLES: ARM, Mali-T720", ("ARM", "Mali-T720", None)),
-        (" GLES: (unclosed, Adreno, OpenGL ES 2.0", (None, "(unclosed, Adreno", "OpenGL ES 2.0")),
+        ("GLES: (unclosed, Adreno, OpenGL ES 2.0", (None, "(unclosed, Adreno", "OpenGL ES 2.0")),
     ],
 )
 def test_gles(line: str, expected: tuple[str | None, str | None, str | None]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gemmafit.probes import limits
+from gemmafit.base import limits
 from gemmafit.probes.capture import Answer, Capture
 from gemmafit.probes.parsers import ParseError
 from gemmafit.probes.parsers.libraries import PublicLibrary, parse_public_libraries

@@ -1,4 +1,4 @@
-from gemmafit.benchmarks.measurements import Backend
+from gemmafit.base.names import Backend
 from gemmafit.benchmarks.plan import Arg, Buffer, Dispatch, Kernel, Plan, Step, Transfer, buffers, ints, parse
 
 

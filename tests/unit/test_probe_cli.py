@@ -10,9 +10,9 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from gemmafit.base.errors import InputError
 from gemmafit.cli import main as _commands  # noqa: F401  (registers them)
 from gemmafit.cli.app import app
-from gemmafit.errors import InputError
 from gemmafit.probes.capture import Answer, Capture
 from gemmafit.probes.files import dump_capture, read_capture
 
@@ -70,6 +70,40 @@ def test_the_screen_says_what_a_person_wants(recording: Path) -> None:
         assert part in text
 
 
+def test_the_screen_says_what_holds_the_phone_back(tmp_path: Path) -> None:
+    state = {
+        "battery": Answer(0, "  USB powered: true\n  level: 80\n  scale: 100\n  temperature: 300\n"),
+        "power": Answer(0, "mWakefulness=Asleep\nBattery Saver is currently: ON\nshowing=true\n"),
+        "power_modes": Answer(0, "system:POWER_SAVE_MODE_OPEN=1\nsystem:#\n"),
+        "thermal": Answer(
+            0,
+            "Thermal Status: 2\nCached temperatures:\n"
+            "\tTemperature{mValue=44.2, mType=3, mName=\x1b[31mSKIN, mStatus=2}\n",
+        ),
+    }
+    path = tmp_path / "phone.yaml"
+    path.write_text(dump_capture(Capture("adb", {}, {**COMMANDS, **state})), encoding="utf-8")
+    text, _ = run("probe", f"replay:{path}", "-q")
+    for part in (
+        "charging (usb)",
+        "throttling: moderate",
+        "44.2 °C",
+        "screen off · locked",
+        "battery saver is on: it caps the clocks",
+        "Battery saver (Xiaomi) is on: it caps the clocks",
+    ):
+        assert part in text
+    assert "\x1b" not in text
+
+
+def test_stuck_services_are_said_once(tmp_path: Path) -> None:
+    silent = {"battery": Answer(None, "", timed_out=True), "features": Answer(None, "", skipped=True)}
+    path = tmp_path / "phone.yaml"
+    path.write_text(dump_capture(Capture("adb", {}, {**COMMANDS, **silent})), encoding="utf-8")
+    text, _ = run("probe", f"replay:{path}", "-q")
+    assert text.count("system services do not answer") == 1 and "down: features" in text
+
+
 def test_nothing_of_a_device_reaches_the_terminal_unescaped(recording: Path) -> None:
     for text in run("probe", f"replay:{recording}", "--timings"):
         assert not set(text) & set("\x1b\x07\u202e")
@@ -83,7 +117,10 @@ def test_programs_get_everything(recording: Path, tmp_path: Path, format: str) -
     load = json.loads if format == "json" else yaml.safe_load
     data = load(out.read_text("utf-8"))
     assert data["schema"] == "gemmafit.snapshot/1"
-    assert data["soc"] == {"manufacturer": "Qualcomm", "model": "SM8350", "name": "Snapdragon 888"}
+    assert data["soc"] == {
+        "manufacturer": "Qualcomm", "model": "SM8350", "name": "Snapdragon 888",
+        "build_manufacturer": None, "build_model": "SM8350",
+    }  # fmt: skip
     assert data["gpu"]["driver_version"] == [522, 0]
     assert data["opencl"]["app"]["needs_manifest"] == ["libOpenCL.so", "libvndksupport.so"]
     assert data["disagreements"][0]["because"]

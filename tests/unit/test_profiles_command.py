@@ -8,10 +8,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from gemmafit.base.errors import InputError, UsageError
 from gemmafit.cli import profiles  # noqa: F401  (registers the commands)
 from gemmafit.cli.app import app
-from gemmafit.errors import InputError, UsageError
-from gemmafit.profiles.validate import tables
+from gemmafit.judge.validate import tables
 
 
 def run(*words: str) -> Result:

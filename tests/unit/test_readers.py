@@ -53,6 +53,31 @@ class TestBits:
         assert snapshot().android is None
 
 
+class TestSoc:
+    """`build_*` is what `android.os.Build` tells apps, which is not how a table calls the maker."""
+
+    @pytest.mark.parametrize(
+        ("sdk", "maker", "model", "built"),
+        [
+            ("34", "QTI", "SM8650", ("QTI", "SM8650")),
+            ("31", "QTI", "SM8650", ("QTI", "SM8650")),
+            ("30", "QTI", "SM8650", (None, None)),
+            ("34", "Nobody", "XY-1", ("Nobody", "XY-1")),
+            ("34", "", "", (None, None)),
+        ],
+    )
+    def test_what_build_says(
+        self, sdk: str, maker: str, model: str, built: tuple[str | None, str | None]
+    ) -> None:
+        stated = props(
+            ro__build__version__sdk=sdk, ro__soc__manufacturer=maker, ro__soc__model=model,
+            ro__board__platform="pineapple",
+        )  # fmt: skip
+        soc = snapshot(getprop=stated).soc
+        assert (soc.build_manufacturer, soc.build_model) == built
+        assert soc.manufacturer == ("Nobody" if maker == "Nobody" and not soc.name else "Qualcomm")
+
+
 LISTED = "# file: /vendor/etc/public.libraries.txt\nlibOpenCL.so\n"
 FILE = "-rw-r--r-- 1 root root u:object_r:{label}:s0 4 2009-01-01 00:00 /vendor/{lib}/libOpenCL.so\n#\n"
 PACKAGE = (
@@ -405,3 +430,86 @@ class TestEmulators:
     def test_this_computer_is_no_emulator(self) -> None:
         text = "processor: 0\nvendor_id: AuthenticAMD\nmodel name: AMD Ryzen 5 3600\n"
         assert read(Capture("local", {}, {"cpuinfo": Answer(0, text)})).identity.emulator is None
+
+
+NAMES = ("libOpenCL.so", "libGLES_mali.so", "libOpenCL-pixel.so", "libOpenCL-car.so")
+NOT_FOUND = 'dlopen failed: library "{}" not found'
+SILENT = "android_load_sphal_library returned no handle and gave no reason (it goes to the phone's log)"
+CLOSED = 'dlopen failed: library "libvndksupport.so" not found'
+NAMESPACE = (
+    'dlopen failed: library "/vendor/lib64/libOpenCL.so" needed or dlopened by "/data/local/tmp/x" is not '
+    'accessible for the namespace "(default)"'
+)
+NEEDS = 'dlopen failed: library "libc++_shared.so" not found: needed by libOpenCL.so in namespace sphal'
+
+
+class TestWhyNoOpenCl:
+    """Of the eight attempts on a phone, the one whose reason tells most."""
+
+    def why(self, **said: str) -> str:
+        """What is said of a phone where every attempt failed; by default its name is not found, and the other
+        route is silent, as on Android 14."""
+        rows = []
+        for name in NAMES:
+            for route in ("dlopen", "sphal"):
+                key = f"{name.removeprefix('lib').removesuffix('.so').replace('-', '_')}_{route}"
+                usual = SILENT if route == "sphal" else NOT_FOUND.format(name)
+                rows.append(
+                    {
+                        "name": name,
+                        "route": route,
+                        "opened": False,
+                        "error": said.get(key, said.get(route, usual)),
+                    }
+                )
+        part = {"attempts": rows, "library": None, "error": "no OpenCL library could be opened (8 attempts)"}
+        cl = snapshot({"probe": {"opencl": part}}).opencl
+        assert cl.present is False and len(cl.attempts) == 8 and cl.error is not None
+        assert cl.error.startswith("no OpenCL library could be opened in 8 attempts; ")
+        return cl.error.partition("; ")[2]
+
+    def test_android_14_without_a_driver(self) -> None:
+        assert self.why() == f"libOpenCL.so: {NOT_FOUND.format('libOpenCL.so')}"
+
+    def test_without_the_other_route(self) -> None:
+        assert self.why(sphal=CLOSED) == f"libOpenCL.so: {NOT_FOUND.format('libOpenCL.so')}"
+
+    def test_kept_from_the_process(self) -> None:
+        assert self.why(OpenCL_dlopen=NAMESPACE) == f"libOpenCL.so: {NAMESPACE}"
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            'dlopen failed: "/vendor/lib/egl/libGLES_mali.so" is 32-bit instead of 64-bit',
+            "/vendor/lib/libGLES_mali.so: wrong ELF class: ELFCLASS32",
+            'dlopen failed: couldn\'t map "/vendor/lib64/libGLES_mali.so" segment 1: Permission denied',
+            'dlopen failed: cannot locate symbol "x" referenced by "/vendor/lib64/libGLES_mali.so"...',
+        ],
+    )
+    def test_a_library_that_is_there_tells_more_than_one_that_is_not(self, error: str) -> None:
+        assert self.why(GLES_mali_dlopen=error) == f"libGLES_mali.so: {error}"
+        assert self.why(GLES_mali_dlopen=error, OpenCL_dlopen=NAMESPACE) == f"libOpenCL.so: {NAMESPACE}"
+
+    def test_a_library_that_it_needs_is_missing(self) -> None:
+        found = self.why(OpenCL_sphal=NEEDS)
+        assert found == f"libOpenCL.so by android_load_sphal_library: {NEEDS}"
+
+    def test_glibc_and_older_agents(self) -> None:
+        missing = "libOpenCL.so: cannot open shared object file: No such file or directory"
+        assert self.why(OpenCL_dlopen=missing, sphal="no reason given") == f"libOpenCL.so: {missing}"
+        assert self.why(dlopen="", sphal="") == "libOpenCL.so: no reason was given"
+
+    def test_what_opened_keeps_the_agents_own_error(self) -> None:
+        rows = [
+            {"name": "libOpenCL.so", "route": "dlopen", "opened": False, "error": "x"},
+            {"name": "libOpenCL.so", "route": "sphal", "opened": True, "error": None},
+        ]
+        part = {"attempts": rows, "library": "libOpenCL.so", "error": "no OpenCL platform"}
+        assert snapshot({"probe": {"opencl": part}}).opencl.error == "no OpenCL platform"
+
+    def test_other_sections_have_no_say(self) -> None:
+        row = {"name": "libOpenCL.so", "route": "dlopen", "opened": False, "error": NAMESPACE}
+        sections = {"system": {"opencl": {"attempts": [row, row]}}}
+        part: dict[str, Any] = {"attempts": [], "library": None, "error": "the agent's words"}
+        found = snapshot({"probe": {"opencl": part}, "sections": sections}).opencl
+        assert found.error == "the agent's words"

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from gemmafit.benchmarks import fill, reference
-from gemmafit.benchmarks.block import GEMMA_2B, SMALL, Block, Dims, Phase, Scheme, decode, prefill
-from gemmafit.benchmarks.deviation import compare
+from gemmafit.benchmarks.block import fill, reference
+from gemmafit.benchmarks.block.deviation import compare
+from gemmafit.benchmarks.block.dims import GEMMA_2B, SMALL, Block, Dims, Phase, Scheme, decode, prefill
 
 TINY = Dims(d_model=48, heads=2, head_dim=16, hidden=80, vocab=24, vocab_total=24, layers=1)
 

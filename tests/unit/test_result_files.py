@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from gemmafit.benchmarks.executors.interface import DeviceInfo
-from gemmafit.benchmarks.executors.result import Build, StepResult, Writer, read
-from gemmafit.benchmarks.measurements import Status
-from gemmafit.errors import AgentError
+from gemmafit.base.errors import AgentError
+from gemmafit.base.names import Status
+from gemmafit.benchmarks.interpreter.contention import Contention, Load
+from gemmafit.benchmarks.interpreter.interface import DeviceInfo
+from gemmafit.benchmarks.interpreter.result import Build, StepResult, Writer, read
+
+FACTS = Contention(2, True, 4, (9, 11), (0, 1), 20, own_ns=21, switches=3)
 
 
 @pytest.fixture
@@ -22,7 +26,8 @@ def good(tmp_path: Path) -> tuple[Path, Path]:
     writer.builds.append(Build("k", Status.OK, 0.5, "log"))
     for name in ("a", "b"):
         rows = writer.append({name: np.arange(10, dtype=np.uint8), "x": np.full(3, 7, np.uint8)})
-        writer.steps.append(StepResult(name, Status.OK, None, (5, 6), (3, 4), ("h", "h"), rows))
+        step = StepResult(name, Status.OK, None, (5, 6), (3, 4), ("h", "h"), rows)
+        writer.steps.append(replace(step, contention=FACTS if name == "a" else None))
         writer.save()
     writer.save(complete=True)
     return tmp_path / "result.json", tmp_path / "result.bin"
@@ -42,6 +47,22 @@ def test_round_trip(good: tuple[Path, Path]) -> None:
     out = result.output(step, "b")
     assert out is not None and out.tolist() == list(range(10))
     assert result.output(step, "x") is not None and result.step("c") is None
+
+
+def test_what_else_the_machine_did_comes_back_and_unknown_stays_unknown(good: tuple[Path, Path]) -> None:
+    result = read(*good)
+    assert [step.contention for step in result.steps] == [FACTS, None]
+    content = json.loads(good[0].read_text())
+    assert "machine_ns" not in content["steps"][0]["contention"] and "contention" not in content["steps"][1]
+    content["load"] = {"before": {"average": 1.5}, "after": {"pressure_percent": 20}}
+    good[0].write_text(json.dumps(content))
+    assert read(*good).load == Load(None, 20.0)
+    del content["load"]["after"]  # it was stopped
+    good[0].write_text(json.dumps(content))
+    assert read(*good).load == Load(1.5, None)
+    del content["load"]
+    good[0].write_text(json.dumps(content))
+    assert read(*good).load == Load()
 
 
 def test_different_bits_are_noticed(good: tuple[Path, Path]) -> None:
@@ -76,6 +97,18 @@ def test_a_timer_of_zero_is_no_timer(good: tuple[Path, Path]) -> None:
         (("device",), ["GPU"]),
         (("build", 0, "seconds"), "fast"),
         (("memory",), 5),
+        (("load",), [1]),
+        (("load", "after"), {"average": -1}),
+        (("load", "after"), {"pressure_percent": "high"}),
+        (("steps", 0, "contention"), 5),
+        (("steps", 0, "contention", "threads"), 0),
+        (("steps", 0, "contention", "cores"), 1 << 70),
+        (("steps", 0, "contention", "cpu_ns"), [1]),
+        (("steps", 0, "contention", "waited_ns"), [-1, 1]),
+        (("steps", 0, "contention", "waited_ns"), [1, 2, 3]),
+        (("steps", 0, "contention", "machine_ns"), -5),
+        (("steps", 0, "contention", "span_ns"), 10**30),
+        (("steps", 0, "contention", "computing"), "yes"),
     ],
     ids=lambda v: ".".join(map(str, v)) if isinstance(v, tuple) else None,
 )

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from gemmafit.base.names import Backend, Status
 from gemmafit.benchmarks.backends import Candidate
-from gemmafit.benchmarks.block import Scheme
-from gemmafit.benchmarks.findings import above_the_roof, findings
-from gemmafit.benchmarks.measurements import Backend, Deviation, Measurement, Status
+from gemmafit.benchmarks.block.dims import Scheme
+from gemmafit.benchmarks.measurements import Deviation, Measurement
 from gemmafit.benchmarks.statistics import gain, spread
-from gemmafit.benchmarks.sweeps import (
+from gemmafit.benchmarks.sweeps.findings import above_the_roof, findings
+from gemmafit.benchmarks.sweeps.settings import (
     CHUNKS,
     CONTEXTS,
     Base,
@@ -179,6 +180,9 @@ def test_there_and_back_is_one_row_with_the_worse_of_both() -> None:
     fused, unfused = merged([*there, *back])
     assert fused.samples_s == (0.010, 0.011) and unfused.samples_s == (0.020, 0.022)
     assert fused.deviation == worse and unfused.deterministic is False and fused.deterministic is None
+    void = replace(back[1], valid=False, reason="busy")
+    assert merged([there[0], void])[0].samples_s == (0.010,) and merged([void, there[0]])[0].valid
+    assert not merged([void, void])[0].valid
     broken = row("fusion", "fused", status=Status.ERROR, reason="crashed")
     assert merged([there[0], broken]) == [broken]
 

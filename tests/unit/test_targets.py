@@ -16,14 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from gemmafit.errors import DeadlineExceeded, InputError, TargetError, TransportError, UsageError
-from gemmafit.probes import adb as adb_module
-from gemmafit.probes.adb import AdbTarget
-from gemmafit.probes.adb_server import AdbServer, Address
+from gemmafit.base.errors import DeadlineExceeded, InputError, TargetError, TransportError, UsageError
+from gemmafit.probes.adb import target as adb_module
+from gemmafit.probes.adb.server import AdbServer, Address
+from gemmafit.probes.adb.target import AdbTarget
+from gemmafit.probes.adb.transport import Transport
 from gemmafit.probes.local import LocalTarget
 from gemmafit.probes.target import Command
 from gemmafit.probes.targets import ADVICE, devices, resolve
-from gemmafit.probes.transport import Transport
 
 
 class FakeServer:
@@ -207,7 +207,7 @@ def test_targets_that_need_no_adb(tmp_path: Path) -> None:
 
 
 def test_a_remote_server_that_is_not_there_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gemmafit.probes.adb_server.LOCAL", frozenset())
+    monkeypatch.setattr("gemmafit.probes.adb.server.LOCAL", frozenset())
     with socket.create_server(("127.0.0.1", 0)) as s:
         port = s.getsockname()[1]
     with pytest.raises(TargetError, match="no adb server answers at"):

@@ -8,7 +8,7 @@ import sys
 PROGRAM = """
 import sys, threading
 import msgspec
-from gemmafit.probes.typed import convert
+from gemmafit.base.typed import convert
 
 sys.setswitchinterval(1e-6)
 for n in range(200):  # a type is described at its first use, so every round needs types that are new

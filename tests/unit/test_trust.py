@@ -7,12 +7,18 @@ from typing import Any
 
 import pytest
 
+from gemmafit.base.names import Backend, Status
 from gemmafit.benchmarks import trust
 from gemmafit.benchmarks.backends import Candidate
-from gemmafit.benchmarks.block import Scheme
-from gemmafit.benchmarks.findings import findings
-from gemmafit.benchmarks.measurements import Backend, Measurement, Status
-from gemmafit.benchmarks.sweeps import Base
+from gemmafit.benchmarks.block.dims import Scheme
+from gemmafit.benchmarks.interpreter.contention import Contention as Facts
+from gemmafit.benchmarks.interpreter.contention import Load
+from gemmafit.benchmarks.measurements import Contention, Deviation, Measurement
+from gemmafit.benchmarks.states import Span, spans
+from gemmafit.benchmarks.sweeps.findings import findings
+from gemmafit.benchmarks.sweeps.settings import Base
+from gemmafit.probes.capture import Capture
+from gemmafit.probes.files import dump_capture, parse_capture, sha256
 from gemmafit.probes.snapshot import Conditions
 
 ROW = Measurement(
@@ -72,8 +78,86 @@ def test_remarks_on_the_state() -> None:
 
 
 def test_what_is_unknown_is_left_out_of_a_file() -> None:
-    assert trust.to_dict(state()) == {}
-    assert trust.to_dict(state(charging=False, thermal_status=0)) == {"charging": False, "thermal_status": 0}
+    assert state().to_dict() == {}
+    assert state(charging=False, thermal_status=0).to_dict() == {"charging": False, "thermal_status": 0}
+    assert state(power_modes=()).to_dict() == {"power_modes": []}  # none is on, which somebody looked at
+
+
+MODE = "Battery saver (Xiaomi)"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [
+        ({"battery_saver": False}, {"battery_saver": True}, "battery saver went on while it was measured"),
+        ({"battery_saver": True}, {"battery_saver": False}, "battery saver went off while it was measured"),
+        ({"battery_saver": None}, {"battery_saver": True}, None),
+        ({"battery_saver": True}, {"battery_saver": True}, None),
+        ({"power_modes": ()}, {"power_modes": (MODE,)}, f"{MODE} went on while it was measured"),
+        ({"power_modes": (MODE,)}, {"power_modes": ()}, f"{MODE} went off while it was measured"),
+        ({"power_modes": None}, {"power_modes": (MODE,)}, None),
+        ({"screen_on": True}, {"screen_on": False}, None),
+        (
+            {"screen_on": True, "mhz": {0: 2000}},
+            {"screen_on": False, "mhz": {0: 1000}},
+            "throttled: the limit of cpu 0 fell from 2000 to 1000 MHz when the screen went off",
+        ),
+    ],
+)
+def test_what_is_switched_in_between_voids(before: Any, after: Any, reason: str | None) -> None:
+    assert trust.void_reason(state(**before), state(**after)) == reason
+
+
+def test_what_caps_the_clocks_all_the_while_is_noted_and_voids_nothing() -> None:
+    for held, what in (
+        ({"battery_saver": True}, "battery saver was on"),
+        ({"power_modes": (MODE,)}, f"{MODE} was on"),
+        ({"thermal_status": 2}, "the thermal status was 2, moderate"),
+    ):
+        (row,) = trust.judged([ROW], state(**held), state(**held))
+        assert row.valid and row.details["capped"] == [what] and trust.capped(row) == [what]
+    (row,) = trust.judged([ROW], state(thermal_status=1), state(thermal_status=1))
+    assert "capped" not in row.details
+
+
+def test_clocks_that_fell_before_void_a_later_row() -> None:
+    low = state({4: 1000})
+    assert trust.judged([ROW], low, low)[0].valid
+    assert not trust.judged([ROW], low, low, state({4: 2000}))[0].valid
+
+
+def test_what_a_recording_says_of_caps_is_bounded() -> None:
+    for odd in ("text", {"a": 1}, 3, None):
+        assert trust.capped(replace(ROW, details={"capped": odd})) == []
+    many = trust.capped(replace(ROW, details={"capped": ["x" * 10**6] * 10**4}))
+    assert len(many) < 100 and max(map(len, many)) < 1000
+
+
+def test_remarks_on_screen_and_power() -> None:
+    said = trust.remarks(state(battery_saver=True, power_modes=(MODE,), screen_on=False))
+    assert [line for line in said if line.startswith("The screen was off")]
+    assert any("Battery saver is on" in line for line in said) and any(MODE in line for line in said)
+    said = trust.remarks(
+        state(battery_saver=False, screen_on=True), state(battery_saver=True, screen_on=False)
+    )
+    assert any("screen went off" in line for line in said)
+    assert any("Battery saver went on" in line for line in said)
+
+
+def test_states_survive_a_file() -> None:
+    one = state({0: 1800, 7: 3000}, power_modes=(MODE,), temperatures_c={"SKIN": 31.5}, screen_on=True)
+    span = Span("cpu", one, state(battery_saver=False))
+    capture = Capture("adb", {"kind": "adb"}, {}, {"states": [span.to_dict()]})
+    back = parse_capture(dump_capture(capture))
+    assert spans((back.agent or {})["states"]) == [span]
+    assert sha256(back) == sha256(capture)
+    assert spans(None) == []
+
+
+@pytest.mark.parametrize("data", [3, [3], [{}], [{"what": 1, "before": {}, "after": {}}], {"what": "x"}])
+def test_states_that_are_none_are_refused(data: Any) -> None:
+    with pytest.raises(ValueError):
+        spans(data)
 
 
 def test_curve_has_its_pauses_and_is_bounded() -> None:
@@ -118,7 +202,7 @@ class Clock:
         return self.now
 
     def block(
-        self, scheme: Any, phase: Any, candidate: Any, timing: Any, *, logits: bool
+        self, scheme: Any, phase: Any, candidate: Any, timing: Any, *, logits: bool, again: bool
     ) -> list[Measurement]:
         """One second of filling weights, then as much timed work as was asked for."""
         self.budgets.append(timing.budget_ms)
@@ -152,3 +236,112 @@ def test_sustained_keeps_what_came_before_a_crash(monkeypatch: pytest.MonkeyPatc
     assert "killed" in (row.reason or "")
     first = sustained(Clock(fails_at=0), 60, monkeypatch)
     assert first.status is Status.ERROR and first.reason == "killed"
+
+
+MS = 10**6
+TWO = replace(ROW, samples_s=(0.01,) * 5, device_s=(0.009,) * 5)
+
+
+def facts(waited: list[float] | None, cpu: list[float] | None = None, **changes: Any) -> Facts:
+    """Two computing threads on two cores in five repeats of 10 ms; ms that they waited and ran, all together."""
+    ran = cpu or [20 - w for w in waited or [0] * 5]
+    queued = None if waited is None else tuple(int(w * MS) for w in waited)
+    found = Facts(2, True, 2, tuple(int(c * MS) for c in ran), queued, 500 * MS)
+    return replace(found, **changes)
+
+
+def contended(given: Facts | None, row: Measurement = TWO, load: float | None = None) -> Measurement:
+    return trust.contended(row, given, Load(load), "this computer")
+
+
+class TestContention:
+    def test_a_quiet_row_is_as_it_was(self) -> None:
+        row = contended(facts([0, 0.1, 0, 0, 0], own_ns=950 * MS, machine_ns=1000 * MS, switches=4), load=0.2)
+        assert row.valid and row.samples_s == TWO.samples_s and row.reason is None
+        assert row.contention == Contention(False, 2, lost=0.0, others=0.1, switches=4, load=0.2)
+
+    def test_half_of_the_time_taken_is_void_with_its_reason(self) -> None:
+        row = contended(facts([10] * 5, own_ns=500 * MS, machine_ns=1450 * MS))
+        assert not row.valid and row.status is Status.OK and row.disturbed
+        assert row.reason == "this computer was busy: other programs took 1.9 of 2 cores"
+        assert row.contention is not None and (row.contention.lost, row.contention.others) == (0.5, 1.9)
+
+    def test_a_wait_that_has_not_ended_shows_as_cpu_time_that_is_missing(self) -> None:
+        """The kernel adds a wait when it is over; a worker that waits through the whole repeat has none yet."""
+        assert contended(facts([0] * 5, [10] * 5)).disturbed
+        assert contended(facts(None, [10] * 5)).disturbed, "old kernels count no waits at all"
+        assert not contended(facts(None, [19] * 5)).disturbed
+
+    def test_threads_that_also_wait_for_storage_or_a_device_need_no_cpu(self) -> None:
+        reading = replace(facts([0] * 5, [0.5] * 5), computing=False, threads=1)
+        assert not contended(reading).disturbed
+        assert contended(replace(reading, waited_ns=(2 * MS,) * 5)).disturbed
+        assert contended(replace(reading, waited_ns=None)).contention == Contention(False, 2)
+
+    def test_a_few_disturbed_repeats_are_left_out_and_counted(self) -> None:
+        row = contended(
+            facts([0, 10, 0, 10, 0], [20, 30, 22, 30, 24]),
+            replace(TWO, samples_s=(0.01, 0.02, 0.011, 0.02, 0.012)),
+        )
+        assert row.valid and row.samples_s == (0.01, 0.011, 0.012) and len(row.device_s) == 3
+        assert row.contention is not None and row.contention.dropped == 2
+        most = contended(facts([0, 10, 10, 10, 0]))
+        assert most.disturbed and most.samples_s == TWO.samples_s
+
+    def test_other_programs_count_where_cores_are_left_too(self) -> None:
+        """They take bandwidth. /proc/stat counts in steps of 10 ms a core, so a short look proves nothing."""
+        eight = facts([0] * 5, cores=8, own_ns=1000 * MS, machine_ns=2200 * MS)
+        assert contended(eight).reason == "this computer was busy: other programs took 2.4 of 8 cores"
+        assert not contended(replace(eight, machine_ns=1900 * MS)).disturbed
+        assert not contended(replace(eight, span_ns=50 * MS, own_ns=100 * MS, machine_ns=220 * MS)).disturbed
+
+    def test_a_limit_on_cpu_time_is_not_called_other_programs(self) -> None:
+        row = contended(facts([0] * 5, [8] * 5, own_ns=400 * MS, machine_ns=420 * MS))
+        assert row.disturbed and row.reason is not None
+        assert (
+            "got 40 % of the time" in row.reason
+            and "something limits what this process may use" in row.reason
+        )
+
+    def test_no_facts_and_nothing_timed_say_nothing(self) -> None:
+        assert contended(None) == TWO
+        skipped = replace(TWO, status=Status.SKIPPED, samples_s=())
+        assert contended(facts([10] * 5), skipped) == skipped
+
+    def test_a_phone_is_called_one(self) -> None:
+        assert trust.place("adb") == trust.place("replay") == "the phone"
+        assert trust.place("local") == "this computer"
+
+    def test_what_was_seen_in_figures(self) -> None:
+        taken = facts([10] * 5, own_ns=500 * MS, machine_ns=1450 * MS)
+        rows = [contended(taken, load=11.04), contended(taken, load=9.0)]
+        assert trust.busy_found(rows) == "load 11, other programs use 1.9 of 2 cores"
+        assert trust.busy_found([contended(facts([10] * 5))]) == "threads lose 50 % of their time"
+        assert trust.busy_found([contended(facts([0] * 5)), replace(ROW, valid=False)]) is None
+
+    def test_measured_again_keeps_the_undisturbed_and_what_was_wrong(self) -> None:
+        wrong, fine = Deviation(1, 0.5, 0.5, "out", 0.02), Deviation(0, 0.001, 1, "out", 0.02)
+        old = replace(contended(facts([10] * 5)), deviation=wrong, deterministic=False)
+        new = trust.better(old, replace(contended(facts([0] * 5)), deviation=fine))
+        assert new.valid and new.contention is not None and new.contention.tries == 2
+        assert new.deviation == wrong and new.deterministic is False
+        worse = replace(contended(facts([16] * 5)), samples_s=(1.0,))
+        assert trust.better(old, worse).samples_s == old.samples_s
+        crashed = replace(TWO, status=Status.ERROR, reason="SIGSEGV", samples_s=())
+        assert trust.better(old, crashed) is crashed
+
+    def test_only_sound_rows_may_be_built_upon(self) -> None:
+        assert trust.sound(contended(facts([0] * 5))) and not trust.sound(contended(facts([10] * 5)))
+        assert trust.right(contended(facts([10] * 5)))
+
+
+def test_sustained_load_beside_others_is_void(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Busy(Clock):
+        def block(self, *args: Any, **keywords: Any) -> list[Measurement]:
+            (row,) = super().block(*args, **keywords)
+            if len(self.budgets) != 2:
+                return [row]
+            return [replace(row, valid=False, reason="busy", contention=Contention(True, 2, lost=0.5))]
+
+    row = sustained(Busy(), 60, monkeypatch)
+    assert not row.valid and row.disturbed and row.reason == "1 of 6 pieces: busy"

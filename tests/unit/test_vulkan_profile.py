@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gemmafit.errors import InputError
+from gemmafit.base.errors import InputError
 from gemmafit.probes.capture import Answer, Capture
 from gemmafit.probes.read import read
 from gemmafit.probes.snapshot import Vulkan

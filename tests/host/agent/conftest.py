@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from gemmafit.agent import binary
-from gemmafit.benchmarks.executors import result
-from gemmafit.errors import ToolchainError
+from gemmafit.base.errors import ToolchainError
+from gemmafit.benchmarks.interpreter import result
 
 ABIS = {"x86_64": "linux-x86_64", "aarch64": "linux-aarch64"}
 

@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 
 from gemmafit.agent import binary, build
-from gemmafit.errors import ToolchainError
+from gemmafit.base.errors import ToolchainError
+from gemmafit.probes.capture import Capture
+from gemmafit.probes.read import read
 
 SHIM = Path(__file__).parent / "bionic"
 
@@ -220,7 +222,23 @@ def test_opencl_is_looked_for_as_the_engine_does(phone: Phone) -> None:
     assert not any(a["opened"] for a in part["attempts"])
     assert "libGLES_mali.so" in part["attempts"][2]["error"]
     assert "libvndksupport.so" in part["attempts"][3]["error"]
-    assert part["library"] is None and part["error"].startswith("no OpenCL library could be opened")
+    assert part["library"] is None and part["error"] == "no OpenCL library could be opened (8 attempts)"
+    found = read(Capture("adb", {}, {}, {"probe": {"opencl": part}})).opencl
+    assert found.error is not None and "; libOpenCL.so: " in found.error
+
+
+def test_a_route_that_keeps_its_reason_to_itself(native_phone: Phone, compiler: build.Toolchain) -> None:
+    """What is quoted is never the reason of another look-up."""
+    p = native_phone
+    triple = p.machine.triple
+    _compile(compiler, triple, SHIM / "vndksupport.c", p.libraries / "libvndksupport.so", "-ldl")
+    part = p.probe("opencl", SPHAL=str(p.directory))["opencl"]
+    assert part["library"] is None
+    for attempt in part["attempts"]:
+        if attempt["route"] == "sphal":
+            assert "returned no handle and gave no reason" in attempt["error"], attempt
+        else:
+            assert attempt["name"] in attempt["error"]
 
 
 def _driver(name: str) -> Path:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gemmafit.benchmarks import fill
-from gemmafit.benchmarks.measurements import Backend
+from gemmafit.base.names import Backend
+from gemmafit.benchmarks.block import fill
 from gemmafit.benchmarks.plan import Buffer, Dispatch, Kernel, Plan, Step, buffers, ints
 
 M32 = 0xFFFFFFFF

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gemmafit.agent import abis
-from gemmafit.benchmarks.executors.interface import BackendMissing, ExecutorError
+from gemmafit.benchmarks.interpreter.interface import BackendMissing, ExecutorError
 
 
 def _probe(agent: Any, *only: str) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def test_opencl_properties_are_those_of_pyopencl(opencl_agent: Any) -> None:
 def test_vulkan_facts_are_those_of_the_vulkan_package(vulkan_agent: Any) -> None:
     """Every structure, field by field: offsets, kinds and numbers of the agent's declarations are right."""
     part = _probe(vulkan_agent, "vulkan")["vulkan"]
-    from gemmafit.benchmarks.executors import vulkan
+    from gemmafit.benchmarks.vulkan import executor as vulkan
 
     try:
         other = vulkan.probe()

@@ -15,15 +15,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gemmafit.benchmarks import fill
-from gemmafit.benchmarks.executors import result, vulkan
-from gemmafit.benchmarks.executors.interface import BackendMissing
-from gemmafit.benchmarks.executors.vulkan_device import Instance
+from gemmafit.base.errors import ToolchainError
+from gemmafit.benchmarks.block import fill
+from gemmafit.benchmarks.interpreter import result
+from gemmafit.benchmarks.interpreter.interface import BackendMissing
 from gemmafit.benchmarks.plan import Arg, Buffer, Dispatch, Kernel, Plan
 from gemmafit.benchmarks.vulkan import build
+from gemmafit.benchmarks.vulkan import executor as vulkan
+from gemmafit.benchmarks.vulkan.device import Instance
 from gemmafit.benchmarks.vulkan.modules import Module
 from gemmafit.benchmarks.vulkan.variants import Facts
-from gemmafit.errors import ToolchainError
 
 Array = NDArray[Any]
 
@@ -80,7 +81,7 @@ def driver(request: pytest.FixtureRequest) -> Driver:
         )
     environment = {"VK_ICD_FILENAMES": icd, "VK_DRIVER_FILES": icd}
     script = (
-        "import json; from gemmafit.benchmarks.executors import vulkan; print(json.dumps(vulkan.probe()))"
+        "import json; from gemmafit.benchmarks.interpreter import vulkan; print(json.dumps(vulkan.probe()))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -109,7 +110,7 @@ def run_plan(tmp_path: Path) -> Callable[..., dict[str, dict[str, Array]]]:
         command: Sequence[str | Path] = (
             sys.executable,
             "-m",
-            "gemmafit.benchmarks.executors.worker",
+            "gemmafit.benchmarks.interpreter.worker",
             "vulkan",
         ),
     ) -> dict[str, dict[str, Array]]:

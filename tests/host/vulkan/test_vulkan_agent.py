@@ -14,13 +14,13 @@ import pytest
 from numpy.typing import NDArray
 
 from gemmafit import agent
-from gemmafit.benchmarks.block import SMALL, Block, Phase, Scheme, decode, prefill
-from gemmafit.benchmarks.executors.worker import host_abi
+from gemmafit.base.errors import GemmafitError
+from gemmafit.benchmarks.block.dims import SMALL, Block, Phase, Scheme, decode, prefill
+from gemmafit.benchmarks.interpreter.worker import host_abi
 from gemmafit.benchmarks.timing import Timing
 from gemmafit.benchmarks.vulkan import limits
 from gemmafit.benchmarks.vulkan import plan as lowering
 from gemmafit.benchmarks.vulkan.variants import Facts, by_name
-from gemmafit.errors import GemmafitError
 
 RunPlan = Callable[..., dict[str, dict[str, NDArray[np.uint8]]]]
 

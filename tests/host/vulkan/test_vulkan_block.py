@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gemmafit.benchmarks import deviation, reference
-from gemmafit.benchmarks.block import GEMMA_2B, SMALL, Block, Dims, Scheme, decode, prefill
+from gemmafit.benchmarks.block import deviation, reference
+from gemmafit.benchmarks.block.dims import GEMMA_2B, SMALL, Block, Dims, Scheme, decode, prefill
 from gemmafit.benchmarks.timing import Timing
 from gemmafit.benchmarks.vulkan import plan as lowering
 from gemmafit.benchmarks.vulkan.variants import VARIANTS, Facts, Variant, by_name, candidates

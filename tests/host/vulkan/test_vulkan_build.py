@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from gemmafit.benchmarks.executors.vulkan_kernels import capabilities
+from gemmafit.base.errors import ToolchainError
 from gemmafit.benchmarks.vulkan import build
+from gemmafit.benchmarks.vulkan.kernels import capabilities
 from gemmafit.benchmarks.vulkan.modules import SOURCES, Module, modules
-from gemmafit.errors import ToolchainError
 
 
 def spirv_val() -> str:

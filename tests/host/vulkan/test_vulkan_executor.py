@@ -13,15 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gemmafit.benchmarks import fill
-from gemmafit.benchmarks.block import SMALL, Block, Scheme, decode
-from gemmafit.benchmarks.executors import vulkan, vulkan_queue
-from gemmafit.benchmarks.executors.interface import BackendMissing, ExecutorError
+from gemmafit.benchmarks.block import fill
+from gemmafit.benchmarks.block.dims import SMALL, Block, Scheme, decode
+from gemmafit.benchmarks.interpreter.interface import BackendMissing, ExecutorError
 from gemmafit.benchmarks.limits import Limit
 from gemmafit.benchmarks.plan import Arg, Buffer, Dispatch, Kernel, Plan
 from gemmafit.benchmarks.timing import Timing
+from gemmafit.benchmarks.vulkan import executor as vulkan
 from gemmafit.benchmarks.vulkan import limits
 from gemmafit.benchmarks.vulkan import plan as lowering
+from gemmafit.benchmarks.vulkan import queue as vulkan_queue
 from gemmafit.benchmarks.vulkan.modules import Module
 from gemmafit.benchmarks.vulkan.variants import Facts, by_name
 
@@ -216,7 +217,7 @@ def test_no_such_device() -> None:
 
 def worker(directory: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "gemmafit.benchmarks.executors.worker", "vulkan", *arguments],
+        [sys.executable, "-m", "gemmafit.benchmarks.interpreter.worker", "vulkan", *arguments],
         cwd=directory,
         env={**os.environ, **environment},
         capture_output=True,

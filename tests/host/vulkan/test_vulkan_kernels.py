@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gemmafit.benchmarks import reference
-from gemmafit.benchmarks.block import Weight
+from gemmafit.benchmarks.block import reference
+from gemmafit.benchmarks.block.dims import Weight
 from gemmafit.benchmarks.vulkan.modules import Module, product
 from gemmafit.benchmarks.vulkan.variants import Facts
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gemmafit.benchmarks import deviation, reference
-from gemmafit.benchmarks.block import SMALL, Block, Phase, Scheme, decode, prefill
+from gemmafit.benchmarks.block import deviation, reference
+from gemmafit.benchmarks.block.dims import SMALL, Block, Phase, Scheme, decode, prefill
 from gemmafit.benchmarks.timing import Timing
 from gemmafit.benchmarks.vulkan import build
 from gemmafit.benchmarks.vulkan import plan as lowering

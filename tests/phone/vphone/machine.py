@@ -12,7 +12,8 @@ A profile is a YAML mapping:
     data: {size: 256m, executable: true, writable: true}
 
 `files` may lie below /vendor, /odm, /product, /system/etc, /sys and /data, and be files of /proc. An answer may
-be {out: ..., exit: 255}. The fields of `data`: see `Data`.
+be {out: ..., exit: 255}. The fields of `data`: see `Data`. A file in
+/product/bin is a program that the phone's own of that name stands behind.
 """
 
 from __future__ import annotations
@@ -215,3 +216,5 @@ def _write_files(profile: Profile, root: Path) -> None:
             path = root / place[1:]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
+            if path.parent.name == "bin":
+                path.chmod(0o755)

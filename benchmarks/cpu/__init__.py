@@ -1,0 +1,1 @@
+"""The CPU backend: plans of built-in routines, and how weights lie in memory."""

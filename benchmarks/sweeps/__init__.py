@@ -1,0 +1,1 @@
+"""What `gemmafit bench` does: sweeps, limits and what they say."""

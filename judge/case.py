@@ -1,0 +1,236 @@
+"""One case before the judge: the device, what ran on it, the knowledge, and what is asked for.
+
+The rules (`rules/`) are functions from a case to checks; `Case.check` is how they state one, so that every
+statement carries the source of the row it rests on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..base.bounds import require
+from ..base.errors import UsageError
+from ..base.names import Backend, CheckStatus, Evidence, Scope, Status
+from ..benchmarks.measurements import Measurement
+from ..benchmarks.states import Span
+from ..probes.snapshot import Conditions, Snapshot
+from ..profiles.conditions import Facts
+from ..profiles.knowledge import Architecture, Fault, Knowledge, Model, Runtime
+from ..reports.report import Check
+
+ANY_FAMILY = "any"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked for. None: the value of the use in thresholds.yaml.
+
+    Attributes:
+        family: a row of families.yaml, or any.
+        use: chat | summarise | offline-batch.
+        decode_tok_s, ttft_s: what is fast enough.
+        prompt_tokens: the prompt that the time to the first token is for.
+        context: tokens of prompt and answer together that must fit.
+
+    Raises UsageError for a number that is none or out of its range.
+    """
+
+    family: str = "gemma-2b"
+    use: str = "chat"
+    decode_tok_s: float | None = None
+    ttft_s: float | None = None
+    prompt_tokens: int | None = None
+    context: int | None = None
+
+    def __post_init__(self) -> None:
+        require(vars(self))
+
+
+@dataclass(frozen=True)
+class Demand:
+    """The options with the defaults of their use filled in. None: no limit."""
+
+    prompt_tokens: int
+    output_tokens: int
+    decode_tok_s: float | None
+    ttft_s: float | None
+    context: int
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One model file on one backend."""
+
+    model: Model
+    backend: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.model.id}.{self.backend}"
+
+
+@dataclass(frozen=True)
+class Case:
+    """See the module."""
+
+    snapshot: Snapshot
+    measurements: tuple[Measurement, ...]
+    knowledge: Knowledge
+    options: Options
+    spans: tuple[Span, ...] = ()
+
+    @property
+    def before(self) -> Conditions:
+        """The device's state before the first measurement."""
+        return self.spans[0].before if self.spans else self.snapshot.conditions
+
+    @property
+    def after(self) -> Conditions | None:
+        """The device's state after the last; None where it was not asked."""
+        return self.spans[-1].after if self.spans else None
+
+    def __post_init__(self) -> None:
+        if self.options.family != ANY_FAMILY and self.options.family not in self.knowledge.families:
+            names = ", ".join([*self.knowledge.families, ANY_FAMILY])
+            raise UsageError(f"unknown family {self.options.family!r}", hint=f"Families: {names}.")
+        if self.options.use not in self.knowledge.thresholds.uses:
+            names = ", ".join(self.knowledge.thresholds.uses)
+            raise UsageError(f"unknown use {self.options.use!r}", hint=f"Uses: {names}.")
+
+    @cached_property
+    def demand(self) -> Demand:
+        use = self.knowledge.thresholds.uses[self.options.use]
+        asked = self.options
+        prompt = use.prompt_tokens if asked.prompt_tokens is None else asked.prompt_tokens
+        return Demand(
+            prompt_tokens=prompt,
+            output_tokens=use.output_tokens,
+            decode_tok_s=use.decode_tok_s if asked.decode_tok_s is None else asked.decode_tok_s,
+            ttft_s=use.ttft_s if asked.ttft_s is None else asked.ttft_s,
+            context=prompt + use.output_tokens if asked.context is None else asked.context,
+        )
+
+    @property
+    def android(self) -> bool:
+        """Whether Android's own rules apply; a computer is judged without them."""
+        return self.snapshot.kind != "local"
+
+    @cached_property
+    def variants(self) -> tuple[Variant, ...]:
+        """Every model file on every backend it is for; a file for no backend here counts once, as cpu."""
+        return tuple(
+            Variant(model, backend)
+            for model in self.knowledge.models.values()
+            for backend in model.backends or ("cpu",)
+        )
+
+    def of_family(self, variant: Variant) -> bool:
+        return self.options.family in (ANY_FAMILY, variant.model.family)
+
+    def architecture(self, model: Model) -> Architecture:
+        return self.knowledge.architectures[model.architecture]
+
+    def runtime(self, model: Model) -> Runtime:
+        return self.knowledge.runtimes[model.runtime]
+
+    def rows(self, backend: str, *phases: str, scheme: str | None = None) -> list[Measurement]:
+        """Measurement rows of a backend, limits left out unless asked for."""
+        return [
+            row
+            for row in self.measurements
+            if row.backend == backend
+            and (row.phase in phases if phases else row.phase != "limit")
+            and (scheme is None or row.scheme == scheme)
+        ]
+
+    def ran(self, backend: str, scheme: str | None = None) -> bool:
+        """Whether the reference block ran on that backend."""
+        return any(row.status is Status.OK for row in self.rows(backend, scheme=scheme))
+
+    def evidence(self, backend: str) -> Evidence:
+        return Evidence.PROBED if self.ran(backend) else Evidence.PREDICTED
+
+    def facts(self, variant: Variant | None = None, backend: str | None = None) -> Facts:
+        """The snapshot's facts, and those of a variant under the names of drivers.yaml."""
+        given: dict[str, object] = {"backend": variant.backend if variant else backend}
+        if variant is not None:
+            given |= variant.model.facts
+        return Facts(self.snapshot, given)
+
+    def check(
+        self,
+        id: str,
+        status: CheckStatus,
+        reason: str,
+        *,
+        found: str,
+        required: str,
+        because: str | None = None,
+        scope: Scope = Scope.DEVICE,
+        evidence: Evidence = Evidence.PREDICTED,
+    ) -> Check:
+        """A check that rests on the row `reason` of reasons.yaml. A pass takes its source, not its code.
+
+        What is unknown because the agent did not run says so: no other advice helps.
+        """
+        row = self.knowledge.reasons[reason]
+        fine = status is CheckStatus.PASS
+        remedy, problem = row.remedy, self.snapshot.agent_problem
+        # `id` is what.subject: opencl.visible, MODEL.cpu.decode.
+        if status is CheckStatus.UNKNOWN and row.agent and problem and problem.concerns(id.split(".")):
+            because = problem.statement
+            remedy = self.knowledge.reasons[problem.reason].remedy
+        return Check(
+            id=id,
+            status=status,
+            scope=str(scope),
+            evidence=evidence,
+            found=found,
+            required=required,
+            because=because or row.because,
+            remedy=None if fine else remedy,
+            source=row.source,
+            reason=None if fine else reason,
+        )
+
+    def known(self, id: str, fault: Fault, found: str) -> Check:
+        """A check that rests on a row of drivers.yaml."""
+        return Check(
+            id=id,
+            status=CheckStatus.FAIL if fault.severity == "fail" else CheckStatus.WARN,
+            scope=str(Scope.DEVICE),
+            evidence=Evidence.PREDICTED,
+            found=found,
+            required="no known fault of this combination",
+            because=fault.because,
+            remedy=fault.remedy,
+            source=fault.source,
+            reason=f"known.{fault.id}",
+        )
+
+
+_ORDER = (
+    CheckStatus.PASS,
+    CheckStatus.SKIP,
+    CheckStatus.WARN,
+    CheckStatus.UNKNOWN,
+    CheckStatus.ERROR,
+    CheckStatus.FAIL,
+)
+
+
+def worst(statuses: Sequence[CheckStatus]) -> CheckStatus:
+    """What several answers amount to. One failure decides, whatever else is unknown; no answer is unknown."""
+    return max(statuses, key=_ORDER.index, default=CheckStatus.UNKNOWN)
+
+
+def is_backend(name: str) -> bool:
+    """Whether the reference block exists for it (npu has none)."""
+    return name in Backend.__members__.values()
+
+
+def megabytes(value: float) -> str:
+    """Bytes for people, in decimal units."""
+    return f"{value / 1e9:.2f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"

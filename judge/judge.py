@@ -1,0 +1,298 @@
+"""The judge: snapshot, measurements and knowledge in, report out. A pure function.
+
+For each model file x backend: loads? fits? correct? fast enough? better than the alternative? Every answer is
+a check; a variant is as good as the worst of its checks; the verdict follows from the family's variants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .. import __version__
+from ..base.names import Backend, CheckStatus, Evidence, Scope
+from ..benchmarks import layouts, notes
+from ..benchmarks.measurements import Measurement
+from ..benchmarks.states import Span, conditions
+from ..probes.snapshot import Snapshot
+from ..profiles.knowledge import Knowledge
+from ..reports.report import BackendResult, Check, Predicted, Report, VariantResult
+from . import device, recommend, verdict
+from .case import Case, Options, Variant, is_backend, worst
+from .predict import predict
+from .recommend import Judged
+from .rules import agent, correct, fits, loads, speed, state
+
+__all__ = ["Options", "judge"]
+
+
+def judge(
+    snapshot: Snapshot,
+    measurements: Sequence[Measurement],
+    knowledge: Knowledge,
+    options: Options = Options(),  # noqa: B008  (frozen)
+    *,
+    capture_sha256: str | None = None,
+    created: str | None = None,
+    serial: str | None = None,
+    spans: Sequence[Span] = (),
+) -> Report:
+    """The report on one device.
+
+    Args:
+        capture_sha256: of the capture that snapshot and measurements were read from.
+        created: ISO 8601 time that the report carries; "" if not given (the judge has no clock).
+        serial: of the target.
+        spans: the device's state around what was measured on each backend, if it was asked.
+
+    Raises UsageError for an unknown family or use.
+    """
+    case = Case(snapshot, tuple(measurements), knowledge, options, tuple(spans))
+    shared = _Shared(case)
+    predictions = {v.key: _predict(case, v) for v in case.variants}
+    judged = [_judge_variant(case, v, shared, predictions) for v in case.variants]
+    found = verdict.decide(case, judged)
+    best = recommend.best_of_all(case, judged)
+    measured = layouts.every(measurements)
+    return Report(
+        tool={"name": "gemmafit", "version": __version__},
+        created=created or "",
+        target={"kind": snapshot.kind, "serial": serial or ""},
+        device=device.describe(snapshot),
+        verdict=found.verdict,
+        summary=found.summary,
+        recommendation=found.recommendation,
+        fallback=recommend.chain(case, found.chosen, judged),
+        variants=tuple(_result(j) for j in judged),
+        backends={str(b): _backend(case, str(b), shared, judged) for b in Backend},
+        checks=tuple(_checks(case, shared, judged, (found.chosen, best))),
+        measurements=tuple(row.to_dict() for row in measurements),
+        conditions=conditions(spans, snapshot.conditions),
+        capture={"sha256": capture_sha256},
+        notes=(*notes.notes(measurements, case.before, case.after), *layouts.sentences(measured)),
+        layouts=tuple(pair.to_dict() for pair in measured),
+        agent=notes.agent_memory(measurements),
+        extra=_extra(case, best),
+    )
+
+
+class _Shared:
+    """Checks about a runtime or a backend: stated once, counted for every variant that rests on them."""
+
+    def __init__(self, case: Case) -> None:
+        self.runtimes = {r.id: loads.runtime_loads(case, r) for r in case.knowledge.runtimes.values()}
+        self.emulator = loads.emulator(case)
+        self.agent = agent.ran(case)
+        self.backends: dict[str, dict[str, Check]] = {}
+        self.schemes: dict[tuple[str, str], dict[str, Check]] = {}
+        self.left_alone = {backend: loads.left_alone(case, backend) for backend in map(str, Backend)}
+        for backend in map(str, Backend):
+            columns = {
+                "visible": loads.backend_visible(case, backend),
+                "capable": loads.backend_capable(case, backend),
+                "correct": correct.numbers(case, backend),
+            }
+            if (repeats := correct.deterministic(case, backend)) is not None:
+                columns["deterministic"] = repeats
+            self.backends[backend] = columns
+            for scheme in sorted({row.scheme for row in case.rows(backend)}):
+                self.schemes[backend, scheme] = {
+                    "capable": loads.backend_capable(case, backend, scheme),
+                    "correct": correct.numbers(case, backend, scheme),
+                }
+        self.remarks = [*loads.manifest(case), *correct.trusted_list(case), *fits.webgpu_binding(case)]
+        for runtime in case.knowledge.runtimes.values():
+            self.remarks += loads.deprecated(case, runtime)
+        self.remarks += speed.busy(case)
+        for backend in map(str, Backend):
+            self.remarks += speed.disturbed(case, backend)
+        self.remarks += [*state.conditions(case), *state.services(case)]
+
+    def of(self, variant: Variant) -> list[Check]:
+        """What a variant rests on: of its weight scheme where that ran, else of its backend."""
+        scheme = self.schemes.get((variant.backend, variant.model.scheme), {})
+        return list((self.backends.get(variant.backend, {}) | scheme).values())
+
+    def all(self) -> list[Check]:
+        runtimes = [check for checks in self.runtimes.values() for check in checks]
+        backends = [check for columns in self.backends.values() for check in columns.values()]
+        schemes = [check for columns in self.schemes.values() for check in columns.values()]
+        left_alone = [check for checks in self.left_alone.values() for check in checks]
+        return [*self.agent, *self.emulator, *runtimes, *backends, *left_alone, *schemes, *self.remarks]
+
+
+def _predict(case: Case, variant: Variant) -> Predicted:
+    return predict(
+        variant.model,
+        variant.backend,
+        case.snapshot,
+        case.measurements,
+        case.knowledge,
+        prompt_tokens=case.demand.prompt_tokens,
+        context=min(case.demand.context, variant.model.context),
+    )
+
+
+def _judge_variant(
+    case: Case, variant: Variant, shared: _Shared, predictions: Mapping[str, Predicted]
+) -> Judged:
+    predicted = predictions[variant.key]
+    platform = loads.file_is_for_device(case, variant)
+    if any(c.status is CheckStatus.FAIL for c in platform):
+        # Made for something else: nothing further is worth asking.
+        return Judged(
+            variant, CheckStatus.FAIL, Evidence.PREDICTED, _scope(platform), tuple(platform), (), Predicted()
+        )
+    checks = [
+        *shared.runtimes[variant.model.runtime],
+        *shared.emulator,
+        *platform,
+        *shared.of(variant),
+        *correct.known_faults(case, variant),
+        *fits.memory(case, variant, predicted),
+        *fits.buffers(case, variant),
+        *fits.storage(case, variant),
+        speed.decode(case, variant, predicted),
+    ]
+    if (delay := speed.first_token(case, variant, predicted)) is not None:
+        checks.append(delay)
+    # No fp16 costs speed, which the speed rules see; it is a remark and not a reservation of its own.
+    remarks = [c for c in checks if c.reason == "opencl.no-fp16"] + fits.busy(case, variant, predicted)
+    checks = [c for c in checks if c.reason != "opencl.no-fp16"]
+    if variant.backend == "opencl" and (other := _counterpart(variant, predictions)) is not None:
+        compared = speed.better(case, variant, predicted, other)
+        remarks += [compared] if compared is not None else []
+    return Judged(
+        variant=variant,
+        status=worst([c.status for c in checks]),
+        evidence=case.evidence(variant.backend) if is_backend(variant.backend) else Evidence.PREDICTED,
+        scope=_scope(checks),
+        checks=tuple(checks),
+        remarks=tuple(remarks),
+        predicted=predicted,
+    )
+
+
+def _counterpart(variant: Variant, predictions: Mapping[str, Predicted]) -> Predicted | None:
+    """The same weights on the CPU: the same file, or the one named cpu instead of gpu."""
+    for id in (variant.model.id, variant.model.id.replace("-gpu-", "-cpu-")):
+        if (found := predictions.get(f"{id}.cpu")) is not None:
+            return found
+    return None
+
+
+def _scope(checks: Sequence[Check]) -> str:
+    """The narrowest scope among the checks: an inference for apps says more than one for the device."""
+    scopes = {check.scope for check in checks}
+    for scope in (Scope.SHELL, Scope.APP_INFERRED, Scope.APP_TESTED):
+        if str(scope) in scopes:
+            return str(scope)
+    return str(Scope.DEVICE)
+
+
+def _result(judged: Judged) -> VariantResult:
+    model = judged.variant.model
+    return VariantResult(
+        id=model.id,
+        file=model.file,
+        runtime=model.runtime,
+        backend=judged.variant.backend,
+        status=judged.status,
+        evidence=judged.evidence,
+        scope=judged.scope,
+        reasons=judged.reasons,
+        predicted=judged.predicted,
+    )
+
+
+def _backend(case: Case, backend: str, shared: _Shared, judged: Sequence[Judged]) -> BackendResult:
+    """One line of the verdict sheet; speed and memory are those of the family's best file there."""
+    columns = shared.backends[backend]
+    there = [j for j in judged if j.variant.backend == backend and case.of_family(j.variant)]
+    best = min(there, key=lambda j: recommend.status_order(case, j), default=None)
+    sheet = {name: [check] for name, check in columns.items()}
+    sheet["speed"] = _of(best, ".decode", ".first-token")
+    sheet["memory"] = _of(best, ".memory", ".publisher")
+    sheet["capable"] += shared.left_alone[backend]
+    for check in best.checks if best is not None else ():
+        fault = case.knowledge.drivers.get((check.reason or "").removeprefix("known."))
+        if fault is not None:
+            sheet[_COLUMN[fault.effect]].append(check)
+    checks = [check for column in sheet.values() for check in column]
+    reasons = [c.reason for c in checks if c.reason is not None]
+    if backend == Backend.VULKAN:
+        reasons.append("vulkan.fallback-only")
+    status = {name: worst([c.status for c in column]) for name, column in sheet.items() if column}
+    return BackendResult(
+        status=worst(list(status.values())),
+        scope=columns["visible"].scope,
+        visible=status["visible"],
+        capable=status["capable"],
+        correct=_right(sheet["correct"]),
+        deterministic=status.get("deterministic", CheckStatus.SKIP),
+        speed=status.get("speed", CheckStatus.SKIP),
+        memory=status.get("memory", CheckStatus.SKIP),
+        reasons=tuple(dict.fromkeys(reasons)),
+    )
+
+
+def _right(checks: Sequence[Check]) -> CheckStatus:
+    """Numbers that nobody computed are not right, only not known to be wrong: skip."""
+    status = worst([check.status for check in checks])
+    computed = any(check.evidence is not Evidence.PREDICTED for check in checks)
+    return CheckStatus.SKIP if status is CheckStatus.PASS and not computed else status
+
+
+_COLUMN = {
+    "refused": "capable",
+    "crash": "capable",
+    "compile": "capable",
+    "reboot": "capable",
+    "wrong-output": "correct",
+    "unstable": "correct",
+    "slow": "speed",
+}
+"""Effect of a known fault -> the column of the verdict sheet it belongs to."""
+
+
+def _of(judged: Judged | None, *endings: str) -> list[Check]:
+    return [c for c in judged.checks if c.id.endswith(endings)] if judged is not None else []
+
+
+def _checks(
+    case: Case, shared: _Shared, judged: Sequence[Judged], chosen: Sequence[Judged | None]
+) -> list[Check]:
+    """Shared checks, then those of the family's files and of the chosen ones; others have only codes."""
+    out = {check.id: check for check in shared.all()}
+    for one in judged:
+        if (case.of_family(one.variant) and case.options.family != "any") or one in chosen:
+            out.update({check.id: check for check in (*one.checks, *one.remarks)})
+    return list(out.values())
+
+
+def _extra(case: Case, best: Judged | None) -> dict[str, Any]:
+    demand = case.demand
+    snapshot = case.snapshot
+    return {
+        "asked": {
+            "family": case.options.family,
+            "use": case.options.use,
+            "decode_tok_s": demand.decode_tok_s,
+            "ttft_s": demand.ttft_s,
+            "prompt_tokens": demand.prompt_tokens,
+            "context": demand.context,
+        },
+        "best_of_all": verdict.best_of_all(case, best),
+        "disagreements": [
+            {
+                "field": d.field,
+                "believed": d.believed,
+                "source": d.source,
+                "other": d.other,
+                "other_source": d.other_source,
+                "because": d.because,
+            }
+            for d in snapshot.disagreements
+        ],
+        "warnings": list(snapshot.warnings),
+    }

@@ -1,0 +1,325 @@
+"""Speed and memory of a model file on a backend, with the interval that should hold the truth.
+
+Decode is a bandwidth problem: every weight is read once a token, so tokens/s = achieved GB/s / bytes. Prefill
+is an arithmetic problem: 2 operations per weight of the layers and token. Rates are taken, in falling order
+of trust, from the reference block on this device (in the engine's layout of the weights where that was
+measured), a figure reached on the same chip, its specification.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from ..benchmarks.layouts import layouts
+from ..benchmarks.measurements import Measurement
+from ..benchmarks.trust import capped
+from ..probes.snapshot import Snapshot
+from ..profiles.calibration import Engine, Phase, Specification
+from ..profiles.conditions import Facts
+from ..profiles.knowledge import Chip, Knowledge, Model
+from ..reports.report import Predicted, Range
+from .calibration import (
+    Workload,
+    around,
+    engine_for,
+    gpu_class,
+    joined,
+    specified_rate,
+)
+
+MEASURED, CHIP, SPECIFICATION = "measured", "chip", "specification"
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Something per second (bytes, operations): the estimate, its interval, and what it rests on.
+
+    Attributes:
+        capped: what held the clocks down while it was measured (`trust.caps`): the device can do more.
+    """
+
+    range: Range
+    basis: str
+    capped: str | None = None
+
+
+def predict(
+    model: Model,
+    backend: str,
+    snapshot: Snapshot,
+    measurements: Sequence[Measurement],
+    knowledge: Knowledge,
+    *,
+    prompt_tokens: int = 256,
+    context: int = 512,
+) -> Predicted:
+    """Predicted speeds and peak memory; what nothing is known about is None.
+
+    Args:
+        prompt_tokens: the prompt of `ttft_s`.
+        context: cache length that memory is asked for, and that decoding attends to.
+    """
+    architecture = knowledge.architectures[model.architecture]
+    memory = peak_memory(model, backend, context, knowledge)
+    engine = engine_for(backend, model.format, knowledge.calibration)
+    reading = read_rate(model.scheme, backend, snapshot, measurements, knowledge, engine)
+    if reading is None:
+        return Predicted(peak_memory_bytes=memory)
+    weights = architecture.bytes_per_token(model.bits)
+    cache = float(context * architecture.kv_bytes_per_token(knowledge.thresholds.memory.kv_bytes_per_value))
+    if reading.basis != MEASURED and engine is not None:
+        cache *= engine.cache_weight
+    overhead = architecture.layers * _layer_overhead(model, backend, reading, knowledge, engine)
+    swing = knowledge.prediction.layer_overhead_s
+    step = Range(
+        (weights + cache) / reading.range.value + overhead,
+        (weights + cache) / reading.range.high + overhead * swing.low,
+        (weights + cache) / reading.range.low + overhead * swing.high,
+    )
+    decode = Range(1 / step.value, 1 / step.high, 1 / step.low)
+
+    computing = compute_rate(model.scheme, backend, snapshot, measurements, knowledge, engine)
+    if computing is None:
+        return Predicted(
+            decode_tok_s=decode, peak_memory_bytes=memory, basis=reading.basis, capped=reading.capped
+        )
+    operations = float(architecture.prefill_flops_per_token)
+    if computing.basis == SPECIFICATION and engine is not None:
+        # The calibrated rates count activations; those of the reference block have them in its seconds.
+        operations = Workload(architecture, model.bits, context).prefill_operations(engine)
+    prefill = Range(*(rate / operations for rate in _values(computing.range)))
+    ttft = Range(
+        prompt_tokens / prefill.value + step.value,
+        prompt_tokens / prefill.high + step.low,
+        prompt_tokens / prefill.low + step.high,
+    )
+    return Predicted(
+        prefill,
+        decode,
+        ttft,
+        memory,
+        basis=_weaker(reading.basis, computing.basis),
+        capped=reading.capped or computing.capped,
+    )
+
+
+def read_rate(
+    scheme: str,
+    backend: str,
+    snapshot: Snapshot,
+    measurements: Sequence[Measurement],
+    knowledge: Knowledge,
+    engine: Engine | None = None,
+) -> Rate | None:
+    """Bytes per second that decoding reads weights of this scheme with, under the kernels of `engine`."""
+    rows = [pair.basis for pair in layouts(measurements, backend, "decode")]
+    if (measured := _measured(rows, scheme, knowledge)) is None:
+        return _expected_reading(backend, snapshot, knowledge, engine)
+    return _opened(measured, lambda: _expected_reading(backend, snapshot, knowledge, engine))
+
+
+def _expected_reading(
+    backend: str, snapshot: Snapshot, knowledge: Knowledge, engine: Engine | None
+) -> Rate | None:
+    """The same without a measurement."""
+    chip = find_chip(snapshot, knowledge)
+    spec = knowledge.prediction.spec.get(backend)  # type: ignore[call-overload]
+    if chip is None or spec is None:
+        return None
+    if backend == "opencl" and chip.read_gb_s is not None:
+        return Rate(_reached(chip.read_gb_s, "decode", knowledge, engine), CHIP)
+    if backend != "cpu" and engine is not None:
+        return _specified(chip.dram_gb_s, "decode", snapshot, engine, knowledge.calibration.specification)
+    share = spec.dram_share
+    peak = chip.dram_gb_s * 1e9
+    return Rate(Range(peak * share.value, peak * share.low, peak * share.high), SPECIFICATION)
+
+
+def compute_rate(
+    scheme: str,
+    backend: str,
+    snapshot: Snapshot,
+    measurements: Sequence[Measurement],
+    knowledge: Knowledge,
+    engine: Engine | None = None,
+) -> Rate | None:
+    """Operations per second that prefill computes with, under the kernels of `engine`."""
+    rows = [pair.basis for pair in layouts(measurements, backend, "prefill")]
+    if (measured := _measured(rows, scheme, knowledge)) is None:
+        return _expected_computing(backend, snapshot, knowledge, engine)
+    return _opened(measured, lambda: _expected_computing(backend, snapshot, knowledge, engine))
+
+
+def _expected_computing(
+    backend: str, snapshot: Snapshot, knowledge: Knowledge, engine: Engine | None
+) -> Rate | None:
+    """The same without a measurement."""
+    spec = knowledge.prediction.spec.get(backend)  # type: ignore[call-overload]
+    if spec is None:
+        return None
+    if backend == "cpu":
+        peak = _cpu_peak(snapshot, knowledge)
+    else:
+        chip = find_chip(snapshot, knowledge)
+        if chip is not None and chip.compute_gflops is not None:
+            return Rate(_reached(chip.compute_gflops, "prefill", knowledge, engine), CHIP)
+        if chip is not None and chip.fp16_gflops is not None and engine is not None:
+            return _specified(
+                chip.fp16_gflops, "prefill", snapshot, engine, knowledge.calibration.specification
+            )
+        peak = chip.fp16_gflops * 1e9 if chip is not None and chip.fp16_gflops is not None else None
+    if not peak:  # unknown, or a phone that states a clock of zero
+        return None
+    share = spec.compute_share
+    return Rate(Range(peak * share.value, peak * share.low, peak * share.high), SPECIFICATION)
+
+
+def _measured(rows: Sequence[Measurement], scheme: str, knowledge: Knowledge) -> Rate | None:
+    """The rate of this weight scheme from one row of each that ran; None without any."""
+    spread = knowledge.prediction.measured.spread
+    figures = [(row, figure) for row in rows if (figure := _figure(row))]
+    if own := [(row, figure) for row, figure in figures if row.scheme == scheme]:
+        row, figure = own[0]
+    elif figures:
+        # Another width of the weights: the same memory, but other work to unpack them.
+        row, figure = min(figures, key=lambda pair: pair[1])
+        spread **= 1.5
+    else:
+        return None
+    return Rate(_around(figure * 1e9, spread), MEASURED, ", ".join(capped(row)) or None)
+
+
+def _figure(row: Measurement) -> float | None:
+    return row.gb_per_s if row.phase == "decode" else row.gflop_per_s
+
+
+def _opened(rate: Rate, expected: Callable[[], Rate | None]) -> Rate:
+    """A rate that was measured under capped clocks is the least that the device can do: its interval reaches
+    as high as without the measurement."""
+    if rate.capped is None or (without := expected()) is None:
+        return rate
+    return replace(rate, range=replace(rate.range, high=max(rate.range.high, without.range.high)))
+
+
+def _reached(figure: float, phase: Phase, knowledge: Knowledge, engine: Engine | None) -> Range:
+    """1e9 a second that something reached on this chip: in another phone, perhaps by another engine."""
+    known = knowledge.prediction.known_bandwidth.spread
+    return _around(figure * 1e9, known if engine is None else joined(known, engine.spread(phase)))
+
+
+def _specified(
+    limit: float, phase: Phase, snapshot: Snapshot, engine: Engine, specification: Specification
+) -> Rate:
+    """A GPU's rate from its data sheet: the calibrated law of its class, and what the engine makes of it."""
+    row = gpu_class(Facts(snapshot), specification)
+    value = specified_rate(limit, phase, row, specification.exponent).value * engine.share(phase)
+    return Rate(around(value * 1e9, joined(row.spread(phase), engine.spread(phase))), SPECIFICATION)
+
+
+def peak_memory(model: Model, backend: str, context: int, knowledge: Knowledge) -> Range | None:
+    """Peak resident bytes: a published peak of this file, else the memory model of its runtime."""
+    architecture = knowledge.architectures[model.architecture]
+    cache = min(context, model.context) * architecture.kv_bytes_per_token(
+        knowledge.thresholds.memory.kv_bytes_per_value
+    )
+    for seen in model.memory:
+        if seen.backend == backend:
+            return Range(seen.bytes, seen.bytes * 0.8, seen.bytes * 1.3)
+    shape = knowledge.runtimes[model.runtime].memory.get(backend)  # type: ignore[call-overload]
+    if shape is None:
+        return None
+    resident = model.size * (1 - architecture.streamed_fraction)
+    return Range(
+        model.size * shape.factor + shape.fixed + cache,
+        resident * shape.factor_low + shape.fixed_low + cache,
+        model.size * shape.factor_high + shape.fixed_high + cache,
+    )
+
+
+def find_chip(snapshot: Snapshot, knowledge: Knowledge) -> Chip | None:
+    """The limits of this device: its chip's row; of several for one GPU the SoC decides, then the cores, then
+    the slowest. Without a row: what the table of SoCs states, or None."""
+    name = (snapshot.gpu.model or "").casefold()
+    rows = [row for row in knowledge.chips.values() if name in (g.casefold() for g in row.gpu)]
+    socs = {s.casefold() for s in (snapshot.soc.name, snapshot.soc.model) if s}
+    by_soc = [row for row in rows if any(soc.endswith(s.casefold()) for s in row.socs for soc in socs)]
+    by_cores = [row for row in rows if row.cores is not None and row.cores == snapshot.gpu.cores]
+    # A row that is for other SoCs says nothing about this one's memory once this one is known.
+    stated = _from_soc(snapshot, knowledge)
+    if not by_soc and stated is not None:
+        open_rows = [row for row in rows if not row.socs]
+        return open_rows[0] if open_rows else stated
+    return min(by_soc or by_cores or rows, key=lambda row: row.read_gb_s or row.dram_gb_s, default=stated)
+
+
+def _from_soc(snapshot: Snapshot, knowledge: Knowledge) -> Chip | None:
+    """A chip row from the table of memory by SoC."""
+    for row in knowledge.memory.values():
+        if snapshot.soc.name is not None and snapshot.soc.name in row.socs:
+            return Chip(
+                id=snapshot.soc.name,
+                gpu=(snapshot.gpu.model or "unknown",),
+                basis="estimated",
+                dram_gb_s=row.dram_gb_s,
+                fp16_gflops=row.socs[snapshot.soc.name],
+                because=row.because,
+                source=row.source,
+            )
+    return None
+
+
+def _cpu_peak(snapshot: Snapshot, knowledge: Knowledge) -> float | None:
+    """int8 operations per second of the fastest cores that an engine uses."""
+    cores = sorted(
+        (
+            (cluster.max_mhz, cluster.core)
+            for cluster in snapshot.cpu.clusters
+            if cluster.max_mhz is not None
+            for _ in range(cluster.count or 0)
+        ),
+        key=lambda pair: pair[0],
+        reverse=True,
+    )[: knowledge.prediction.max_threads]
+    rates = [_ops_per_cycle(core, snapshot, knowledge) for _, core in cores]
+    if not rates or None in rates:
+        return None
+    return sum(mhz * 1e6 * (rate or 0) for (mhz, _), rate in zip(cores, rates, strict=True))
+
+
+def _ops_per_cycle(core: str | None, snapshot: Snapshot, knowledge: Knowledge) -> float | None:
+    """By the device's own features, which all its cores have, else by the core's name."""
+    known, table = snapshot.cpu.features, knowledge.prediction.cpu_ops_per_cycle
+    for feature in ("i8mm", "asimddp", "asimd"):
+        if (
+            feature in known
+            if known is not None
+            else core in getattr(knowledge.prediction.cpu_cores, feature)
+        ):
+            return float(getattr(table, feature))
+    return None
+
+
+def _layer_overhead(
+    model: Model, backend: str, reading: Rate, knowledge: Knowledge, engine: Engine | None
+) -> float:
+    """Seconds a layer beyond its bytes. Measured rates contain that of the reference block's layers."""
+    seconds = getattr(knowledge.prediction.layer_overhead_s, backend, 0.0)
+    if reading.basis != MEASURED:
+        return engine.layer_overhead_s if engine is not None and backend != "cpu" else seconds
+    reference, own = knowledge.architectures["gemma-2b"], knowledge.architectures[model.architecture]
+    size = own.bytes_per_token(model.bits) / own.layers
+    return seconds * max(0.0, 1 - size * reference.layers / reference.bytes_per_token(model.bits))
+
+
+def _around(value: float, spread: float) -> Range:
+    return Range(value, value / spread, value * spread)
+
+
+def _values(r: Range) -> tuple[float, float, float]:
+    return r.value, r.low, r.high
+
+
+def _weaker(a: str, b: str) -> str:
+    order = (MEASURED, CHIP, SPECIFICATION)
+    return max(a, b, key=order.index)

@@ -1,0 +1,138 @@
+"""Correct? The reference block's deviation and determinism here, and known faults reported elsewhere."""
+
+from __future__ import annotations
+
+from math import isnan
+
+from ...base.names import CheckStatus, Status
+from ...benchmarks.measurements import Measurement
+from ...profiles.conditions import evaluate
+from ...reports.report import Check
+from ..case import Case, Variant
+
+PASS, WARN, FAIL, UNKNOWN = CheckStatus.PASS, CheckStatus.WARN, CheckStatus.FAIL, CheckStatus.UNKNOWN
+
+
+def numbers(case: Case, backend: str, scheme: str | None = None) -> Check:
+    """The deviations of a backend's rows, or of those of one weight scheme. Without rows: what is known of
+    such a processor."""
+    id = f"{backend}.correct" + (f".{scheme}" if scheme else "")
+    required = "results within the tolerance of their precision"
+    rows = [
+        row
+        for row in case.rows(backend, scheme=scheme)
+        if row.status is Status.OK and row.deviation is not None
+    ]
+    evidence = case.evidence(backend)
+    if not rows:
+        return _expected(case, backend, id, required)
+    wrong = [row for row in rows if row.deviation is not None and not row.deviation.ok]
+    if not wrong:
+        return case.check(
+            id,
+            PASS,
+            "numbers.wrong",
+            found=f"at most {_worst(rows)}",
+            required=required,
+            because="The results agree with the reference.",
+            evidence=evidence,
+        )
+    # What one variant of the kernels gets right can be computed on this driver; a scheme is usable if that
+    # holds for each of its phases.
+    right = {(row.scheme, row.phase) for row in rows if row not in wrong}
+    hopeless = {row.scheme for row in wrong if (row.scheme, row.phase) not in right}
+    nothing_left = hopeless >= {row.scheme for row in rows}
+    return case.check(
+        id,
+        FAIL if nothing_left else WARN,
+        "numbers.wrong" if nothing_left else "numbers.some-kernels-wrong",
+        found=f"{len(wrong)} of {len(rows)} rows wrong: {_worst(wrong)}",
+        required=required,
+        evidence=evidence,
+    )
+
+
+def _expected(case: Case, backend: str, id: str, required: str) -> Check:
+    known = backend == "cpu" or case.snapshot.gpu.model or case.snapshot.opencl.device
+    if backend == "vulkan":
+        known = known or case.snapshot.vulkan.device
+    if not known:
+        return case.check(id, UNKNOWN, "gpu.unknown", found="not known", required=required)
+    return case.check(
+        id,
+        PASS,
+        "gpu.unknown",
+        found="nothing ran; no fault on record makes all results wrong",
+        required=required,
+        because="Expected from the type of the processor alone.",
+    )
+
+
+def _worst(rows: list[Measurement]) -> str:
+    """The row that is furthest beyond its tolerance; NaN is further than anything."""
+    deviations = [(row, row.deviation) for row in rows if row.deviation is not None]
+    row, worst = max(deviations, key=lambda pair: (isnan(pair[1].rel_l2), pair[1].rel_l2 - pair[1].tolerance))
+    return f"relative error {worst.rel_l2:.2g} in {row.key} ({worst.stage}), allowed {worst.tolerance:.2g}"
+
+
+def deterministic(case: Case, backend: str) -> Check | None:
+    """Whether repeats returned the same bits; None where nothing was repeated."""
+    rows = [row for row in case.rows(backend) if row.status is Status.OK and row.deterministic is not None]
+    if not rows:
+        return None
+    changing = [row for row in rows if not row.deterministic]
+    return case.check(
+        f"{backend}.deterministic",
+        WARN if changing else PASS,
+        "numbers.not-deterministic",
+        found=f"{len(changing)} of {len(rows)} rows changed between repeats",
+        required="the same bits in every repeat",
+        because=None if changing else "Every repeat returned the same bits.",
+        evidence=case.evidence(backend),
+    )
+
+
+def known_faults(case: Case, variant: Variant) -> list[Check]:
+    """Rows of drivers.yaml that hold for this variant on this device. An unknown fact makes no fault."""
+    facts = case.facts(variant)
+    checks: list[Check] = []
+    for fault in case.knowledge.drivers.values():
+        truth = evaluate(fault.when, facts)
+        if truth.value:
+            checks.append(case.known(f"{variant.key}.{fault.id}", fault, _shown(truth.because)))
+    return checks
+
+
+def _shown(because: str) -> str:
+    """The deciding facts without the ones that the check's own name already holds."""
+    own = ("backend is", "runtime is", "model.id is", "format is")
+    return ", ".join(part for part in because.split(", ") if not part.startswith(own)) or because
+
+
+def trusted_list(case: Case) -> list[Check]:
+    """What the classic TFLite GPU delegate's list says: evidence only."""
+    verdict, because = None, ""
+    gles = case.snapshot.gpu.gles_version
+    facts = case.facts()
+    if gles is not None and facts.given is not None:
+        numbers = tuple(int(n) for n in gles.split(".") if n.isdigit())
+        facts = type(facts)(facts.snapshot, {**facts.given, "gles": numbers})
+    for rule in case.knowledge.tflite_compat.values():
+        truth = evaluate(rule.when, facts)
+        if truth.value:
+            verdict, because = rule.status, f"{rule.because} ({truth.because})"
+    if verdict is None:
+        return []
+    fine = verdict == "supported"
+    return [
+        case.check(
+            "opencl.tflite-list",
+            PASS if fine else WARN,
+            "list.unsupported",
+            found=because,
+            required="listed as supported",
+            because="The classic GPU delegate's list, made for vision models, trusts this GPU."
+            if fine
+            else None,
+        )
+    ]

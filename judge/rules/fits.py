@@ -1,0 +1,144 @@
+"""Fits? Peak memory against what an app gets, the largest table against one buffer, file against storage."""
+
+from __future__ import annotations
+
+from ...base.names import CheckStatus
+from ...reports.report import Check, Predicted, Range
+from ..case import Case, Variant, megabytes
+
+PASS, WARN, FAIL, UNKNOWN = CheckStatus.PASS, CheckStatus.WARN, CheckStatus.FAIL, CheckStatus.UNKNOWN
+
+
+def budget(case: Case) -> float | None:
+    """Bytes that one app can count on.
+
+    Android: what the system and its services leave of the total, or more where more is free right now. A
+    computer has no such reserve: what is free, or the total less a tenth.
+    """
+    limits = case.knowledge.thresholds.memory
+    memory = case.snapshot.memory
+    if memory.total_bytes is None:
+        return None if memory.available_bytes is None else float(memory.available_bytes)
+    left = memory.total_bytes * (1 - limits.reserve_fraction)
+    if not case.android:
+        return float(memory.available_bytes if memory.available_bytes is not None else left)
+    return max(left - limits.reserve_bytes, memory.available_bytes or 0, 0.0)
+
+
+def memory(case: Case, variant: Variant, predicted: Predicted) -> list[Check]:
+    """Peak memory, and the publisher's own demand."""
+    peak = predicted.peak_memory_bytes
+    if peak is None:
+        return []
+    checks = [_peak(case, variant, peak)]
+    total, wanted = case.snapshot.memory.total_bytes, variant.model.min_ram_gb
+    if case.android and total is not None and wanted is not None:
+        visible = wanted * 2**30 * case.knowledge.thresholds.memory.ram_visible_fraction
+        if total < visible:
+            checks.append(
+                case.check(
+                    f"{variant.key}.publisher",
+                    WARN,
+                    "memory.below-publisher",
+                    found=f"{megabytes(total)} in all",
+                    required=f"a phone sold with {wanted:g} GB",
+                )
+            )
+    return checks
+
+
+def _peak(case: Case, variant: Variant, peak: Range) -> Check:
+    id = f"{variant.key}.memory"
+    room = budget(case)
+    required = f"{megabytes(peak.value)} ({megabytes(peak.low)} to {megabytes(peak.high)}) for the app"
+    if room is None:
+        return case.check(id, UNKNOWN, "memory.unknown", found="not known", required=required)
+    found = f"about {megabytes(room)} for one app"
+    if case.snapshot.memory.total_bytes is not None:
+        found += f" of {megabytes(case.snapshot.memory.total_bytes)}"
+    if peak.low > room:
+        return case.check(id, FAIL, "memory.too-small", found=found, required=required)
+    if peak.value > room:
+        return case.check(id, WARN, "memory.tight", found=found, required=required)
+    return case.check(
+        id,
+        PASS,
+        "memory.too-small",
+        found=found,
+        required=required,
+        because="Weights, cache and engine fit beside the system.",
+    )
+
+
+def busy(case: Case, variant: Variant, predicted: Predicted) -> list[Check]:
+    """A remark, not a rule: less is free at this moment than is needed."""
+    free, peak, room = case.snapshot.memory.available_bytes, predicted.peak_memory_bytes, budget(case)
+    if not case.android or free is None or room is None or peak is None or not free < peak.value <= room:
+        return []
+    return [
+        case.check(
+            f"{variant.key}.free-now",
+            WARN,
+            "memory.busy",
+            found=f"{megabytes(free)} free now",
+            required=megabytes(peak.value),
+        )
+    ]
+
+
+def storage(case: Case, variant: Variant) -> list[Check]:
+    """Free storage against the file's size, where it is known."""
+    free = case.snapshot.memory.storage_free_bytes
+    if free is None or free >= variant.model.size:
+        return []
+    return [
+        case.check(
+            f"{variant.key}.storage",
+            WARN,
+            "storage.full",
+            found=f"{megabytes(free)} free",
+            required=megabytes(variant.model.size),
+        )
+    ]
+
+
+def buffers(case: Case, variant: Variant) -> list[Check]:
+    """The largest weight table against one OpenCL buffer: a risk, because the engine may split it."""
+    limit = case.snapshot.opencl.max_alloc_bytes
+    if variant.backend != "opencl" or limit is None:
+        return []
+    architecture = case.architecture(variant.model)
+    table = architecture.embedding_weights * variant.model.bits.embedding // 8
+    id, required = f"{variant.key}.buffer", f"one buffer of {megabytes(table)}"
+    if table > limit:
+        return [case.check(id, WARN, "buffer.small", found=f"at most {megabytes(limit)}", required=required)]
+    return [
+        case.check(
+            id,
+            PASS,
+            "buffer.small",
+            found=f"up to {megabytes(limit)}",
+            required=required,
+            because="The embedding table fits in one buffer.",
+        )
+    ]
+
+
+def webgpu_binding(case: Case) -> list[Check]:
+    """The storage-buffer limit that WebGPU inherits, against Gemma-2B's embedding table at 4 bits."""
+    limit = case.snapshot.vulkan.max_storage_buffer_range
+    if limit is None:
+        return []
+    architecture = case.knowledge.architectures["gemma-2b"]
+    table = architecture.embedding_weights // 2
+    if limit >= table:
+        return []
+    return [
+        case.check(
+            "vulkan.binding",
+            WARN,
+            "vulkan.small-binding",
+            found=f"at most {megabytes(limit)} a binding",
+            required=megabytes(table),
+        )
+    ]

@@ -1,0 +1,177 @@
+"""Fast enough, and better than the alternative? Predicted speeds against what is asked for."""
+
+from __future__ import annotations
+
+from ...base.names import CheckStatus, Evidence
+from ...benchmarks import trust
+from ...reports.report import BUSY, Check, Predicted, Range
+from ..case import Case, Variant
+
+PASS, WARN, FAIL, UNKNOWN = CheckStatus.PASS, CheckStatus.WARN, CheckStatus.FAIL, CheckStatus.UNKNOWN
+
+
+_BY_ESTIMATE = "Fast enough by the best estimate; its interval reaches beyond the limit."
+
+
+def evidence(predicted: Predicted) -> Evidence:
+    """A speed from kernels that ran here is probed, everything else predicted."""
+    return Evidence.PROBED if predicted.basis == "measured" else Evidence.PREDICTED
+
+
+def decode(case: Case, variant: Variant, predicted: Predicted) -> Check:
+    """Tokens per second of the answer."""
+    id, wanted = f"{variant.key}.decode", case.demand.decode_tok_s
+    required = f"{wanted:g} tokens/s" if wanted is not None else "no limit"
+    speed = predicted.decode_tok_s
+    if speed is None:
+        return _unknown(case, variant, id, required)
+    found = f"{_range(speed)} tokens/s ({predicted.rests_on})"
+    floor = case.knowledge.thresholds.speed.floor_tok_s
+    if speed.value < floor and predicted.capped is not None:
+        return case.check(
+            id,
+            UNKNOWN,
+            "speed.capped",
+            found=found,
+            required=f"at least {floor:g} tokens/s",
+            evidence=evidence(predicted),
+        )
+    if speed.value < floor:
+        return case.check(
+            id,
+            FAIL,
+            "speed.unusable",
+            found=found,
+            required=f"at least {floor:g} tokens/s",
+            evidence=evidence(predicted),
+        )
+    slow = wanted is not None and speed.value < wanted
+    sure = wanted is None or speed.low >= wanted
+    return case.check(
+        id,
+        WARN if slow else PASS,
+        "speed.slow",
+        found=found,
+        required=required,
+        because=_capped("Decoding is slower than asked for.", predicted)
+        if slow
+        else "Decoding is fast enough."
+        if sure
+        else _BY_ESTIMATE,
+        evidence=evidence(predicted),
+    )
+
+
+def first_token(case: Case, variant: Variant, predicted: Predicted) -> Check | None:
+    """Seconds until the first token of the demanded prompt; None where there is no limit."""
+    wanted, delay = case.demand.ttft_s, predicted.ttft_s
+    if wanted is None:
+        return None
+    id = f"{variant.key}.first-token"
+    required = f"{wanted:g} s for {case.demand.prompt_tokens} tokens"
+    if delay is None:
+        return _unknown(case, variant, id, required)
+    slow = delay.value > wanted
+    return case.check(
+        id,
+        WARN if slow else PASS,
+        "speed.first-token",
+        found=f"{_range(delay)} s ({predicted.rests_on})",
+        required=required,
+        because=_capped("The first token takes longer than asked for.", predicted)
+        if slow
+        else "The first token comes soon enough."
+        if delay.high <= wanted
+        else _BY_ESTIMATE,
+        evidence=evidence(predicted),
+    )
+
+
+def _capped(what: str, predicted: Predicted) -> str | None:
+    """Why something is too slow where the clocks were capped; None: what the row of reasons.yaml says."""
+    if predicted.capped is None:
+        return None
+    return f"{what} It was measured while {predicted.capped}; without that it may be fast enough."
+
+
+def _unknown(case: Case, variant: Variant, id: str, required: str) -> Check:
+    """No speed: because nothing was measured, or nothing that counts."""
+    void = [row for row in case.rows(variant.backend) if not row.valid]
+    if not void:
+        return case.check(id, UNKNOWN, "speed.unknown", found="not predictable", required=required)
+    found = f"not predictable: {void[0].reason or 'conditions changed'}"
+    return case.check(id, UNKNOWN, "speed.disturbed", found=found, required=required)
+
+
+def busy(case: Case) -> list[Check]:
+    """A remark on measurements that do not count because other programs ran meanwhile, with the figures."""
+    rows = [row for row in case.measurements if row.samples_s]
+    void = [row for row in rows if row.disturbed]
+    seen = trust.busy_found(void)
+    if seen is None:
+        return []
+    where = trust.place(case.snapshot.kind)
+    where = where[:1].upper() + where[1:]
+    return [
+        case.check(
+            BUSY,
+            WARN,
+            "conditions.busy",
+            found=f"{seen}; {len(void)} of {len(rows)} rows are void",
+            required="nothing else that computes meanwhile",
+            because=f"{where} is busy ({seen}): {len(void)} of {len(rows)} measured rows do not count, "
+            "and no speed is predicted from them.",
+            evidence=Evidence.PROBED,
+        )
+    ]
+
+
+def disturbed(case: Case, backend: str) -> list[Check]:
+    """A remark on measurements that do not count because conditions changed."""
+    rows = [row for row in case.rows(backend) if not row.valid and not row.disturbed]
+    if not rows:
+        return []
+    return [
+        case.check(
+            f"{backend}.conditions",
+            WARN,
+            "conditions.throttled",
+            found=f"{len(rows)} rows: {rows[0].reason or 'conditions changed'}",
+            required="the same conditions throughout",
+            evidence=case.evidence(backend),
+        )
+    ]
+
+
+def job_seconds(case: Case, predicted: Predicted) -> float | None:
+    """Time for prompt and answer of the use: what weighs prefill against decode."""
+    if predicted.decode_tok_s is None or predicted.prefill_tok_s is None:
+        return None
+    demand = case.demand
+    return (
+        demand.prompt_tokens / predicted.prefill_tok_s.value
+        + demand.output_tokens / predicted.decode_tok_s.value
+    )
+
+
+def better(case: Case, gpu: Variant, on_gpu: Predicted, on_cpu: Predicted) -> Check | None:
+    """The GPU against the CPU with the same weights, for the work of this use; None where one is unknown."""
+    here, there = job_seconds(case, on_gpu), job_seconds(case, on_cpu)
+    if here is None or there is None or on_gpu.capped != on_cpu.capped:
+        return None  # measured in two states, they cannot be compared
+    demand = case.demand
+    slower = here > there * case.knowledge.thresholds.speed.better_ratio
+    both_ran = evidence(on_gpu) is evidence(on_cpu) is Evidence.PROBED
+    return case.check(
+        f"{gpu.key}.better",
+        WARN if slower else PASS,
+        "gpu.slower-than-cpu",
+        found=f"GPU {here:.3g} s, CPU {there:.3g} s",
+        required=f"{demand.prompt_tokens} + {demand.output_tokens} tokens sooner than on the CPU",
+        because=None if slower else "The GPU finishes the work of this use sooner than the CPU.",
+        evidence=Evidence.PROBED if both_ran else Evidence.PREDICTED,
+    )
+
+
+def _range(r: Range) -> str:
+    return f"{r.value:.3g} ({r.low:.2g} to {r.high:.2g})"

@@ -1,0 +1,62 @@
+"""Pages about many phones: a comparison, a coverage matrix, a lab run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from .. import __version__
+from ..base.names import Verdict
+from ..reports.pages import charts
+from ..reports.pages.render import environment
+from .compare import Comparison, Kind
+from .job import Ended, Row
+from .matrix import Matrix
+
+_KINDS = {Kind.REGRESSION: "fail", Kind.IMPROVEMENT: "pass", Kind.CHANGE: "warn", Kind.UNCLEAR: "unknown"}
+
+
+def comparison_page(comparison: Comparison, before: str, after: str, threshold: float) -> str:
+    """The page of a comparison: a wall of phones, then what changed in each."""
+    worst = comparison.worst
+    verdict = (
+        {"status": _KINDS[worst], "word": worst} if worst else {"status": "pass", "word": "no regression"}
+    )
+    cells = [
+        (phone.name, _KINDS[phone.changes[0].kind] if phone.changes else "skip",
+         str(phone.changes[0].kind) if phone.changes else "unchanged")
+        for phone in comparison.phones
+    ]  # fmt: skip
+    return environment().get_template("comparison.html").render(
+        comparison=comparison, before=before, after=after, threshold=f"{threshold:.0%}", verdict=verdict,
+        wall=charts.grid("Phones", cells), styles=_KINDS, version=__version__,
+        changed=any(phone.changes for phone in comparison.phones),
+    )  # fmt: skip
+
+
+def matrix_page(matrix: Matrix) -> str:
+    """The page of a coverage matrix."""
+    return (
+        environment()
+        .get_template("matrix.html")
+        .render(matrix=matrix, verdicts=[str(v) for v in Verdict], version=__version__)
+    )
+
+
+_ENDED = {
+    Ended.DONE: "pass",
+    Ended.PARTIAL: "fail",
+    Ended.FAILED: "fail",
+    Ended.UNREACHABLE: "warn",
+    Ended.STOPPED: "unknown",
+}
+
+
+def lab_page(rows: Sequence[Row], folder: str) -> str:
+    """The page of a lab run: a wall of phones by verdict, then how each ended."""
+    cells = [(row.serial, row.verdict or _ENDED[row.status], row.verdict or row.status) for row in rows]
+    counts = [f"{count} {status}" for status, count in Counter(row.status for row in rows).items()]
+    return environment().get_template("lab.html").render(
+        rows=rows, folder=folder, counts=counts, wall=charts.grid("Phones", cells), styles=_ENDED,
+        version=__version__,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""A phone behind an adb server: server, transport, session, target."""

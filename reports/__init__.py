@@ -1,0 +1,1 @@
+"""Report values, their files, and how they are written and drawn."""

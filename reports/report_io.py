@@ -1,0 +1,105 @@
+"""Reports as files: to plain data, to text, and back. One place that knows versions and limits."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, TypedDict, cast
+
+import msgspec
+
+from ..base import typed
+from ..base.errors import InputError
+from ..base.yaml_input import load_yaml
+from .report import SCHEMA, Report
+
+MAX_BYTES = 32 << 20
+"""A report is some 50 KB; a file far beyond that is not one."""
+
+FAMILY = SCHEMA.partition("/")[0]
+
+
+_Texts = dict[str, str | int | bool | None]
+
+
+class _Cluster(TypedDict, total=False):
+    core: str | None
+    count: int | None
+
+
+class _Cpu(TypedDict, total=False):
+    clusters: list[_Cluster] | None
+
+
+class _Device(TypedDict, total=False):
+    """What those who read a report rely on in `device`: the shape of its parts where they are there."""
+
+    manufacturer: str | None
+    brand: str | None
+    model: str | None
+    device: str | None
+    soc: _Texts | None
+    android: _Texts | None
+    abis: list[str] | None
+    bits: int | None
+    ram_bytes: int | None
+    cpu: _Cpu | None
+    gpu: _Texts | None
+    emulator: bool | None
+
+
+class _Shape(TypedDict, total=False):
+    device: _Device
+
+
+def to_dict(report: Report) -> dict[str, Any]:
+    """Plain data in the contract's order: `schema` first, then the fields as declared."""
+    data = cast(dict[str, Any], msgspec.to_builtins(report))
+    extra = data.pop("extra")
+    return {"schema": data.pop("schema"), **data, **extra}
+
+
+def from_dict(data: object, name: str = "report") -> Report:
+    """The inverse of `to_dict`. Unknown additive keys are kept in `extra`.
+
+    Raises InputError naming the key that is wrong, or the version if it is not /1.
+    """
+    if not isinstance(data, dict):
+        raise InputError(f"{name}: not a gemmafit report (a mapping is expected)")
+    found = cast(dict[str, Any], data)
+    schema = found.get("schema")
+    if not isinstance(schema, str) or schema.partition("/")[0] != FAMILY:
+        raise InputError(f"{name}: not a gemmafit report (schema is {schema!r}, expected {SCHEMA!r})")
+    if schema != SCHEMA:
+        raise InputError(
+            f"{name}: this report is {schema}, this gemmafit reads {SCHEMA}",
+            hint="Judge its capture again with this version, or use the gemmafit that wrote it.",
+        )
+    fields = {f.name for f in dataclasses.fields(Report)}
+    known = {k: v for k, v in found.items() if k in fields}
+    known["extra"] = {str(k): v for k, v in found.items() if k not in fields}
+    try:
+        typed.convert(known, _Shape)  # additive keys of the device are kept, so that it stays a mapping
+        return typed.convert(known, Report)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{name}: {error}") from error
+
+
+def load(path: Path) -> Report:
+    """Read a YAML or JSON report. Raises InputError on anything that is not one."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    if len(raw) > MAX_BYTES:
+        raise InputError(f"{path}: larger than {MAX_BYTES} bytes, not a gemmafit report")
+    try:
+        # JSON is tried first: it is what a program writes and ten times as fast to read.
+        if raw.lstrip()[:1] == b"{":
+            data = msgspec.json.decode(raw)
+        else:
+            data = load_yaml(raw.decode("utf-8"), origin=str(path))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{path}: neither YAML nor JSON: {str(error).splitlines()[0]}") from error
+    return from_dict(data, str(path))

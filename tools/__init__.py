@@ -1,0 +1,1 @@
+"""For developers: comparisons, audits, scale. Not in the wheel."""
