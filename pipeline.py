@@ -36,7 +36,7 @@ class Request:
         quick: fewer repeats and a shorter prefill.
         tuning: use, retune or off: see `benchmarks.tuning.Tuning`.
         package: an installed app whose view of the libraries is wanted.
-        family, use, decode_tok_s, ttft_s, prompt_tokens, context: see `profiles.judge.Options`.
+        family, use, decode_tok_s, ttft_s, prompt_tokens, context: see `judge.case.Options`.
         knowledge: None for the built-in tables.
     """
 

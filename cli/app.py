@@ -25,7 +25,7 @@ app = typer.Typer(
 
 
 class FormatName(StrEnum):
-    """The report formats; the same names as `profiles.writers.Format`, which `--help` must not import."""
+    """The report formats; the same names as `reports.writers.Format`, which `--help` must not import."""
 
     YAML = "yaml"
     JSON = "json"

@@ -67,7 +67,7 @@ class AgentSession(Protocol):
     also when this process dies.
 
     On a phone the interpreter is the agent. On this computer it is the agent for the CPU and the Python
-    workers (`benchmarks/executors`) for OpenCL and Vulkan: they speak the same protocol.
+    workers (`benchmarks/interpreter`) for OpenCL and Vulkan: they speak the same protocol.
     """
 
     abi: str

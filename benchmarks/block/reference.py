@@ -1,4 +1,4 @@
-"""The reference: the block of `block.py` in NumPy, float32, every stage returned.
+"""The reference: the block of `dims.py` in NumPy, float32, every stage returned.
 
 It shares the definition of the tensors with the backends and nothing else: RoPE is a complex rotation
 here, the softmax goes over a full masked matrix, weights are expanded to floats a few rows at a time
