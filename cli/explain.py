@@ -28,6 +28,8 @@ NOTHING_KNOWN = 5
 
 
 class ExplainFormat(StrEnum):
+    """How the explanation is printed."""
+
     TEXT = "text"
     YAML = "yaml"
     JSON = "json"

@@ -39,6 +39,8 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Cpu:
+    """The processor: cores of one kind are a cluster."""
+
     clusters: tuple[Cluster, ...] = ()
     features: frozenset[str] | None = None
     """Instruction-set features common to all cores, as /proc/cpuinfo or hwcap names them (asimddp, i8mm)."""
@@ -48,6 +50,8 @@ class Cpu:
 
 @dataclass(frozen=True)
 class Soc:
+    """The chip."""
+
     manufacturer: str | None = None
     model: str | None = None
     """As the device states it, e.g. SM8450; what Play's device targeting compares with."""
@@ -57,6 +61,8 @@ class Soc:
 
 @dataclass(frozen=True)
 class Android:
+    """The system that apps run on."""
+
     release: str | None = None
     sdk: int | None = None
     security_patch: str | None = None
@@ -68,6 +74,8 @@ class Android:
 
 @dataclass(frozen=True)
 class Identity:
+    """Who the device says it is, and whether it is an emulator of that."""
+
     manufacturer: str | None = None
     brand: str | None = None
     model: str | None = None
@@ -80,6 +88,8 @@ class Identity:
 
 @dataclass(frozen=True)
 class Memory:
+    """Of the whole device; available and free as they were when it was asked."""
+
     total_bytes: int | None = None
     available_bytes: int | None = None
     swap_bytes: int | None = None
@@ -88,6 +98,8 @@ class Memory:
 
 @dataclass(frozen=True)
 class Gpu:
+    """The GPU and its driver, from every source that names it (`Snapshot.sources`)."""
+
     vendor: str | None = None  # Qualcomm, Arm, Imagination, Samsung, ...: a row of profiles/gpus.yaml
     model: str | None = None  # Adreno 730, Mali-T820, ...
     architecture: str | None = None  # Adreno 7xx, Midgard, Bifrost, Valhall, ...

@@ -37,7 +37,7 @@ def _no_cache_of_the_users() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def documented() -> Callable[[str, str], str]:
-    """documented(page, test): the Python block of a page under docs/ that says that this test runs it."""
+    """Called with a page and a test: the Python block of a page under docs/ that says that this test runs it."""
 
     def find(page: str, test: str) -> str:
         block = re.escape(f"<!-- run: {test} -->") + r"\n```python\n(.*?)```"

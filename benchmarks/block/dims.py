@@ -75,10 +75,12 @@ class Phase:
 
 
 def decode(context: int = 128) -> Phase:
+    """One token against a cache of `context` tokens."""
     return Phase("decode", 1, context)
 
 
 def prefill(chunk: int = 128, past: int = 0) -> Phase:
+    """`chunk` tokens of a prompt at once, after `past` others."""
     return Phase("prefill", chunk, past)
 
 
