@@ -15,7 +15,12 @@ from gemmafit.lab.inventory import Phone as InventoryPhone
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").exists())
 PAGE = (ROOT / "docs/lab.md").read_text("utf-8")
 
-PARTS = {"The file": Inventory, "A group": Group, "Options of a group": RunOptions, "The gate": Gate}
+PARTS: dict[str, type[msgspec.Struct]] = {
+    "The file": Inventory,
+    "A group": Group,
+    "Options of a group": RunOptions,
+    "The gate": Gate,
+}
 """Heading -> the type that the table below it is about."""
 
 

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from gemmafit.cli.app import app
 from gemmafit.cli.main import COMMANDS
+from gemmafit.probes.commands import commands as questions
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -177,3 +178,8 @@ def test_variables_of_others_are_not_read_here() -> None:
     others = (ROOT / "docs/environment.md").read_text("utf-8").partition("## What others")[2]
     names = set(re.findall(r"`(_?[A-Z][A-Z0-9_]+)`", others))
     assert len(names) > 5 and not names & read_variables()
+
+
+def test_every_question_to_a_phone_is_described() -> None:
+    page = (ROOT / "docs/captures.md").read_text("utf-8")
+    assert not [command.key for command in questions("com.example.app") if f"`{command.key}`" not in page]

@@ -58,7 +58,7 @@ def test_the_picture_leaves_out_only_what_follows_from_it() -> None:
     uses, direct = rooms.uses(), rooms.direct(rooms.uses())
     assert any(direct[room] < uses[room] for room in uses)
     for room, used in uses.items():
-        reached, before = set(direct[room]), set()
+        reached, before = set(direct[room]), set[str]()
         while reached != before:
             before, reached = reached, reached.union(*(direct[r] for r in reached))
         assert used <= reached, room
