@@ -13,7 +13,7 @@ import pytest
 import gemmafit
 from gemmafit.probes.capture import Answer, Capture
 
-ROOT = Path(__file__).parents[2]
+ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").exists())
 
 
 def run(code: str) -> str:

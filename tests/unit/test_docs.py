@@ -17,7 +17,7 @@ from gemmafit.cli.app import app
 from gemmafit.cli.main import COMMANDS
 from gemmafit.probes.commands import commands as questions
 
-ROOT = Path(__file__).parents[2]
+ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").exists())
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 SOURCES = [
     path

@@ -12,7 +12,7 @@ from gemmafit.reports.report_io import from_dict, load, to_dict
 from gemmafit.reports.schema import report_schema
 from gemmafit.reports.writers import Format
 
-ROOT = Path(__file__).parents[2]
+ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").exists())
 ORDER = [
     "schema", "tool", "created", "target", "device", "verdict", "summary", "recommendation", "fallback",
     "variants", "backends", "checks", "measurements", "conditions", "capture",
