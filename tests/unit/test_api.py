@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import inspect
 import json
 import subprocess
@@ -29,6 +31,21 @@ def test_every_name_is_there_and_says_what_it_does() -> None:
     assert set(gemmafit.__all__) <= set(dir(gemmafit))
     with pytest.raises(AttributeError, match="no_such_name"):
         gemmafit.no_such_name  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_a_type_checker_sees_the_same_names() -> None:
+    """It reads the imports under TYPE_CHECKING, Python the table below them."""
+    tree = ast.parse((ROOT / "__init__.py").read_text("utf-8"))
+    (branch,) = (node for node in tree.body if isinstance(node, ast.If))
+    seen = {
+        alias.name: node.module
+        for node in branch.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert set(seen) | {"__version__"} == set(gemmafit.__all__)
+    for name, module in seen.items():
+        assert getattr(gemmafit, name) is getattr(importlib.import_module(f"gemmafit.{module}"), name), name
 
 
 def test_no_room_or_module_hides_a_name() -> None:
