@@ -29,6 +29,8 @@ WIDE = 96
 
 
 class EstimateFormat(StrEnum):
+    """How the estimate is printed."""
+
     TEXT = "text"
     YAML = "yaml"
     JSON = "json"

@@ -28,6 +28,8 @@ LOGCAT_BYTES = 64 << 20
 
 
 class ExplainFormat(StrEnum):
+    """How the explanation is printed."""
+
     TEXT = "text"
     YAML = "yaml"
     JSON = "json"

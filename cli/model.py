@@ -29,6 +29,8 @@ _STYLE = {"error": "red", "fail": "red", "warning": "yellow", "warn": "yellow", 
 
 
 class ModelFormat(StrEnum):
+    """How the file is described."""
+
     TEXT = "text"
     YAML = "yaml"
     JSON = "json"

@@ -49,11 +49,15 @@ _STOP = frozenset(
 
 
 class Match(StrEnum):
+    """How sure it is that a text is a known failure: its pattern is there, or most of its words."""
+
     EXACT = "exact"
     RESEMBLES = "resembles"
 
 
 class Answer(StrEnum):
+    """Whether a failure's cause holds on the phone; unknown where the facts it asks for are."""
+
     YES = "yes"
     NO = "no"
     UNKNOWN = "unknown"

@@ -17,6 +17,8 @@ _BACKENDS = {"cpu": "the CPU", "opencl": "the GPU", "npu": "the NPU"}
 
 @dataclass(frozen=True)
 class Decision:
+    """The verdict, and the file that it rests on (None where nothing works)."""
+
     verdict: Verdict
     summary: str
     chosen: Judged | None

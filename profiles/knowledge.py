@@ -155,6 +155,8 @@ class Model(Entry, frozen=True, kw_only=True):
 
 
 class Family(Entry, frozen=True, kw_only=True):
+    """A name for `--family`. `primary` is the file whose success on the GPU is the verdict pass."""
+
     title: Text
     primary: Text
 
@@ -282,11 +284,15 @@ class Use(Row, frozen=True, kw_only=True):
 
 
 class SpeedThresholds(Row, frozen=True, kw_only=True):
+    """Below `floor_tok_s` a speed is no use to anybody; `better_ratio` makes a backend the better one."""
+
     floor_tok_s: Positive
     better_ratio: Positive
 
 
 class MemoryThresholds(Row, frozen=True, kw_only=True):
+    """What of the RAM as sold Android shows, and what of that an app has to leave to others."""
+
     reserve_bytes: Positive
     reserve_fraction: Positive
     ram_visible_fraction: Positive
@@ -294,6 +300,8 @@ class MemoryThresholds(Row, frozen=True, kw_only=True):
 
 
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is enough (thresholds.yaml)."""
+
     uses: dict[str, Use]
     speed: SpeedThresholds
     memory: MemoryThresholds
@@ -302,6 +310,8 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Share(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A fraction and its interval."""
+
     value: Positive
     low: Positive
     high: Positive
@@ -330,6 +340,8 @@ class Overheads(Row, frozen=True, kw_only=True):
 
 
 class OpsPerCycle(Row, frozen=True, kw_only=True):
+    """int8 operations of one core in one cycle, by the widest product it has."""
+
     i8mm: Positive
     asimddp: Positive
     asimd: Positive
@@ -344,6 +356,8 @@ class CoreFeatures(Row, frozen=True, kw_only=True):
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How speeds follow from limits where nothing ran (prediction.yaml)."""
+
     spec: dict[BackendName, SpecModel]
     measured: Spread
     known_bandwidth: Spread

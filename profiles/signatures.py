@@ -36,11 +36,15 @@ class Certainty(StrEnum):
 
 
 class Kind(StrEnum):
+    """What a signature is about."""
+
     FAILURE = "failure"
     NOTICE = "notice"  # looks like an error and is none, or is evidence of what ran
 
 
 class Cause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why it fails, and how sure that is."""
+
     status: Certainty
     text: str
 

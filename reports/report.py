@@ -105,6 +105,8 @@ class BackendResult:
 
 @dataclass(frozen=True)
 class Recommendation:
+    """The file to ship for this device, on which backend, with which settings."""
+
     variant: str
     file: str
     revision: str | None
@@ -124,6 +126,8 @@ class Recommendation:
 
 @dataclass(frozen=True)
 class FallbackStep:
+    """What to try next, in order, where the recommendation fails in an app."""
+
     variant: str
     backend: str
 
