@@ -17,9 +17,12 @@ _BACKENDS = {"cpu": "the CPU", "opencl": "the GPU", "npu": "the NPU"}
 
 @dataclass(frozen=True)
 class Decision:
+    """`primary` is the file whose success on the GPU is a pass."""
+
     verdict: Verdict
     summary: str
     chosen: Judged | None
+    primary: Judged | None
     recommendation: Recommendation | None
 
 
@@ -49,7 +52,7 @@ def decide(case: Case, judged: Sequence[Judged]) -> Decision:
     summary = _summary(case, verdict, chosen, primary, family).removesuffix(".")
     summary = f"{summary}{_stand_in(case)}{_broken(case, summary)}."
     advice = recommendation(case, chosen, because) if chosen is not None else None
-    return Decision(verdict, summary, chosen, advice)
+    return Decision(verdict, summary, chosen, primary, advice)
 
 
 def best_of_all(case: Case, judged: Judged | None) -> Recommendation | None:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from gemmafit.base.errors import UsageError
 from gemmafit.base.names import CheckStatus
-from gemmafit.judge.estimate import Anchor, estimate, phone, possible_socs
+from gemmafit.judge.estimate import Anchor, estimate, possible_socs, stated
 from gemmafit.profiles import knowledge as base
 
 KNOWLEDGE = base.load()
@@ -24,8 +24,8 @@ PUBLISHED = {  # arXiv 2505.00232 Table 2: GPU, RAM -> (int8 prefill, decode), (
 
 
 def rows(gpu: Any, ram: Any, soc: Any = None, anchor: Any = None, **options: Any) -> Any:
-    found = estimate(phone(gpu, ram, soc, KNOWLEDGE), KNOWLEDGE, anchor, **options)
-    return {(row.model.id, row.backend): row for row in found}
+    report = estimate(gpu=gpu, ram_gb=ram, soc=soc, knowledge=KNOWLEDGE, measured=anchor, **options)
+    return {(row.id, row.backend): row for row in report.variants}
 
 
 @pytest.mark.parametrize(("gpu", "ram"), PUBLISHED)
@@ -36,7 +36,7 @@ def test_the_published_speed_is_inside_the_bars(gpu: Any, ram: Any, data_sheet_o
         ("gemma-2b-it-gpu-int8", "gemma-2b-it-gpu-int4"), PUBLISHED[gpu, ram], strict=True
     ):
         row = found[id, "opencl"]
-        assert row.basis == ("data sheet" if data_sheet_only else "published for this chip")
+        assert row.predicted.basis == ("specification" if data_sheet_only else "chip")
         assert row.predicted.decode_tok_s.low <= decode <= row.predicted.decode_tok_s.high
         assert row.predicted.prefill_tok_s.low <= prefill <= row.predicted.prefill_tok_s.high
         if not data_sheet_only:
@@ -48,7 +48,7 @@ def test_a_measured_model_narrows_the_bars_and_is_met_itself() -> None:
     anchor = Anchor("gemma-2b-it-gpu-int8", "opencl", 23.1, 1440)
     found = rows("Adreno 750", 8, anchor=anchor)
     other = found["gemma2-2b-it-gpu-int8", "opencl"]
-    assert other.basis == "measured model"
+    assert other.predicted.basis == "measured model"
     assert other.predicted.decode_tok_s.value == pytest.approx(21.3, rel=0.04)
     assert other.predicted.prefill_tok_s.value == pytest.approx(1290, rel=0.06)
     assert other.predicted.decode_tok_s.high / other.predicted.decode_tok_s.low < 0.6 * wide.high / wide.low
@@ -59,14 +59,16 @@ def test_a_measured_model_narrows_the_bars_and_is_met_itself() -> None:
     assert ttft.value == pytest.approx(256 / 1440 + 1 / 23.1)
     assert ttft.low < ttft.value < ttft.high
     # The CPU was not measured: nothing changes there. LiteRT's files carry that engine's wider bars.
-    assert found["gemma-2b-it-cpu-int8", "cpu"].basis == "data sheet"
+    assert found["gemma-2b-it-cpu-int8", "cpu"].predicted.basis == "specification"
     litert = found["gemma3-1b-it-int4", "opencl"].predicted.decode_tok_s
     assert litert.high / litert.low > 2
 
 
 def test_memory_decides_what_fits() -> None:
-    assert rows("Adreno 740", 16)["gemma-2b-it-gpu-int8", "opencl"].memory is CheckStatus.PASS
-    assert rows("Mali-T820", 2, "SC9832E")["gemma-2b-it-gpu-int8", "opencl"].memory is CheckStatus.FAIL
+    fits = rows("Adreno 740", 16)["gemma-2b-it-gpu-int8", "opencl"]
+    assert (fits.status, fits.reasons) == (CheckStatus.PASS, ())
+    small = rows("Adreno 740", 3)["gemma-2b-it-gpu-int8", "opencl"]
+    assert (small.status, small.reasons[0]) == (CheckStatus.FAIL, "memory.too-small")
 
 
 def test_small_old_gpus_are_never_predicted_above_their_memory() -> None:
@@ -80,7 +82,7 @@ def test_the_cpu_needs_the_soc() -> None:
     assert rows("Adreno 740", 8)["gemma-2b-it-cpu-int4", "cpu"].predicted.prefill_tok_s is None
     with_soc = rows("Adreno 740", 8, "Snapdragon 8 Gen 2")["gemma-2b-it-cpu-int4", "cpu"]
     assert with_soc.predicted.prefill_tok_s is not None
-    assert phone("Adreno 740", 8, "SM8550", KNOWLEDGE).soc.name == "Snapdragon 8 Gen 2"
+    assert stated("Adreno 740", 8, KNOWLEDGE, soc="SM8550").soc.name == "Snapdragon 8 Gen 2"
 
 
 @pytest.mark.parametrize(
@@ -89,7 +91,7 @@ def test_the_cpu_needs_the_soc() -> None:
 )
 def test_a_mistyped_gpu_is_met_with_the_right_name(typed: str, meant: str) -> None:
     with pytest.raises(UsageError) as refused:
-        phone(typed, 8, None, KNOWLEDGE)
+        stated(typed, 8, KNOWLEDGE)
     assert meant in (refused.value.hint or "")
 
 
@@ -109,7 +111,7 @@ def test_phones_of_every_vendor_have_a_speed_and_a_wide_bar(gpu: str) -> None:
 def test_what_nobody_knows_is_refused_with_a_hint() -> None:
     for gpu, soc in (("Voodoo 2", None), ("", None), ("Adreno 740", "Snapdragon 99")):
         with pytest.raises(UsageError):
-            phone(gpu, 8, soc, KNOWLEDGE)
+            stated(gpu, 8, KNOWLEDGE, soc=soc)
     with pytest.raises(UsageError, match="unknown model"):
         rows("Adreno 740", 8, anchor=Anchor("gpt", "opencl", 5))
     with pytest.raises(UsageError, match="faster than"):
@@ -137,8 +139,9 @@ def test_the_command(run: Any) -> None:
     result = run("--gpu", "Adreno 740", "--ram", 8, "--family", "gemma-2b", "-f", "json")
     assert result.exit_code == 0
     data = json.loads(result.stdout)
-    assert (data["schema"], data["evidence"]) == ("gemmafit.estimate/1", "predicted")
-    assert data["gpu"]["model"] == "Adreno 740"
+    assert (data["schema"], data["target"]["kind"]) == ("gemmafit.report/1", "stated")
+    assert {row["evidence"] for row in data["variants"]} == {"predicted"}
+    assert data["device"]["gpu"]["model"] == "Adreno 740"
     int8 = next(v for v in data["variants"] if v["id"] == "gemma-2b-it-gpu-int8")
     assert 15 < int8["predicted"]["decode_tok_s"]["value"] < 25
     text = run(
