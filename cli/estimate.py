@@ -49,6 +49,10 @@ def estimate(
             help="Tokens/s that one model (id of the catalogue, @cpu or @opencl) reaches on that phone.",
         ),
     ] = None,
+    cpu: Annotated[
+        str | None,
+        typer.Option(metavar="CORES", help="Its cores and MHz, e.g. 4xCortex-A53@1500+4xCortex-A73@2000."),
+    ] = None,
     abi: Annotated[
         str | None, typer.Option(metavar="NAME", help="ABI of its apps, e.g. arm64-v8a or armeabi-v7a.")
     ] = None,
@@ -102,6 +106,7 @@ def estimate(
         ram_gb=ram,
         knowledge=knowledge,
         soc=soc,
+        cpu=cpu,
         abi=abi,
         sdk=sdk,
         driver=driver,

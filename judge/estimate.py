@@ -13,6 +13,7 @@ Nothing ran, so every answer is `predicted`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import is_dataclass, replace
 from difflib import get_close_matches
@@ -41,6 +42,8 @@ of 1024 and 128 tokens of answer)."""
 
 _ABI_BITS = {"arm64-v8a": 64, "x86_64": 64, "armeabi-v7a": 32, "armeabi": 32, "x86": 32}
 
+_CLUSTER = re.compile(r"(?P<count>[1-9]\d?) *[x×] *(?P<core>[^@+]{1,60})@ *(?P<mhz>[1-9]\d{1,4})")
+
 _EMPTY: Mapping[type, Any] = {AppVisibility: AppVisibility(None, "stated")}
 """Parts of a snapshot that cannot be made of nothing -> one about which nothing is known."""
 
@@ -51,6 +54,7 @@ def estimate(
     ram_gb: float | None,
     knowledge: Knowledge,
     soc: str | None = None,
+    cpu: str | None = None,
     abi: str | None = None,
     sdk: int | None = None,
     driver: str | None = None,
@@ -63,7 +67,7 @@ def estimate(
     """The judge's report on a phone that somebody describes.
 
     Args:
-        gpu, ram_gb, soc, abi, sdk, driver, facts: see `stated`.
+        gpu, ram_gb, soc, cpu, abi, sdk, driver, facts: see `stated`.
         measured: one measured model of the same phone.
         data_sheet_only: as if nothing had ever been measured on that chip.
         options: what is asked for; without a context `CONTEXT`.
@@ -80,7 +84,7 @@ def estimate(
         knowledge = msgspec.structs.replace(knowledge, chips=chips)
     if options.context is None:
         options = replace(options, context=CONTEXT)
-    snapshot = stated(gpu, ram_gb, knowledge, soc=soc, abi=abi, sdk=sdk, driver=driver, facts=facts)
+    snapshot = stated(gpu, ram_gb, knowledge, soc=soc, cpu=cpu, abi=abi, sdk=sdk, driver=driver, facts=facts)
     return judge(snapshot, (), knowledge, options, created=created, anchor=measured)
 
 
@@ -90,6 +94,7 @@ def stated(
     knowledge: Knowledge,
     *,
     soc: str | None = None,
+    cpu: str | None = None,
     abi: str | None = None,
     sdk: int | None = None,
     driver: str | None = None,
@@ -101,6 +106,7 @@ def stated(
         gpu: as people or drivers write it, e.g. "Adreno 740", "Mali-G715 MC7".
         ram_gb: GiB as it is sold; what Android can use is less.
         soc: name or part number; without it the SoC is taken from the GPU where only one has it.
+        cpu: its cores, e.g. "4xCortex-A53@1500+4xCortex-A73@2000" (MHz); without it those of the SoC.
         abi: of its apps: arm64-v8a, armeabi-v7a, x86_64, x86.
         sdk: Android's API level.
         driver: the GPU's, as the phone states it, e.g. "E031.47.12", "v1.r26p0-01eac0".
@@ -136,13 +142,27 @@ def stated(
         android=Android(sdk=sdk, abis=(abi,) if abi else None, bits=_ABI_BITS[abi] if abi else None),
         gpu=graphics,
         soc=Soc(row.manufacturer, row.models[0] if row.models else None, row.name) if row else Soc(name=soc),
-        cpu=Cpu(tuple(Cluster(c.core, c.count, c.mhz) for c in row.cpu) if row is not None else ()),
+        cpu=Cpu(_clusters(cpu) if cpu else _clusters_of(row)),
         memory=Memory(total_bytes=None if ram_gb is None else int(ram_gb * GIB * usable)),
     )
     snapshot = replace(snapshot, opencl=replace(snapshot.opencl, driver=driver))
     for name, text in (facts or {}).items():
         snapshot = _with(snapshot, name, name.split("."), text)
     return snapshot
+
+
+def _clusters_of(row: SocRow | None) -> tuple[Cluster, ...]:
+    return tuple(Cluster(c.core, c.count, c.mhz) for c in row.cpu) if row is not None else ()
+
+
+def _clusters(text: str) -> tuple[Cluster, ...]:
+    found = [_CLUSTER.fullmatch(part.strip()) for part in text.split("+")]
+    clusters = [Cluster(m["core"].strip(), int(m["count"]), int(m["mhz"])) for m in found if m is not None]
+    if len(clusters) != len(found):
+        raise UsageError(
+            f"{text!r} names no cores", hint="Write 4xCortex-A53@1500+4xCortex-A73@2000, in MHz."
+        )
+    return tuple(clusters)
 
 
 def _with(part: Any, name: str, path: list[str], text: str) -> Any:

@@ -41,8 +41,8 @@ class Predicted:
     ttft_s: Range | None = None
     peak_memory_bytes: Range | None = None
     basis: str | None = None
-    """What the speeds rest on: measured model (a file that was run here), measured (kernels ran here), chip (a
-    figure reached on this chip elsewhere) or specification."""
+    """What the speeds rest on: measured model (a file that was run here), measured (kernels ran here), chip
+    (a figure reached on this chip elsewhere) or specification."""
     capped: str | None = None
     """What held the clocks down while they were measured (`battery saver was on`): the phone can do more."""
 

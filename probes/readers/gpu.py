@@ -188,8 +188,8 @@ def _driver(
 def read_driver(
     gpus: Gpus, vendor: str | None, texts: Iterable[tuple[str, str | None]]
 ) -> tuple[str, Gpu] | None:
-    """Of named texts the first that states a version of this vendor's driver, as its name and a GPU that holds
-    nothing else; None where none does."""
+    """Of named texts the first that states a version of this vendor's driver: its name, and a GPU that holds
+    nothing else. None where none does."""
     texts = list(texts)
     for row in gpus.drivers:
         if row.vendor not in (vendor, "*"):
