@@ -50,7 +50,7 @@ def snapshot_of(report: Report) -> Snapshot:
 def measurements_of(report: Report, name: str) -> list[Measurement]:
     """What ran on the report's device. Raises InputError, with `name`, where a row cannot be read."""
     try:
-        return [Measurement.from_dict(row) for row in report.measurements]
+        return [Measurement.from_dict(dict(row)) for row in report.measurements]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{name}: measurements: {error}") from error
 

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gemmafit.base.errors import UsageError
-from gemmafit.base.names import CheckStatus
+from gemmafit.base.names import CheckStatus, Verdict
 from gemmafit.judge.estimate import GIB, estimate, stated
 from gemmafit.judge.judge import Options, judge
 from gemmafit.judge.modelfit import How, Identity, will_run
@@ -122,7 +122,7 @@ def test_the_phones_are_not_all_refused() -> None:
         path.stem: estimate(**statement(read(read_capture(path))), knowledge=KNOWLEDGE).verdict
         for path in OWN
     }
-    assert list(verdicts.values()).count("pass") >= 4, verdicts
+    assert list(verdicts.values()).count(Verdict.PASS) >= 4, verdicts
 
 
 # --- explain ------------------------------------------------------------------------------------------------
