@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import typer
 
 from ..base.errors import InputError, TransportError, UsageError
+from ..base.names import Exit
 from .app import AdbOption, ProfilesOption, app
 from .console import emit, plain, safe, stdout
 
@@ -29,7 +30,6 @@ _ANSWER = ("device", "verdict", "summary", "recommendation", "works_instead", "f
 """What is said about the phone: these parts of its report."""
 
 LOGCAT_BYTES = 64 << 20
-NOTHING_KNOWN = 5
 
 
 class ExplainFormat(StrEnum):
@@ -96,7 +96,7 @@ def explain(
     else:
         _dump(found, judged, knowledge, format)
     if not any(e.match is Match.EXACT for e in found):
-        raise typer.Exit(NOTHING_KNOWN)
+        raise typer.Exit(Exit.INCONCLUSIVE)
 
 
 class _Source:

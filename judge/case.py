@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from ..base.bounds import require
 from ..base.errors import UsageError
 from ..base.names import Backend, CheckStatus, Evidence, Scope, Status
 from ..benchmarks.measurements import Measurement
@@ -36,6 +37,8 @@ class Options:
         decode_tok_s, ttft_s: what is fast enough.
         prompt_tokens: the prompt that the time to the first token is for.
         context: tokens of prompt and answer together that must fit.
+
+    Raises UsageError for a number that is none or out of its range.
     """
 
     family: str = "gemma-2b"
@@ -44,6 +47,9 @@ class Options:
     ttft_s: float | None = None
     prompt_tokens: int | None = None
     context: int | None = None
+
+    def __post_init__(self) -> None:
+        require(vars(self))
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from ..base.bounds import require
 from ..base.errors import UsageError
 from ..probes.readers.gpu import identify, read_driver
 from ..probes.snapshot import Android, AppVisibility, Cluster, Cpu, Gpu, Memory, Snapshot, Soc
@@ -115,6 +116,7 @@ def stated(
 
     Raises UsageError for a GPU or SoC that no table knows, an ABI or a fact that is none.
     """
+    require({"ram_gb": ram_gb})
     tables = knowledge.tables
     found = identify(tables.gpus, gpu)
     if found is None or found.model is None:

@@ -143,14 +143,9 @@ def will_run(
 
 def _reported(report: Report, variant: VariantResult) -> Fit:
     """A report's own answer about a file: what it says of it, of its runtime and of its backend."""
-    keys = {f"{row.id}.{row.backend}." for row in report.variants}
-    own = f"{variant.id}.{variant.backend}."
-    checks = [
-        check
-        for check in report.checks
-        if check.id.startswith(own)
-        or (check.reason in variant.reasons and not any(check.id.startswith(key) for key in keys))
-    ]
+    others = {check.id for row in report.variants for check in report.about(row.key)}
+    shared = [c for c in report.checks if c.reason in variant.reasons and c.id not in others]
+    checks = [*shared, *report.about(variant.key)]
     return Fit(variant.backend, variant.status, tuple(checks), variant.reasons)
 
 

@@ -45,6 +45,11 @@ class Anchor:
     decode: float
     prefill: float | None = None
 
+    def __post_init__(self) -> None:
+        """Raises UsageError for what is no speed."""
+        if not 0 < self.decode < 1e6 or (self.prefill is not None and not 0 < self.prefill < 1e7):
+            raise UsageError(f"{self.model}: a measured speed is tokens per second, above 0")
+
 
 @dataclass(frozen=True)
 class Rate:

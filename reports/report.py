@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..base.names import CheckStatus, Evidence, Verdict
+from ..base.names import CheckStatus, Evidence, Exit, Verdict
 from ..base.units import significant
 
 SCHEMA = "gemmafit.report/1"
@@ -83,6 +83,10 @@ class VariantResult:
     reasons: tuple[str, ...] = ()
     predicted: Predicted | None = None
 
+    @property
+    def key(self) -> str:
+        return f"{self.id}.{self.backend}"
+
 
 @dataclass(frozen=True)
 class BackendResult:
@@ -111,6 +115,11 @@ class Recommendation:
     predicted: Predicted
     evidence: Evidence
     because: str
+
+    @property
+    def choice(self) -> str:
+        """The file and where it runs, in words."""
+        return f"{self.file} on {self.backend}"
 
 
 @dataclass(frozen=True)
@@ -159,6 +168,22 @@ class Report:
             return "a phone as described"
         words = [str(self.device[key]) for key in ("manufacturer", "model") if self.device.get(key)]
         return " ".join(words) or str(self.target.get("serial") or "unknown device")
+
+    @property
+    def incomplete(self) -> str | None:
+        """What ended the run before its time, or None: then the verdict is about what came until there."""
+        return str(self.extra["incomplete"]) if "incomplete" in self.extra else None
+
+    def exit(self, *, strict: bool = False) -> Exit:
+        """The exit status of the command that made this report; strict: degraded is a failure too."""
+        return Exit.BROKE if self.incomplete is not None else Exit.of(self.verdict, strict=strict)
+
+    def about(self, subject: str) -> list[Check]:
+        """The checks about one subject: a backend, a runtime, or a file on a backend (`VariantResult.key`).
+
+        None about a file that was not asked for: the report then has only its reason codes.
+        """
+        return [check for check in self.checks if check.id.startswith(f"{subject}.")]
 
     def notable(self, most: int) -> list[VariantResult]:
         """The recommended and the fallback rows first, then the others in their order; at most `most`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 import msgspec
 
@@ -17,6 +17,39 @@ MAX_BYTES = 32 << 20
 """A report is some 50 KB; a file far beyond that is not one."""
 
 FAMILY = SCHEMA.partition("/")[0]
+
+
+_Texts = dict[str, str | int | bool | None]
+
+
+class _Cluster(TypedDict, total=False):
+    core: str | None
+    count: int | None
+
+
+class _Cpu(TypedDict, total=False):
+    clusters: list[_Cluster] | None
+
+
+class _Device(TypedDict, total=False):
+    """What those who read a report rely on in `device`: the shape of its parts where they are there."""
+
+    manufacturer: str | None
+    brand: str | None
+    model: str | None
+    device: str | None
+    soc: _Texts | None
+    android: _Texts | None
+    abis: list[str] | None
+    bits: int | None
+    ram_bytes: int | None
+    cpu: _Cpu | None
+    gpu: _Texts | None
+    emulator: bool | None
+
+
+class _Shape(TypedDict, total=False):
+    device: _Device
 
 
 def to_dict(report: Report) -> dict[str, Any]:
@@ -46,6 +79,7 @@ def from_dict(data: object, name: str = "report") -> Report:
     known = {k: v for k, v in found.items() if k in fields}
     known["extra"] = {str(k): v for k, v in found.items() if k not in fields}
     try:
+        typed.convert(known, _Shape)  # additive keys of the device are kept, so that it stays a mapping
         return typed.convert(known, Report)
     except msgspec.ValidationError as error:
         raise InputError(f"{name}: {error}") from error

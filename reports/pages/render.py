@@ -77,7 +77,7 @@ def device_facts(device: Mapping[str, Any]) -> list[str]:
 
 
 def report_charts(report: Report) -> list[Chart]:
-    """Predicted speeds with error bars, measured bandwidth, roofline, throttling curve."""
+    """Predicted speeds with error bars, measured bandwidth, roofline."""
     best = report.recommendation
     figures: list[Chart] = []
     for field, title in (
@@ -106,11 +106,6 @@ def report_charts(report: Report) -> list[Chart]:
     ]
     figures.append(_bandwidth(measured))
     figures.append(_roofline(report, measured))
-    for row in measured:
-        curve = (row.get("details") or {}).get("sustained")
-        if curve:
-            title = f"Under sustained load: {row.get('backend')} {row.get('scheme')} {row.get('phase')}"
-            figures.append(Chart(title, charts.curve(title, [(t, v) for t, v in curve], "GB/s")))
     return figures
 
 

@@ -13,10 +13,12 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from gemmafit.base.names import Backend, Status, Verdict
+from gemmafit.benchmarks.measurements import Measurement
 from gemmafit.lab import matrix
 from gemmafit.lab.collection import Source
 from gemmafit.lab.compare import compare_all
-from gemmafit.lab.job import Row
+from gemmafit.lab.job import Ended, Row
 from gemmafit.lab.pages import comparison_page, lab_page, matrix_page
 from gemmafit.reports.pages import charts
 from gemmafit.reports.pages.render import report_page
@@ -38,20 +40,22 @@ root.dataset.charts = [...document.querySelectorAll('svg')].filter(s => s.getBou
 def pages(golden: list[Source], phone_report: Phone, sources: Sources) -> dict[str, str]:
     """A page of every kind, with hostile names in it."""
     rows = [
-        {"backend": b, "scheme": "int8", "phase": p, "variant": HOSTILE, "status": "ok", "bytes": 1e8, "flops": f,
-         "samples_s": [t, t * 1.1], "details": {"sustained": [[0.0, 20.0], [10.0, 18.0], [20.0, 11.0]]}}
-        for b, p, t, f in (("cpu", "decode", 0.005, 2e8), ("opencl", "prefill", 0.1, 3e10))
+        Measurement(b, "int8", p, HOSTILE, Status.OK, samples_s=(t, t * 1.1), bytes=10**8, flops=f)
+        for b, p, t, f in (
+            (Backend.CPU, "decode", 0.005, 2 * 10**8),
+            (Backend.OPENCL, "prefill", 0.1, 3 * 10**10),
+        )
     ] + [
-        {"backend": "cpu", "phase": "limit", "unit": "GB/s", "value": 28.0},
-        {"backend": "cpu", "phase": "limit", "unit": "GFLOP/s", "value": 400.0},
-    ]  # fmt: skip
-    full = replace(golden[2].report, measurements=tuple(rows), summary=HOSTILE)
+        Measurement(Backend.CPU, "", "limit", unit, Status.OK, unit=unit, value=value)
+        for unit, value in (("GB/s", 28.0), ("GFLOP/s", 400.0))
+    ]
+    full = replace(golden[2].report, measurements=tuple(row.to_dict() for row in rows), summary=HOSTILE)
     slow = phone_report("a", samples=(2.0, 2.0))
     comparison = compare_all(sources(phone_report("a"), phone_report("b")), sources(slow, phone_report("b")))
     built = matrix.build(golden, {"GPU generation": ["Arm Valhall"]}, [])
     run = [
-        Row("x-1", HOSTILE, None, "g", "failed", error=HOSTILE),
-        Row("x-2", "b", None, "g", "done", "pass", "x-2/report.yaml"),
+        Row("x-1", HOSTILE, None, "g", Ended.FAILED, error=HOSTILE),
+        Row("x-2", "b", None, "g", Ended.DONE, Verdict.PASS, "x-2/report.yaml"),
     ]
     return {
         "report": report_page(full),
