@@ -12,7 +12,7 @@ import typer
 from ..base.errors import UsageError
 from ..base.names import ReportFormat
 from ..base.units import significant
-from .app import ProfilesOption, PromptTokensOption, RamOption, app
+from .app import ProfilesOption, PromptTokensOption, RamOption, SdkOption, app
 from .console import safe, stderr, stdout
 from .files import write_report
 
@@ -55,9 +55,7 @@ def estimate(
     abi: Annotated[
         str | None, typer.Option(metavar="NAME", help="ABI of its apps, e.g. arm64-v8a or armeabi-v7a.")
     ] = None,
-    sdk: Annotated[
-        int | None, typer.Option(metavar="N", min=1, max=1000, help="API level of its Android.")
-    ] = None,
+    sdk: SdkOption = None,
     driver: Annotated[
         str | None, typer.Option(metavar="TEXT", help="The GPU's driver, as the phone states it.")
     ] = None,

@@ -116,7 +116,7 @@ def stated(
 
     Raises UsageError for a GPU or SoC that no table knows, an ABI or a fact that is none.
     """
-    require({"ram_gb": ram_gb})
+    require({"ram_gb": ram_gb, "sdk": sdk})
     tables = knowledge.tables
     found = identify(tables.gpus, gpu)
     if found is None or found.model is None:
