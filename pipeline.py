@@ -317,10 +317,12 @@ def check(
 
 def estimate(
     gpu: str,
-    ram_gb: float,
+    ram_gb: float | None = None,
     *,
     soc: str | None = None,
+    cpu: str | None = None,
     android: int | None = None,
+    driver: str | None = None,
     family: str = "gemma-2b",
     use: str = "chat",
     decode_tok_s: float | None = None,
@@ -331,27 +333,35 @@ def estimate(
 ) -> Report:
     """What the judge says of a phone that is not at hand: the same rules as `check`, on what is stated here.
 
-    What is not stated is unknown, so that most verdicts are `inconclusive`; `report.variants` has the speed
-    and memory of every model file, each with its interval.
+    What nearly every phone of that kind fulfils is assumed, and `report.notes` says what; all else that is
+    not stated is unknown. `report.variants` has the speed and memory of every model file, with intervals.
 
     Args:
         gpu: as the specification writes it: `Adreno 740`, `Mali-G610 MC6`.
         ram_gb: GiB of memory as the phone is sold.
         soc: name or part number; None takes it from the GPU where only one SoC has it.
+        cpu: cores and clocks, e.g. `4xCortex-A53@1500`; None takes them from the SoC.
         android: API level (34 is Android 14).
+        driver: the GPU driver's version as the phone states it.
         family, use, decode_tok_s, ttft_s, prompt_tokens, context, profiles: as for `check`.
 
     Raises UsageError for a GPU or SoC that no table knows.
     """
-    from .judge.estimate import phone
-    from .judge.judge import Options, judge
+    from .judge.estimate import estimate as judged
+    from .judge.judge import Options
     from .judge.references import load
-    from .probes.snapshot import Android
 
-    knowledge = load(_folder(profiles))
-    stated = replace(phone(gpu, ram_gb, soc, knowledge), android=Android(sdk=android))
-    options = Options(family, use, decode_tok_s, ttft_s, prompt_tokens, context)
-    return judge(stated, (), knowledge, options, created=_now())
+    return judged(
+        gpu=gpu,
+        ram_gb=ram_gb,
+        knowledge=load(_folder(profiles)),
+        soc=soc,
+        cpu=cpu,
+        sdk=android,
+        driver=driver,
+        options=Options(family, use, decode_tok_s, ttft_s, prompt_tokens, context),
+        created=_now(),
+    )
 
 
 def record(

@@ -18,8 +18,8 @@ from ..probes.snapshot import Snapshot
 from ..profiles.knowledge import Knowledge
 from ..reports.report import BackendResult, Check, Predicted, Report, VariantResult
 from . import device, recommend, verdict
-from .case import Case, Options, Variant, is_backend, worst
-from .predict import predict
+from .case import Case, Options, Variant, assumption, is_backend, worst
+from .predict import Anchor, predict
 from .recommend import Judged
 from .rules import agent, correct, fits, loads, speed, state
 
@@ -36,6 +36,7 @@ def judge(
     created: str | None = None,
     serial: str | None = None,
     spans: Sequence[Span] = (),
+    anchor: Anchor | None = None,
 ) -> Report:
     """The report on one device.
 
@@ -44,16 +45,17 @@ def judge(
         created: ISO 8601 time that the report carries; "" if not given (the judge has no clock).
         serial: of the target.
         spans: the device's state around what was measured on each backend, if it was asked.
+        anchor: a model file that somebody measured on the device.
 
-    Raises UsageError for an unknown family or use.
+    Raises UsageError for an unknown family or use, or an anchor of an unknown model or that cannot be true.
     """
-    case = Case(snapshot, tuple(measurements), knowledge, options, tuple(spans))
+    case = Case(snapshot, tuple(measurements), knowledge, options, tuple(spans), anchor)
     shared = _Shared(case)
-    predictions = {v.key: _predict(case, v) for v in case.variants}
-    judged = [_judge_variant(case, v, shared, predictions) for v in case.variants]
+    judged = _judge_all(case, shared)
     found = verdict.decide(case, judged)
     best = recommend.best_of_all(case, judged)
     measured = layouts.every(measurements)
+    checks = _checks(case, shared, judged, (found.chosen, found.primary, best))
     return Report(
         tool={"name": "gemmafit", "version": __version__},
         created=created or "",
@@ -62,18 +64,41 @@ def judge(
         verdict=found.verdict,
         summary=found.summary,
         recommendation=found.recommendation,
+        works_instead=verdict.best_of_all(case, best) if found.chosen is None else None,
         fallback=recommend.chain(case, found.chosen, judged),
         variants=tuple(_result(j) for j in judged),
         backends={str(b): _backend(case, str(b), shared, judged) for b in Backend},
-        checks=tuple(_checks(case, shared, judged, (found.chosen, best))),
+        checks=tuple(checks),
         measurements=tuple(row.to_dict() for row in measurements),
         conditions=conditions(spans, snapshot.conditions),
         capture={"sha256": capture_sha256},
-        notes=(*notes.notes(measurements, case.before, case.after), *layouts.sentences(measured)),
+        notes=(
+            *_assumed(case, checks),
+            *notes.notes(measurements, case.before, case.after),
+            *layouts.sentences(measured),
+        ),
         layouts=tuple(pair.to_dict() for pair in measured),
         agent=notes.agent_memory(measurements),
         extra=_extra(case, best),
     )
+
+
+def judge_files(case: Case) -> list[Judged]:
+    """Every file of the case's catalogue on each of its backends: what `judge` rests on, with all checks."""
+    return _judge_all(case, _Shared(case))
+
+
+def _judge_all(case: Case, shared: _Shared) -> list[Judged]:
+    predictions = {v.key: _predict(case, v) for v in case.variants}
+    return [_judge_variant(case, v, shared, predictions) for v in case.variants]
+
+
+def _assumed(case: Case, checks: Sequence[Check]) -> list[str]:
+    """One line with everything that was taken for granted; nothing where nothing was."""
+    found = [case.assumed(row) for row in case.knowledge.reasons.values()]
+    said = {check.because for check in checks}
+    taken = [text for text in found if text is not None and assumption(text) in said]
+    return [f"assumed: {'; '.join(taken)}"] if taken else []
 
 
 class _Shared:
@@ -130,6 +155,7 @@ def _predict(case: Case, variant: Variant) -> Predicted:
         case.knowledge,
         prompt_tokens=case.demand.prompt_tokens,
         context=min(case.demand.context, variant.model.context),
+        anchor=case.anchor,
     )
 
 

@@ -17,7 +17,7 @@ from msgspec import Meta
 
 from ..base.errors import InputError
 from .calibration import Calibration
-from .conditions import FILE_FACTS
+from .conditions import FILE_FACTS, Condition
 from .rows import Conditional, Count, Entry, Positive, Row, Text
 from .signatures import Signature
 from .tablefile import Table, compose
@@ -367,17 +367,31 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     max_threads: Count
 
 
+class Assumption(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is taken for granted of a phone that somebody only describes, where they do not say.
+
+    Attributes:
+        text: a clause, for the line `assumed:` of the report.
+        unless: phones of which it would be wrong; there it stays unknown.
+    """
+
+    text: Text
+    unless: Condition | None = None
+
+
 class Reason(Entry, frozen=True, kw_only=True):
     """A stable code that a report may carry. `because` is its sentence; `remedy` says what to do.
 
     `gravity` orders reservations when all candidates have some: 1 slower than asked, 2 may not fit or not be
     offered, 3 may be wrong or crash.
     `agent`: the agent would have told. Where it did not run, why and what to do about that is said instead.
+    `assumed`: of a phone that is only described, this is taken for granted instead of the unknown.
     """
 
     remedy: Text | None = None
     agent: bool = False
     gravity: Literal[1, 2, 3] = 2
+    assumed: Assumption | None = None
 
 
 class ListRule(Conditional, frozen=True, kw_only=True):

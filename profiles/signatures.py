@@ -17,6 +17,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import Literal
 
 import msgspec
 
@@ -55,6 +56,7 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
     Attributes:
         patterns: the messages it shows itself by; any one of them is an exact match.
         phrases: how people describe it where there is no message. They only ever make text *resemble* it.
+        takes: backends of which the remedy tells to take a file, where it names no file itself.
         applies_when: what has to hold of a phone (or file) for this cause to be possible there; None: the
             cause does not depend on the phone.
     """
@@ -68,6 +70,7 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
     kind: Kind = Kind.FAILURE
     patterns: tuple[str, ...] = ()
     phrases: tuple[str, ...] = ()
+    takes: tuple[Literal["cpu", "opencl", "npu"], ...] = ()
     applies_when: Condition | None = None
 
     def __post_init__(self) -> None:

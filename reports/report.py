@@ -41,8 +41,8 @@ class Predicted:
     ttft_s: Range | None = None
     peak_memory_bytes: Range | None = None
     basis: str | None = None
-    """What the speeds rest on: measured (kernels ran here), chip (a figure reached on this chip elsewhere) or
-    specification."""
+    """What the speeds rest on: measured model (a file that was run here), measured (kernels ran here), chip
+    (a figure reached on this chip elsewhere) or specification."""
     capped: str | None = None
     """What held the clocks down while they were measured (`battery saver was on`): the phone can do more."""
 
@@ -143,6 +143,8 @@ class Report:
     verdict: Verdict
     summary: str
     recommendation: Recommendation | None
+    works_instead: Recommendation | None = field(default=None, kw_only=True)
+    """Where nothing of the family works: the best file of any family that does."""
     fallback: tuple[FallbackStep, ...]
     variants: tuple[VariantResult, ...]
     backends: Mapping[str, BackendResult]
@@ -166,6 +168,8 @@ class Report:
         """What a person calls the device."""
         if self.target.get("kind") == "local":
             return "this computer"
+        if self.target.get("kind") == "stated":
+            return "a phone as described"
         words = [str(self.device[key]) for key in ("manufacturer", "model") if self.device.get(key)]
         return " ".join(words) or str(self.target.get("serial") or "unknown device")
 

@@ -105,9 +105,15 @@ def file_is_for_device(case: Case, variant: Variant) -> list[Check]:
     names = [name for name in (soc.model, soc.name) if name]
     if not names:
         return [case.check(id, UNKNOWN, "npu.soc-unknown", found="not known", required=required)]
-    if any(required.casefold() in name.casefold() for name in names):
+    if any(_same_soc(required, name) for name in names):
         return [case.check(id, UNKNOWN, "npu.untested", found=names[0], required=required)]
     return [case.check(id, FAIL, "npu.other-soc", found=names[0], required=required)]
+
+
+def _same_soc(a: str, b: str) -> bool:
+    """`Tensor_G5` and `Google Tensor G5`: one says less than the other."""
+    plain = [name.casefold().replace("_", " ").replace("-", " ") for name in (a, b)]
+    return plain[0] in plain[1] or plain[1] in plain[0]
 
 
 def backend_visible(case: Case, backend: str) -> Check:
