@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 
 from ..benchmarks.layouts import layouts
 from ..benchmarks.measurements import Measurement
-from ..benchmarks.trust import capped
 from ..probes.snapshot import Snapshot
 from ..profiles.calibration import Engine, Phase, Specification
 from ..profiles.conditions import Facts
@@ -178,7 +177,7 @@ def _expected_computing(
 def _measured(rows: Sequence[Measurement], scheme: str, knowledge: Knowledge) -> Rate | None:
     """The rate of this weight scheme from one row of each that ran; None without any."""
     spread = knowledge.prediction.measured.spread
-    figures = [(row, figure) for row in rows if (figure := _figure(row))]
+    figures = [(row, figure) for row in rows if (figure := row.figure)]
     if own := [(row, figure) for row, figure in figures if row.scheme == scheme]:
         row, figure = own[0]
     elif figures:
@@ -187,11 +186,7 @@ def _measured(rows: Sequence[Measurement], scheme: str, knowledge: Knowledge) ->
         spread **= 1.5
     else:
         return None
-    return Rate(_around(figure * 1e9, spread), MEASURED, ", ".join(capped(row)) or None)
-
-
-def _figure(row: Measurement) -> float | None:
-    return row.gb_per_s if row.phase == "decode" else row.gflop_per_s
+    return Rate(_around(figure * 1e9, spread), MEASURED, ", ".join(row.capped) or None)
 
 
 def _opened(rate: Rate, expected: Callable[[], Rate | None]) -> Rate:

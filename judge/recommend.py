@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..base.names import CheckStatus, Evidence
-from ..benchmarks.trust import sound
 from ..reports.report import Check, FallbackStep, Predicted, Recommendation
 from .case import Case, Variant
 from .rules import fits, speed
@@ -219,7 +218,7 @@ def _max_tokens(case: Case, judged: Judged) -> int | None:
 
 
 def _prefill_chunk(case: Case, judged: Judged) -> int | None:
-    rows = [row for row in case.rows(judged.variant.backend, "prefill") if row.tokens and sound(row)]
+    rows = [row for row in case.rows(judged.variant.backend, "prefill") if row.tokens and row.sound]
     own = [row for row in rows if row.scheme == judged.variant.model.scheme] or rows
     best = max(own, key=lambda row: (row.tokens or 0) / (row.seconds or 1), default=None)
     return best.tokens if best is not None else None

@@ -15,7 +15,7 @@ def conditions(case: Case) -> list[Check]:
         return []
     states = [state for span in case.spans for state in (span.before, span.after)] or [case.before]
     noted = [what for state in states for what in trust.caps(state)]
-    capped = list(dict.fromkeys([*noted, *(what for row in case.measurements for what in trust.capped(row))]))
+    capped = list(dict.fromkeys([*noted, *(what for row in case.measurements for what in row.capped)]))
     off = any(state.screen_on is False for state in states)
     if not capped and not off:
         return []
