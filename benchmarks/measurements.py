@@ -14,6 +14,9 @@ from ..base import typed
 from ..base.limits import FEW, NAME_CHARS
 from ..base.names import Backend, Status
 
+MARK = "*"
+"""Beside every figure of a device that is software."""
+
 
 @dataclass(frozen=True)
 class Deviation:
@@ -117,8 +120,8 @@ class Measurement:
 
     @property
     def sound(self) -> bool:
-        """Whether a number may be built upon: it ran, under steady conditions, undisturbed, and what it computed
-        is right. Whoever ranks, predicts, compares, draws or remembers takes such rows only."""
+        """Whether a number may be built upon: it ran, under steady conditions, undisturbed, and what it
+        computed is right. Whoever ranks, predicts, compares, draws or remembers takes such rows only."""
         return self.right and self.valid
 
     @property
@@ -151,21 +154,26 @@ class Measurement:
 
     @property
     def figure(self) -> float | None:
-        """The speed that counts: decode is bound by memory (GB/s), all else by arithmetic (GFLOP/s)."""
-        return self.gb_per_s if self.phase == "decode" else self.gflop_per_s
+        """The speed that counts: prefill is bound by arithmetic (GFLOP/s), all else by memory (GB/s)."""
+        return self.gflop_per_s if self.phase == "prefill" else self.gb_per_s
 
     @property
     def figure_unit(self) -> str:
         """Of `figure`."""
-        return "GB/s" if self.phase == "decode" else "GFLOP/s"
+        return "GFLOP/s" if self.phase == "prefill" else "GB/s"
 
     # What `details` says, typed: those of a recording are untrusted, and what has another type is not there.
 
     @property
     def software(self) -> bool:
-        """Whether a driver that computes on the CPU stood in for a GPU: PoCL, lavapipe, SwiftShader and others
-        say so themselves."""
+        """Whether a driver that computes on the CPU stood in for a GPU: PoCL, lavapipe, SwiftShader and
+        others say so themselves."""
         return self.backend is not Backend.CPU and self.details.get("device_type") == "cpu"
+
+    @property
+    def mark(self) -> str:
+        """What stands beside its figures: `MARK` or nothing."""
+        return MARK if self.software else ""
 
     @property
     def engine_layout(self) -> bool:
@@ -198,7 +206,9 @@ class Measurement:
         """The curve under sustained load: (seconds, GB/s)."""
         points: list[tuple[float, float]] = []
         for point in self._list("sustained"):
-            at, speed = map(_finite, point) if isinstance(point, list | tuple) and len(point) == 2 else (None, None)
+            at, speed = (
+                map(_finite, point) if isinstance(point, list | tuple) and len(point) == 2 else (None, None)
+            )
             if at is None or speed is None:
                 return ()
             points.append((at, speed))

@@ -10,7 +10,7 @@ from typing import Any
 from ..base.names import Backend, Status
 from ..probes.snapshot import Conditions
 from . import trust
-from .measurements import Measurement
+from .measurements import MARK, Measurement
 
 AGENT_BYTES = 400 * 10**6
 """What the agent holds at most. Of a phone with 2 GB, Android itself leaves about twice that to one app."""
@@ -18,8 +18,6 @@ AGENT_BYTES = 400 * 10**6
 SOFTWARE = "proves correctness and layout, not a phone's speed"
 LEFT_ALONE, FORCED = "left_alone", "forced"
 """Keys of a row's details: the known fault for which a backend was not run, or in spite of which it was."""
-MARK = "*"
-"""Beside every figure of a software device."""
 
 
 def notes(rows: Iterable[Measurement], before: Conditions, after: Conditions | None = None) -> list[str]:

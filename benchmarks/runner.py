@@ -30,8 +30,8 @@ MEMORY_SHARE = 0.8
 
 @dataclass(frozen=True)
 class NotRun:
-    """Why a plan has no outcome. `cause`: its interpreter is not there, or did not start. `shortage`: it needs
-    more memory than there is."""
+    """Why a plan has no outcome. `cause`: its interpreter is not there, or did not start. `shortage`: it
+    needs more memory than there is."""
 
     status: Status
     reason: str

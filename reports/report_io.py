@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ import msgspec
 from ..base import typed
 from ..base.errors import InputError
 from ..base.yaml_input import load_yaml
+from ..benchmarks.measurements import Measurement
 from .report import SCHEMA, Report
 
 MAX_BYTES = 32 << 20
@@ -21,7 +23,8 @@ FAMILY = SCHEMA.partition("/")[0]
 
 def to_dict(report: Report) -> dict[str, Any]:
     """Plain data in the contract's order: `schema` first, then the fields as declared."""
-    data = cast(dict[str, Any], msgspec.to_builtins(report))
+    data = cast(dict[str, Any], msgspec.to_builtins(dataclasses.replace(report, measurements=())))
+    data["measurements"] = [msgspec.to_builtins(row.to_dict()) for row in report.measurements]
     extra = data.pop("extra")
     return {"schema": data.pop("schema"), **data, **extra}
 
@@ -46,9 +49,24 @@ def from_dict(data: object, name: str = "report") -> Report:
     known = {k: v for k, v in found.items() if k in fields}
     known["extra"] = {str(k): v for k, v in found.items() if k not in fields}
     try:
-        return typed.convert(known, Report)
-    except msgspec.ValidationError as error:
+        report = typed.convert(known | {"measurements": ()}, Report)
+        return dataclasses.replace(report, measurements=_rows(found))
+    except (msgspec.ValidationError, ValueError) as error:
         raise InputError(f"{name}: {error}") from error
+
+
+def _rows(found: Mapping[str, Any]) -> tuple[Measurement, ...]:
+    """The measured rows. Raises ValueError naming the one that is wrong."""
+    rows = found.get("measurements")
+    if not isinstance(rows, list | tuple):
+        raise ValueError("Object missing required field `measurements`, a list")
+    read: list[Measurement] = []
+    for number, row in enumerate(cast(list[Any], rows)):
+        try:
+            read.append(Measurement.from_dict(row))
+        except ValueError as error:
+            raise ValueError(f"measurements[{number}]: {error}") from error
+    return tuple(read)
 
 
 def load(path: Path) -> Report:

@@ -18,7 +18,8 @@ from .layout import CPU_TILES
 @dataclass(frozen=True)
 class Variant:
     """`fused`: QKV in one product, RoPE with the cache append, norms and attention that quantise, residual
-    with the norm, gate+up+GeGLU in one. `fused_as`: of one that is not, the variant that differs in nothing else."""
+    with the norm, gate+up+GeGLU in one. `fused_as`: of one that is not, the variant that differs in nothing
+    else."""
 
     name: str
     fused: bool

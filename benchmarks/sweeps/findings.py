@@ -244,6 +244,8 @@ def _threads(backend: Backend, rows: Sequence[Measurement], phase: str) -> Findi
 
 
 def _sustained(row: Measurement) -> Finding:
+    if not row.sound:
+        return Finding("sustained", row.backend, f"sustained: nothing measured ({_why_not([row])}).")
     samples = row.sustained
     change = trust.trend(samples)
     end = f"{significant(samples[-1][0])} s"

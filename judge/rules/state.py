@@ -6,7 +6,7 @@ from __future__ import annotations
 from ...base.names import CheckStatus
 from ...benchmarks import trust
 from ...reports.report import Check
-from ..case import Case
+from ..case import Case, Question
 
 
 def conditions(case: Case) -> list[Check]:
@@ -22,7 +22,7 @@ def conditions(case: Case) -> list[Check]:
     found = [*capped, *(["the screen was off"] if off else [])]
     return [
         case.check(
-            "device.conditions",
+            Question("device", "conditions"),
             CheckStatus.WARN,
             "conditions.capped" if capped else "conditions.screen-off",
             found=", ".join(found),
@@ -37,7 +37,7 @@ def services(case: Case) -> list[Check]:
         return []
     return [
         case.check(
-            "device.services",
+            Question("device", "services"),
             CheckStatus.WARN,
             "device.services-down",
             found="no answer to dumpsys, pm, settings and cmd",
