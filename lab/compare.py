@@ -6,13 +6,13 @@ what the spread of the samples explains.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from statistics import median
-from typing import Any
 
-from ..base.names import Verdict
+from ..base.names import Status, Verdict
+from ..base.units import significant
+from ..benchmarks.measurements import Measurement
 from ..benchmarks.statistics import gain
 from ..reports.report import Report
 from .collection import Source, phone, text
@@ -133,42 +133,31 @@ def _facts(before: Report, after: Report) -> list[Change]:
     return changes
 
 
-def _rows(report: Report) -> dict[str, Mapping[str, Any]]:
-    return {
-        "/".join(str(row.get(part, "")) for part in ("backend", "scheme", "phase", "variant")): row
-        for row in report.measurements
-    }
+def _rows(report: Report) -> dict[str, Measurement]:
+    return {row.key: row for row in report.measurements}
 
 
-def _row(
-    key: str, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None, threshold: float
-) -> list[Change]:
+def _row(key: str, old: Measurement | None, new: Measurement | None, threshold: float) -> list[Change]:
     if old is None or new is None:
         # A variant that is measured in one version of the tool only says nothing about the phone.
         return []
-    if old.get("status") != new.get("status"):
-        kind = Kind.REGRESSION if old.get("status") == "ok" else Kind.CHANGE
-        if new.get("status") == "ok":
+    if old.status is not new.status:
+        kind = Kind.REGRESSION if old.status is Status.OK else Kind.CHANGE
+        if new.status is Status.OK:
             kind = Kind.IMPROVEMENT
-        return [Change(key, kind, str(old.get("status")), str(new.get("status")))]
+        return [Change(key, kind, old.status, new.status)]
     changes: list[Change] = []
-    if (old.get("deterministic"), new.get("deterministic")) == (True, False):
+    if (old.deterministic, new.deterministic) == (True, False):
         changes.append(Change(f"{key} repeats", Kind.REGRESSION, "same bits", "different bits"))
-    was, now = _right(old), _right(new)
-    if was is not None and now is not None and was != now:
-        kind = Kind.IMPROVEMENT if now else Kind.REGRESSION
-        changes.append(Change(f"{key} numbers", kind, _word(was), _word(now)))
-    ratio = speed_ratio(old.get("samples_s") or (), new.get("samples_s") or (), threshold)
-    if ratio is not None and old.get("valid", True) and new.get("valid", True):
+    if old.deviation and new.deviation and old.deviation.ok is not new.deviation.ok:
+        kind = Kind.IMPROVEMENT if new.deviation.ok else Kind.REGRESSION
+        changes.append(Change(f"{key} numbers", kind, _word(old.deviation.ok), _word(new.deviation.ok)))
+    ratio = speed_ratio(old.samples_s, new.samples_s, threshold)
+    if ratio is not None and old.sound and new.sound:
         kind = Kind.IMPROVEMENT if ratio > 1 else Kind.REGRESSION
-        before, after = (f"{median(row['samples_s']) * 1e3:.3g} ms" for row in (old, new))
+        before, after = (f"{significant((row.seconds or 0) * 1e3)} ms" for row in (old, new))
         changes.append(Change(key, kind, before, after, ratio))
     return changes
-
-
-def _right(row: Mapping[str, Any]) -> bool | None:
-    deviation = row.get("deviation")
-    return None if not deviation else bool(deviation["rel_l2"] <= deviation["tolerance"])
 
 
 def _word(right: bool) -> str:

@@ -11,7 +11,7 @@ from ...benchmarks.sweeps.bench import Bench
 from ...benchmarks.sweeps.settings import Sweep
 from .. import figures
 from . import charts
-from .render import WHISKERS, Chart, device_facts, environment, measured_charts, sustained_charts
+from .render import WHISKERS, Chart, device_facts, environment, measured_charts
 
 _SWEEPS = {
     Sweep.CHUNK: ("Prefill chunk", "prefill", "tokens/s through one layer"),
@@ -70,7 +70,17 @@ def _charts(rows: Sequence[Measurement]) -> list[Chart]:
     for sweep, (title, phase, unit) in _SWEEPS.items():
         bars = [_swept(sweep, row) for row in rows if row.sound and row.sweep == sweep and row.phase == phase]
         drawn.append(Chart(title, charts.bars(title, bars, unit), WHISKERS))
-    return [*drawn, *sustained_charts(rows)]
+    return [*drawn, *_sustained(rows)]
+
+
+def _sustained(rows: Sequence[Measurement]) -> list[Chart]:
+    """A curve for each row under sustained load."""
+    drawn: list[Chart] = []
+    for row in rows:
+        if row.sustained and row.sound:
+            title = f"Under sustained load: {row.backend}{row.mark} {row.scheme} {row.phase}"
+            drawn.append(Chart(title, charts.curve(title, row.sustained, "GB/s")))
+    return drawn
 
 
 def _swept(sweep: Sweep, row: Measurement) -> figures.Bar:

@@ -100,7 +100,7 @@ def report_charts(report: Report) -> list[Chart]:
                 title, charts.bars(title, rows, "tok/s"), "The interval should hold the truth 9 times in 10."
             )
         )
-    return [*drawn, *measured_charts(report.measurements), *sustained_charts(report.measurements)]
+    return [*drawn, *measured_charts(report.measurements)]
 
 
 WHISKERS = "Whiskers: slowest and fastest repeat."
@@ -116,13 +116,3 @@ def measured_charts(rows: Sequence[Measurement]) -> list[Chart]:
         Chart(prefill, charts.bars(prefill, figures.rates(rows), "GFLOP/s"), WHISKERS),
         Chart(roofline, charts.roofline(roofline, figures.roofs(rows), points), legend=legend),
     ]
-
-
-def sustained_charts(rows: Sequence[Measurement]) -> list[Chart]:
-    """A curve for each row under sustained load."""
-    drawn: list[Chart] = []
-    for row in rows:
-        if row.sustained and row.sound:
-            title = f"Under sustained load: {row.backend}{row.mark} {row.scheme} {row.phase}"
-            drawn.append(Chart(title, charts.curve(title, row.sustained, "GB/s")))
-    return drawn

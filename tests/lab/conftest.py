@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gemmafit.base.names import Evidence, Verdict
+from gemmafit.base.names import Backend, Evidence, Status, Verdict
+from gemmafit.benchmarks.measurements import Deviation, Measurement
 from gemmafit.lab.collection import Source
 from gemmafit.pipeline import Request, examine
 from gemmafit.probes.replay import ReplayTarget
@@ -40,11 +41,10 @@ def phone_report() -> Phone:
         variant: str = "gemma3-1b-it-int4.litertlm", backend: str = "opencl",
         fallback: tuple[tuple[str, str], ...] = (("gemma3-1b-it-int4.litertlm", "cpu"),),
     ) -> Report:  # fmt: skip
-        row = {
-            "backend": "cpu", "scheme": "int8", "phase": "decode", "variant": "dotprod", "status": status,
-            "samples_s": list(samples), "deterministic": True,
-            "deviation": {"rel_l2": 0.01, "tolerance": 0.02},
-        }  # fmt: skip
+        row = Measurement(
+            Backend.CPU, "int8", "decode", "dotprod", Status(status), samples_s=samples, deterministic=True,
+            deviation=Deviation(0.1, 0.01, 0.9999, "ffn", 0.02),
+        )  # fmt: skip
         best = Recommendation(
             variant, f"{variant}.file", "abc123", "litert-lm", "litertlm", backend, {"max_tokens": 1024},
             Predicted(decode_tok_s=Range(20.0, 15.0, 30.0)), Evidence.PROBED, "fastest that fits",
