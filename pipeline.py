@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from .base.bounds import require
 from .base.errors import AgentCause, AgentError, InputError, Interrupted, TransportError
 from .base.events import Event, Listener, ignore
 from .probes.capture import Capture
@@ -34,8 +35,10 @@ class Request:
         force: open and run also what a known fault of the device says to leave alone.
         tuning: use, retune or off: see `benchmarks.tuning.Tuning`.
         package: an installed app whose view of the libraries is wanted.
-        family, use, decode_tok_s, ttft_s, prompt_tokens, context: see `profiles.judge.Options`.
+        family, use, decode_tok_s, ttft_s, prompt_tokens, context: see `judge.case.Options`.
         knowledge: None for the built-in tables.
+
+    Raises UsageError for a number that is none or out of its range.
     """
 
     run: bool = True
@@ -52,6 +55,9 @@ class Request:
     prompt_tokens: int | None = None
     context: int | None = None
     knowledge: Knowledge | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        require(vars(self))
 
 
 @dataclass(frozen=True)

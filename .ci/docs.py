@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Writes the parts of the documentation that follow from the code; --check only says if they are current.
 
-The README's help texts stand between `<!-- help: COMMAND -->` and `<!-- end -->`, the causes of
-docs/phones.md between `<!-- agent causes -->` and `<!-- end -->`; docs/report.schema.json is the report's
-JSON Schema.
+The README's help texts stand between `<!-- help: COMMAND -->` and `<!-- end -->`, its table of exit statuses
+after `<!-- exit statuses -->`, the causes of docs/phones.md after `<!-- agent causes -->`;
+docs/report.schema.json is the report's JSON Schema.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+STATUSES = re.compile(r"(<!-- exit statuses -->\n).*?(<!-- end -->)", re.DOTALL)
 BLOCK = re.compile(r"(<!-- help: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 CAUSES = re.compile(r"(<!-- agent causes -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -29,8 +30,12 @@ def help_text(command: str) -> str:
 
 
 def readme() -> str:
-    """The README with every help block as it has to be."""
+    """The README with every help block and the table of exit statuses as they have to be."""
+    from gemmafit.base.names import Exit
+
     text = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = "".join(f"| {status:d} | {status.meaning} |\n" for status in Exit)
+    text = STATUSES.sub(lambda m: f"{m[1]}| status | meaning |\n|---|---|\n{rows}{m[2]}", text)
     return BLOCK.sub(lambda m: f"{m[1]}```console\n$ {m[2]} --help\n{help_text(m[2])}```\n{m[3]}", text)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from collections.abc import Iterable
+from enum import IntEnum, StrEnum
 
 
 class Backend(StrEnum):
@@ -80,3 +81,85 @@ class Evidence(StrEnum):
     PROBED = "probed"
     RAN = "ran"
     VERIFIED = "verified"
+
+
+class Exit(IntEnum):
+    """The exit statuses of every command; `meaning` is what the documentation says of each."""
+
+    PASS = 0
+    FAIL = 1
+    USAGE = 2
+    NO_TARGET = 3
+    BROKE = 4
+    INCONCLUSIVE = 5
+    INTERRUPTED = 130
+
+    @property
+    def meaning(self) -> str:
+        return _MEANING[self]
+
+    @classmethod
+    def of(cls, verdict: Verdict, *, strict: bool = False) -> Exit:
+        """Of a complete report. strict: degraded is a failure too."""
+        return cls.FAIL if strict and verdict is Verdict.DEGRADED else _OF_VERDICT[verdict]
+
+    @classmethod
+    def worst(cls, several: Iterable[Exit]) -> Exit:
+        """Of a run over many phones: what nobody examined weighs more than what was found."""
+        return max(several, key=_RISING.index, default=cls.PASS)
+
+
+_MEANING = {
+    Exit.PASS: "pass, or degraded (--strict makes degraded 1)",
+    Exit.FAIL: "fail: nothing of the family works there; of compare: a regression",
+    Exit.USAGE: "usage: an option, a number out of its range, a file of no use",
+    Exit.NO_TARGET: "no such phone, or it is unauthorized or offline",
+    Exit.BROKE: "the run broke (a partial report is written) or nobody took the answer",
+    Exit.INCONCLUSIVE: "inconclusive: a fact that matters is unknown",
+    Exit.INTERRUPTED: "interrupted by Ctrl-C; what was measured until then is kept",
+}
+_OF_VERDICT = {
+    Verdict.PASS: Exit.PASS,
+    Verdict.DEGRADED: Exit.PASS,
+    Verdict.FAIL: Exit.FAIL,
+    Verdict.INCONCLUSIVE: Exit.INCONCLUSIVE,
+}
+_RISING = (Exit.PASS, Exit.INCONCLUSIVE, Exit.FAIL, Exit.NO_TARGET, Exit.BROKE, Exit.USAGE, Exit.INTERRUPTED)
+
+
+class ReportFormat(StrEnum):
+    """The forms in which a report leaves; how each is written: the module of that name in reports/writers."""
+
+    YAML = "yaml"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    JUNIT = "junit"
+    GITHUB = "github"
+
+    @property
+    def ending(self) -> str:
+        """Of a file of this format, where nobody named the file."""
+        return _ENDINGS[self][0]
+
+    @classmethod
+    def of_file(cls, suffix: str) -> ReportFormat:
+        """What a file name ending means; YAML where it means nothing."""
+        return next((format for format, known in _ENDINGS.items() if suffix.lower() in known), cls.YAML)
+
+
+_ENDINGS = {
+    ReportFormat.YAML: (".yaml", ".yml"),
+    ReportFormat.JSON: (".json",),
+    ReportFormat.MARKDOWN: (".md",),
+    ReportFormat.JUNIT: (".xml",),
+    ReportFormat.GITHUB: (".github",),
+}
+
+
+class AllowlistFormat(StrEnum):
+    """Who reads an allowlist; how each is written: the module of that name in lab/formats."""
+
+    YAML = "yaml"
+    GALLERY = "gallery"
+    PLAY = "play"
+    APP = "app"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..base.errors import UsageError
-from .app import ProfilesOption, app
+from .app import ProfilesOption, PromptTokensOption, RamOption, app
 from .console import emit, safe, stderr, stdout
 
 if TYPE_CHECKING:
@@ -37,9 +37,7 @@ class EstimateFormat(StrEnum):
 @app.command(short_help="Predict a phone that is not at hand.")
 def estimate(
     gpu: Annotated[str, typer.Option(metavar="NAME", help='The GPU, e.g. "Adreno 740" or "Mali-G610 MC6".')],
-    ram: Annotated[
-        float, typer.Option(metavar="GB", min=0.25, max=1024, help="Memory as the phone is sold.")
-    ],
+    ram: RamOption,
     soc: Annotated[
         str | None, typer.Option(metavar="NAME", help="The SoC, where the GPU is in several.")
     ] = None,
@@ -54,9 +52,7 @@ def estimate(
     data_sheet: Annotated[
         bool, typer.Option("--data-sheet", help="Ignore what was published about this chip.")
     ] = False,
-    prompt_tokens: Annotated[
-        int, typer.Option(metavar="N", min=1, max=1 << 20, help="Prompt of the time to the first token.")
-    ] = 256,
+    prompt_tokens: PromptTokensOption = None,
     format: Annotated[
         EstimateFormat, typer.Option("--format", "-f", help="Output format.")
     ] = EstimateFormat.TEXT,
@@ -80,7 +76,8 @@ def estimate(
         raise UsageError(f"unknown family {family!r}", hint="Families: " + ", ".join(knowledge.families))
     snapshot = phone(gpu, ram, soc, knowledge)
     anchor = _anchor(measured, knowledge)
-    rows = run(snapshot, knowledge, anchor, data_sheet_only=data_sheet, prompt_tokens=prompt_tokens)
+    asked = {} if prompt_tokens is None else {"prompt_tokens": prompt_tokens}
+    rows = run(snapshot, knowledge, anchor, data_sheet_only=data_sheet, **asked)
     rows = [row for row in rows if family in ("any", row.model.family)]
     if format is EstimateFormat.TEXT:
         _show(snapshot, rows, knowledge)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import typer
 
 from ..base.errors import InputError, TransportError, UsageError
+from ..base.names import Exit
 from .app import AdbOption, ProfilesOption, app
 from .console import emit, plain, safe, stdout
 
@@ -24,7 +25,6 @@ MAX_BYTES = 1 << 30
 """A log beyond this is cut, and the answer says so: at some 20 MB/s it already takes a minute."""
 
 LOGCAT_BYTES = 64 << 20
-NOTHING_KNOWN = 5
 
 
 class ExplainFormat(StrEnum):
@@ -90,7 +90,7 @@ def explain(
     else:
         _dump(found, format)
     if not any(e.match is Match.EXACT for e in found):
-        raise typer.Exit(NOTHING_KNOWN)
+        raise typer.Exit(Exit.INCONCLUSIVE)
 
 
 class _Source:

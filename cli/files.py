@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..base.errors import UsageError
-from .app import FormatName
+from ..base.names import ReportFormat
 from .console import emit
 
 if TYPE_CHECKING:
@@ -24,15 +24,17 @@ def write(path: Path, text: str) -> None:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
-def write_report(report: Report, format: FormatName | None, output: Path | None) -> None:
+def write_report(report: Report, format: ReportFormat | None, output: Path | None) -> None:
     """Write a report to a file or stdout, in the named format, or the one that the file's ending means."""
-    from ..reports.writers import SUFFIXES, Format
+    from ..reports.writers import writer
 
-    if format is not None:
-        chosen = Format(str(format))
-    else:
-        chosen = SUFFIXES.get(output.suffix.lower(), Format.YAML) if output is not None else Format.YAML
-    text = chosen.writer()(report)
+    deliver(
+        writer(format or ReportFormat.of_file(output.suffix if output is not None else ""))(report), output
+    )
+
+
+def deliver(text: str, output: Path | None) -> None:
+    """Write to the file that was named, or to stdout."""
     if output is None:
         emit(text)
     else:

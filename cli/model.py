@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..base.names import Exit
 from .app import AdbOption, ProfilesOption, app
 from .console import emit, plain, safe, stdout
 
@@ -24,8 +25,6 @@ model_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look 
 app.add_typer(model_app, name="model")
 
 SCHEMA = "gemmafit.modelfile/1"
-FAIL, INCONCLUSIVE = 1, 5
-
 _STYLE = {"error": "red", "fail": "red", "warning": "yellow", "warn": "yellow", "pass": "green"}
 
 
@@ -88,14 +87,14 @@ def inspect(
         raise typer.Exit(status)
 
 
-def exit_code(file: ModelFile, identity: Identity, fit: tuple[Fit, ...] | None) -> int:
+def exit_code(file: ModelFile, identity: Identity, fit: tuple[Fit, ...] | None) -> Exit:
     """See the command's help."""
     broken = any(f.severity == "error" for f in (*file.findings, *identity.findings))
     if broken or (fit and all(f.status in ("fail", "error") for f in fit)):
-        return FAIL
+        return Exit.FAIL
     if fit is not None and not any(f.status in ("pass", "warn") for f in fit):
-        return INCONCLUSIVE
-    return 0 if file.complete else INCONCLUSIVE
+        return Exit.INCONCLUSIVE
+    return Exit.PASS if file.complete else Exit.INCONCLUSIVE
 
 
 def _digest(file: Path, quiet: bool) -> str:

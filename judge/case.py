@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypedDict
 
+from ..base.bounds import require
 from ..base.errors import UsageError
 from ..base.names import Backend, CheckStatus, Column, Evidence, Scope, Status
 from ..benchmarks.measurements import Measurement
@@ -33,6 +34,8 @@ class Options:
         decode_tok_s, ttft_s: what is fast enough.
         prompt_tokens: the prompt that the time to the first token is for.
         context: tokens of prompt and answer together that must fit.
+
+    Raises UsageError for a number that is none or out of its range.
     """
 
     family: str = "gemma-2b"
@@ -41,6 +44,9 @@ class Options:
     ttft_s: float | None = None
     prompt_tokens: int | None = None
     context: int | None = None
+
+    def __post_init__(self) -> None:
+        require(vars(self))
 
 
 @dataclass(frozen=True)

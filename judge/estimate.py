@@ -12,6 +12,7 @@ from difflib import get_close_matches
 
 import msgspec
 
+from ..base.bounds import require
 from ..base.errors import UsageError
 from ..base.names import CheckStatus
 from ..probes.readers.gpu import identify
@@ -71,6 +72,7 @@ def phone(gpu: str, ram_gb: float, soc: str | None, knowledge: Knowledge) -> Sna
 
     Raises UsageError for a GPU or SoC that no table knows.
     """
+    require({"ram_gb": ram_gb})
     tables = knowledge.tables
     found = identify(tables.gpus, gpu)
     if found is None or found.model is None:
@@ -140,6 +142,7 @@ def estimate(
 
     Raises UsageError where the anchor's model is not in the catalogue or too fast to be true.
     """
+    require({"prompt_tokens": prompt_tokens, "context": context})
     if data_sheet_only:
         chips = {
             k: msgspec.structs.replace(c, read_gb_s=None, compute_gflops=None)

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ..base.names import Status, Verdict
+from ..base.bounds import require
+from ..base.names import Exit, Status, Verdict
 from ..base.units import significant
 from ..benchmarks.measurements import Measurement
 from ..benchmarks.statistics import gain
 from ..reports.report import Report
-from .collection import Source, phone, text
+from .collection import Source, newest, text
 
 THRESHOLD = 0.10
 """Relative change of a median below which a speed counts as unchanged: warm phones vary by as much."""
@@ -37,7 +38,10 @@ class Kind(StrEnum):
     IMPROVEMENT = "improvement"
     CHANGE = "change"
     UNCLEAR = "unclear"
-    """A verdict was or became inconclusive: nothing can be said."""
+    """A verdict was or became inconclusive, or a run broke: nothing can be said."""
+
+
+_EXITS = {Kind.REGRESSION: Exit.FAIL, Kind.UNCLEAR: Exit.INCONCLUSIVE}
 
 
 @dataclass(frozen=True)
@@ -68,16 +72,27 @@ class Comparison:
     only_before: tuple[str, ...] = ()
     only_after: tuple[str, ...] = ()
 
-    def has(self, kind: Kind) -> bool:
-        """Whether any phone has a change of that kind."""
-        return any(change.kind is kind for phone in self.phones for change in phone.changes)
+    @property
+    def worst(self) -> Kind | None:
+        """What the whole amounts to: a regression, unclear, or None for neither."""
+        kinds = {change.kind for phone in self.phones for change in phone.changes}
+        return next((kind for kind in _EXITS if kind in kinds), None)
+
+    @property
+    def exit(self) -> Exit:
+        """The exit status of `compare`."""
+        return Exit.PASS if self.worst is None else _EXITS[self.worst]
 
 
 def compare_all(
     before: Iterable[Source], after: Iterable[Source], threshold: float = THRESHOLD
 ) -> Comparison:
-    """Pair the newest report of each phone in both sets and compare the pairs."""
-    old, new = _newest(before), _newest(after)
+    """Pair the newest report of each phone in both sets and compare the pairs.
+
+    Raises UsageError for a threshold that is none.
+    """
+    require({"threshold": threshold})
+    old, new = newest(before), newest(after)
     pairs = [key for key in old if key in new]
     return Comparison(
         tuple(PhoneComparison(k, new[k].name, compare(old[k], new[k], threshold)) for k in pairs),
@@ -96,19 +111,10 @@ def compare(before: Report, after: Report, threshold: float = THRESHOLD) -> tupl
     return tuple(sorted(changes, key=lambda change: (order.index(change.kind), change.what)))
 
 
-def _newest(sources: Iterable[Source]) -> dict[str, Report]:
-    found: dict[str, Report] = {}
-    for source in sources:
-        key = phone(source.report)
-        if key not in found or source.report.created > found[key].created:
-            found[key] = source.report
-    return found
-
-
 def _verdict(before: Report, after: Report) -> list[Change]:
     if before.verdict is after.verdict:
         return []
-    if Verdict.INCONCLUSIVE in (before.verdict, after.verdict):
+    if Verdict.INCONCLUSIVE in (before.verdict, after.verdict) or before.incomplete or after.incomplete:
         kind = Kind.UNCLEAR
     else:
         worse = _RANK[after.verdict] < _RANK[before.verdict]
@@ -117,10 +123,7 @@ def _verdict(before: Report, after: Report) -> list[Change]:
 
 
 def _recommendation(before: Report, after: Report) -> list[Change]:
-    old, new = (
-        f"{r.recommendation.file} on {r.recommendation.backend}" if r.recommendation else "none"
-        for r in (before, after)
-    )
+    old, new = (r.recommendation.choice if r.recommendation else "none" for r in (before, after))
     return [] if old == new else [Change("recommendation", Kind.CHANGE, old, new)]
 
 

@@ -51,9 +51,12 @@ class Cpu:
 class Soc:
     manufacturer: str | None = None
     model: str | None = None
-    """As the device states it, e.g. SM8450; what Play's device targeting compares with."""
+    """Part number, stated or read from another property, e.g. SM8450."""
     name: str | None = None
     """As people call it, e.g. Snapdragon 8 Gen 1."""
+    build_manufacturer: str | None = None
+    build_model: str | None = None
+    """Build.SOC_MANUFACTURER and SOC_MODEL, exactly: what apps and Play compare with. None before API 31."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..base.names import CheckStatus, Column, Evidence, Verdict
+from ..base.names import CheckStatus, Column, Evidence, Exit, Verdict
 from ..base.units import significant
 from ..benchmarks.measurements import Measurement
 
@@ -104,6 +104,10 @@ class VariantResult:
     reasons: tuple[str, ...] = ()
     predicted: Predicted | None = None
 
+    @property
+    def key(self) -> str:
+        return f"{self.id}.{self.backend}"
+
 
 @dataclass(frozen=True)
 class BackendResult:
@@ -132,6 +136,11 @@ class Recommendation:
     predicted: Predicted
     evidence: Evidence
     because: str
+
+    @property
+    def choice(self) -> str:
+        """The file and where it runs, in words."""
+        return f"{self.file} on {self.backend}"
 
 
 @dataclass(frozen=True)
@@ -176,6 +185,25 @@ class Report:
             return "this computer"
         words = [str(self.device[key]) for key in ("manufacturer", "model") if self.device.get(key)]
         return " ".join(words) or str(self.target.get("serial") or "unknown device")
+
+    @property
+    def incomplete(self) -> str | None:
+        """What ended the run before its time, or None: then the verdict is about what came until there."""
+        return str(self.extra["incomplete"]) if "incomplete" in self.extra else None
+
+    def exit(self, *, strict: bool = False) -> Exit:
+        """The exit status of the command that made this report; strict: degraded is a failure too."""
+        return Exit.BROKE if self.incomplete is not None else Exit.of(self.verdict, strict=strict)
+
+    def about(
+        self, *, variant: str | None = None, backend: str | None = None, runtime: str | None = None
+    ) -> list[Check]:
+        """The checks about exactly that: a file on a backend, a backend alone, or a runtime.
+
+        None about a file that was not asked for: the report then has only its reason codes.
+        """
+        subject = (variant, backend, runtime)
+        return [c for c in self.checks if (c.variant, c.backend, c.runtime) == subject]
 
     def notable(self, most: int) -> list[VariantResult]:
         """The recommended and the fallback rows first, then the others in their order; at most `most`."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ...base.bounds import require
 from ...base.errors import TransportError
 from ...base.events import Event, Listener, ignore
 from ...base.names import Backend, Status
@@ -70,6 +71,9 @@ class Wish:
     classes: Mapping[str, KernelClass] | None = None
     hazards: Mapping[str, str] = field(default_factory=dict[str, str])
     force: bool = False
+
+    def __post_init__(self) -> None:
+        require(vars(self))
 
     @property
     def swept(self) -> tuple[Sweep, ...]:

@@ -23,10 +23,8 @@ _MARK = {
 
 def write(report: Report) -> str:
     """Headline, recommendation, backends, variants and every check that is not a plain pass."""
-    name = " ".join(str(report.device.get(k)) for k in ("manufacturer", "model") if report.device.get(k))
-    name = name or report.target.get("serial", "unknown device")
     lines = [
-        f"# gemmafit: {escape(name)}: {report.verdict.upper()}",
+        f"# gemmafit: {escape(report.name)}: {report.verdict.upper()}",
         "",
         escape(report.summary),
         "",

@@ -16,7 +16,8 @@ from gemmafit.base.names import Backend, Status
 from gemmafit.benchmarks.measurements import Deviation, Measurement
 from gemmafit.benchmarks.sweeps.bench import Bench
 from gemmafit.cli import plot
-from gemmafit.probes.snapshot import Conditions
+from gemmafit.judge.device import describe
+from gemmafit.probes.snapshot import Conditions, Snapshot, Soc
 from gemmafit.reports import figures
 from gemmafit.reports.figures import Bar, Point, Roof
 from gemmafit.reports.pages.bench import bench_page
@@ -56,7 +57,7 @@ ROWS = [
 ]
 HEADER = {
     "tool": {"name": "gemmafit", "version": "0"}, "created": "2026-11-23T10:00:00Z",
-    "target": {"kind": "adb", "serial": HOSTILE}, "device": {"soc": {"name": HOSTILE}},
+    "target": {"kind": "adb", "serial": HOSTILE}, "device": describe(Snapshot("adb", soc=Soc(name=HOSTILE))),
 }  # fmt: skip
 
 

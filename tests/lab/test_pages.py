@@ -13,12 +13,12 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from gemmafit.base.names import Backend, Status
+from gemmafit.base.names import Backend, Status, Verdict
 from gemmafit.benchmarks.measurements import Measurement
 from gemmafit.lab import matrix
 from gemmafit.lab.collection import Source
 from gemmafit.lab.compare import compare_all
-from gemmafit.lab.job import Row
+from gemmafit.lab.job import Ended, Row
 from gemmafit.lab.pages import comparison_page, lab_page, matrix_page
 from gemmafit.reports.figures import Bar, Point, Roof
 from gemmafit.reports.pages import charts
@@ -54,8 +54,8 @@ def pages(golden: list[Source], phone_report: Phone, sources: Sources) -> dict[s
     comparison = compare_all(sources(phone_report("a"), phone_report("b")), sources(slow, phone_report("b")))
     built = matrix.build(golden, {"GPU generation": ["Arm Valhall"]}, [])
     run = [
-        Row("x-1", HOSTILE, None, "g", "failed", error=HOSTILE),
-        Row("x-2", "b", None, "g", "done", "pass", "x-2/report.yaml"),
+        Row("x-1", HOSTILE, None, "g", Ended.FAILED, error=HOSTILE),
+        Row("x-2", "b", None, "g", Ended.DONE, Verdict.PASS, "x-2/report.yaml"),
     ]
     return {
         "report": report_page(full),

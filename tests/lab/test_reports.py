@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from gemmafit.base.names import Verdict
+from gemmafit.base.names import ReportFormat, Verdict
 from gemmafit.benchmarks.measurements import Deviation
+from gemmafit.judge.device import describe
 from gemmafit.lab import allowlist, matrix
 from gemmafit.lab.collection import Source, read_all
 from gemmafit.lab.compare import Kind, compare, compare_all, speed_ratio
+from gemmafit.probes.snapshot import Identity, Snapshot
 from gemmafit.reports.report import Report
-from gemmafit.reports.writers import Format
+from gemmafit.reports.writers import writer
 
 Phone = Callable[..., Report]
 Sources = Callable[..., list[Source]]
@@ -55,6 +57,9 @@ def test_verdicts_rank_and_inconclusive_is_neither_better_nor_worse(
     assert kind(Verdict.PASS, Verdict.DEGRADED) is Kind.REGRESSION
     assert kind(Verdict.FAIL, Verdict.DEGRADED) is Kind.IMPROVEMENT
     assert kind(Verdict.PASS, Verdict.INCONCLUSIVE) is Kind.UNCLEAR
+    broke = replace(phone_report(verdict=Verdict.FAIL), extra={"incomplete": "the cable was pulled"})
+    assert compare(phone_report(verdict=Verdict.PASS), broke)[0].what == "recommendation"
+    assert {c.kind for c in compare(phone_report(verdict=Verdict.PASS), broke)} == {Kind.CHANGE, Kind.UNCLEAR}
 
 
 def test_sets_are_paired_by_phone_and_the_newest_report_counts(phone_report: Phone, sources: Sources) -> None:
@@ -98,8 +103,8 @@ def test_memory_sizes_of_one_device_stay_apart(phone_report: Phone, sources: Sou
     [
         ({"verdict": Verdict.INCONCLUSIVE}, "inconclusive"),
         ({"extra": {"incomplete": "x"}}, "broke"),
-        ({"device": {"emulator": True}}, "emulator"),
-        ({"device": {"model": "PC"}}, "not an Android"),
+        ({"device": describe(Snapshot("adb", identity=Identity(emulator=True)))}, "emulator"),
+        ({"device": describe(Snapshot("local", identity=Identity(model="PC")))}, "not an Android"),
     ],
 )
 def test_what_proves_nothing_is_left_out(
@@ -125,7 +130,7 @@ def test_matrix_counts_phones_and_names_gaps(phone_report: Phone, sources: Sourc
 
 
 def test_unreadable_files_are_listed(phone_report: Phone, sources: Sources, tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text(Format.YAML.writer()(phone_report()))
+    (tmp_path / "a.yaml").write_text(writer(ReportFormat.YAML)(phone_report()))
     (tmp_path / "b.yaml").write_text("schema: gemmafit.report/9\n")
     found, unreadable = read_all([tmp_path])
     assert len(found) == 1 and "report/9" in unreadable[0].reason

@@ -30,7 +30,7 @@ from gemmafit.tests.phone.vphone.handle import Phone, eventually, running, varia
 
 Boot = Callable[[Path], Phone]
 ASKED = "/system/bin/sh /system/bin/dumpsys"
-SLOW = '#!/system/bin/sh\n[ "$1" = SurfaceFlinger ] && sleep 4\nexec answer "$@"\n'
+SLOW = '#!/system/bin/sh\n[ "$1" = SurfaceFlinger ] && sleep 4\nexec answer dumpsys "$@"\n'
 """dumpsys of a phone that takes its time, so that something may happen meanwhile."""
 
 

@@ -11,8 +11,8 @@ import pytest
 from gemmafit.probes.adb.server import AdbServer
 from gemmafit.probes.adb.transport import Transport
 from gemmafit.tests.phone.vphone.handle import Phone, eventually
-from gemmafit.tests.phone.vphone.rootfs import LINKER, PROGRAMS, build
-from gemmafit.tests.phone.vphone.userlands import USERLANDS
+from gemmafit.tests.phone.vphone.rootfs import LINKER, build
+from gemmafit.tests.phone.vphone.userlands import PROGRAMS, USERLANDS
 
 Shell = Callable[[str], str]
 

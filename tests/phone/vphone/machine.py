@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,14 +28,26 @@ from typing import Any
 import yaml
 
 from . import namespaces as ns
-from .rootfs import LINKER, Arch, build, emulator, userland
+from .rootfs import LINKER, Arch, build, emulator
 from .userlands import USERLANDS
 
 SHELL_UID = 2000
 """Of `adb shell` on every phone (AID_SHELL)."""
 DAEMON_PORT = 5555
 """Inside the phone's own network; outside, the relay's port is what counts."""
-TMPFS = ("data", "vendor", "odm", "product", "system/bin", "system/etc", "sys", "dev", "run", "tmp")
+TMPFS = (
+    "data",
+    "vendor",
+    "odm",
+    "product",
+    "system/bin",
+    "system/xbin",
+    "system/etc",
+    "sys",
+    "dev",
+    "run",
+    "tmp",
+)
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 
 
@@ -105,9 +116,7 @@ def _first_process(profile: Profile, base: Path, qemu: Path | None, root: Path) 
         size = {"data": profile.data.size, "tmp": "256m"}.get(name, "16m")
         flags = ns.MS_NOEXEC if name == "data" and not profile.data.executable else 0
         ns.mount("tmpfs", root / name, "tmpfs", ns.MS_NOSUID | flags, f"mode=755,size={size}")
-    flavour = userland(root, profile.userland)
-    ns.bind(flavour / "xbin", root / "system/xbin", ns.MS_RDONLY)
-    _write_tools(profile, flavour / "bin", root / "system/bin")
+    _write_tools(profile, root)
     ns.mount("proc", root / "proc", "proc", ns.MS_NOSUID | ns.MS_NODEV | ns.MS_NOEXEC)
     _devices(root / "dev")
     if profile.drivers:
@@ -155,9 +164,9 @@ def _devices(dev: Path) -> None:
     ns.mount("tmpfs", dev / "shm", "tmpfs", ns.MS_NOSUID | ns.MS_NODEV, "mode=1777,size=512m")
 
 
-def _write_tools(profile: Profile, flavour: Path, tools: Path) -> None:
-    """A copy, so that a test can take a tool away from a running phone."""
-    shutil.copytree(flavour, tools, symlinks=True, dirs_exist_ok=True)
+def _write_tools(profile: Profile, root: Path) -> None:
+    tools = root / "system/bin"
+    USERLANDS[profile.userland].lay_out(root, tools, root / "system/xbin")
     for name, text in profile.tools.items():
         (tools / name).unlink(missing_ok=True)
         if text is not None:

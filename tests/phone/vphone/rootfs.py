@@ -1,8 +1,8 @@
 """What a virtual phone boots from: a read-only root that all phones of a kind share.
 
-Debian 13's adbd (the daemon of AOSP), mksh and toybox, and for each flavour of userland a folder with what its
-/system/bin holds; where a phone keeps its vendor's files, mount points that `machine.py` fills from a profile.
-With drivers: PoCL and lavapipe of Debian 12 (13's PoCL builds a kernel in 112 s under emulation, 12's in 9 s).
+Debian 13's adbd (the daemon of AOSP), mksh and toybox; for /system/bin and where a phone keeps its vendor's files,
+mount points that `machine.py` fills from a profile. With drivers: PoCL and lavapipe of Debian 12 (13's PoCL builds
+a kernel in 112 s under emulation, 12's in 9 s).
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 from .packages import Unavailable, unpack
-from .userlands import USERLANDS, Userland
+from .userlands import PROGRAMS
 
 Arch = Literal["x86_64", "aarch64"]
 
-VERSION = 8
+VERSION = 9
 """Counted up when what `build` makes changes."""
 
 TOOLBOX = Path(__file__).with_name("toolbox.c")
@@ -31,8 +31,6 @@ MOUNT_POINTS = (
     *("data", "dev", "proc", "sys", "vendor", "odm", "product", "run", "tmp"),
     *("system/bin", "system/xbin", "system/etc"),
 )
-PROGRAMS = "usr/libexec/phone"
-"""mksh, toybox and toolbox.c: what the names in a flavour's folders lead to. In no PATH."""
 LINKER = "usr/libexec/linker"
 """Where PoCL finds `ld`, told by COMPILER_PATH, and nobody else does."""
 DRIVERS = ("pocl-opencl-icd", "ocl-icd-libopencl1", "mesa-vulkan-drivers", "libvulkan1", "libc6")
@@ -136,39 +134,12 @@ def _link_drivers(root: Path) -> None:
             (place / name).symlink_to(f"/{library.relative_to(root)}")
 
 
-def userland(root: Path, name: str) -> Path:
-    """The folder of a flavour: below it `bin` and `xbin`, as they are to be shown below /system."""
-    return root / "usr/libexec/userlands" / name
-
-
 def _phone_tools(root: Path) -> None:
     programs = root / PROGRAMS
     for name in ("mksh", "toybox"):
         shutil.move(root / "usr/bin" / name, programs / name)
     _compile(TOOLBOX, programs / "toolbox")
-    applets = _run(root, f"{PROGRAMS}/toybox").split()
-    for name, row in USERLANDS.items():
-        _lay_out(userland(root, name), row, applets)
-
-
-def _lay_out(folder: Path, row: Userland, applets: Sequence[str]) -> None:
-    """What a flavour's folders hold. A program that goes by two names is a link, as on a phone."""
-    tools, front = folder / "bin", folder / "xbin"
-    for place in (tools, front):
-        place.mkdir(parents=True)
-    links = {"mksh": "mksh", "sh": "mksh"} | ({"toybox": "toybox"} if row.toybox else {})
-    links |= {name: "toybox" for name in applets if row.applets is None or name in row.applets}
-    links |= dict.fromkeys(row.own, "toolbox")
-    for name, program in links.items():
-        if name not in row.scripts and name not in row.answering:
-            (tools / name).symlink_to(f"/{PROGRAMS}/{program}")
-    for name in row.front:
-        (front / name).symlink_to(f"/{PROGRAMS}/toolbox")
-    for name, text in row.scripts.items():
-        (tools / name).write_text(text)
-        (tools / name).chmod(0o755)
-    for name in row.answering:
-        (tools / name).symlink_to("answer")
+    (programs / "applets").write_text(_run(root, f"{PROGRAMS}/toybox"))
 
 
 def _compile(source: Path, program: Path) -> None:

@@ -1,14 +1,16 @@
 """The userlands a virtual phone may have: which tools its shell finds, and how they behave. A flavour is one row.
 
-All rows are laid out in one root (see `rootfs.py`), each in a folder of its own; `machine.py` shows the one that a
-profile names as /system/bin. Names of tools: AOSP, external/toybox/Android.bp (Android 11 and 12) and
-system/core/toolbox/Android.mk (5.0).
+Names of tools: AOSP, external/toybox/Android.bp (Android 11 and 12) and system/core/toolbox/Android.mk (5.0).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+
+PROGRAMS = "usr/libexec/phone"
+"""mksh, toybox and what is made of toolbox.c: where the names that a shell finds lead to. In no PATH."""
 
 _GETPROP = """\
 #!/system/bin/sh
@@ -19,23 +21,24 @@ done < /system/etc/properties
 echo "$2"
 """
 
-# dumpsys, cmd, pm, ...: what the profile says they answer, by name and arguments.
+# dumpsys, cmd, pm, ...: what the profile says they answer, by name and arguments. `answer NAME ...` is the same.
 _ANSWER = """\
 #!/system/bin/sh
 name="${0##*/} $*"
+name="${name#answer }"
 file="/system/etc/answers/${name//\\//%}"
 status=0
 [ -e "$file.status" ] && read -r status < "$file.status"
 if [ -e "$file" ]; then cat "$file"; exit $status; fi
-echo "Can't find service: $1"
+echo "Can't find service: $*"
 exit 20
 """
 
 # The settings of Android, kept in files; what the profile answers goes first, as on a phone that refuses.
 _SETTINGS = """\
 #!/system/bin/sh
-name="${0##*/} $*"
-[ -e "/system/etc/answers/${name//\\//%}" ] && exec answer "$@"
+name="settings $*"
+[ -e "/system/etc/answers/${name//\\//%}" ] && exec answer settings "$@"
 file="/run/settings/$2%$3"
 case $1 in
 get) value=null; [ -e "$file" ] && read -r value < "$file"; echo "$value" ;;
@@ -48,8 +51,8 @@ esac
 # Bits of BatteryManager: mains 1, USB 2, wireless 4.
 _SVC = """\
 #!/system/bin/sh
-name="${0##*/} $*"
-[ -e "/system/etc/answers/${name//\\//%}" ] && exec answer "$@"
+name="svc $*"
+[ -e "/system/etc/answers/${name//\\//%}" ] && exec answer svc "$@"
 case "$1 $2 $3" in
 "power stayon true") value=7 ;;
 "power stayon false") value=0 ;;
@@ -115,6 +118,23 @@ class Userland:
     answering: tuple[str, ...] = ("dumpsys", "cmd", "pm", "service")
     own: tuple[str, ...] = ()
     front: tuple[str, ...] = ()
+
+    def lay_out(self, root: Path, tools: Path, front: Path) -> None:
+        """Fill the folders that are to be /system/bin and /system/xbin of the phone with that root."""
+        applets = (root / PROGRAMS / "applets").read_text("utf-8").split()
+        links = {"mksh": "mksh", "sh": "mksh"} | ({"toybox": "toybox"} if self.toybox else {})
+        links |= {name: "toybox" for name in applets if self.applets is None or name in self.applets}
+        links |= dict.fromkeys(self.own, "toolbox")
+        for name, program in links.items():
+            if name not in self.scripts and name not in self.answering:
+                (tools / name).symlink_to(f"/{PROGRAMS}/{program}")
+        for name in self.front:
+            (front / name).symlink_to(f"/{PROGRAMS}/toolbox")
+        for name, text in self.scripts.items():
+            (tools / name).write_text(text)
+            (tools / name).chmod(0o755)
+        for name in self.answering:
+            (tools / name).symlink_to("answer")
 
 
 _SERVICES = {"getprop": _GETPROP, "answer": _ANSWER, "settings": _SETTINGS, "svc": _SVC}
