@@ -238,7 +238,7 @@ def find_chip(snapshot: Snapshot, knowledge: Knowledge) -> Chip | None:
     name = (snapshot.gpu.model or "").casefold()
     rows = [row for row in knowledge.chips.values() if name in (g.casefold() for g in row.gpu)]
     socs = {s.casefold() for s in (snapshot.soc.name, snapshot.soc.model) if s}
-    by_soc = [row for row in rows if any(soc.endswith(s.casefold()) for s in row.socs for soc in socs)]
+    by_soc = [row for row in rows if any(s.casefold() in socs for s in row.socs)]
     by_cores = [row for row in rows if row.cores is not None and row.cores == snapshot.gpu.cores]
     # A row that is for other SoCs says nothing about this one's memory once this one is known.
     stated = _from_soc(snapshot, knowledge)

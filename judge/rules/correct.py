@@ -16,7 +16,9 @@ PASS, WARN, FAIL, UNKNOWN = CheckStatus.PASS, CheckStatus.WARN, CheckStatus.FAIL
 def numbers(case: Case, backend: str, scheme: str | None = None) -> Check:
     """The deviations of a backend's rows, or of those of one weight scheme. Without rows: what is known of
     such a processor."""
-    about = Question(Backend(backend), "correct" + (f".{scheme}" if scheme else ""), Column.CORRECT)
+    about = Question(
+        Backend(backend), "correct" + (f".{scheme}" if scheme else ""), None if scheme else Column.CORRECT
+    )
     required = "results within the tolerance of their precision"
     rows = [
         row

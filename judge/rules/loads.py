@@ -255,7 +255,9 @@ def _vulkan(case: Case) -> Check:
 
 def backend_capable(case: Case, backend: str, scheme: str | None = None) -> Check:
     """Whether the reference kernels (of one weight scheme) built and ran, or would by what is stated."""
-    about = Question(Backend(backend), "capable" + (f".{scheme}" if scheme else ""), Column.CAPABLE)
+    about = Question(
+        Backend(backend), "capable" + (f".{scheme}" if scheme else ""), None if scheme else Column.CAPABLE
+    )
     required, failing = "the reference kernels build and run", f"{backend}.kernels-failed"
     rows = case.rows(backend, scheme=scheme)
     evidence = case.evidence(backend)
