@@ -496,10 +496,10 @@ def _check_counterpart(model: Model, other: Model | None, place: Path) -> None:
             f"{place}: model {model.id!r} names {model.counterpart!r}, which is not in models.yaml"
         )
     same = (model.architecture, model.bits) == (other.architecture, other.bits)
-    if other.counterpart != model.id or not same or set(model.backends) & set(other.backends):
+    if not same or set(model.backends) & set(other.backends):
         raise InputError(
-            f"{place}: {model.id!r} and {other.id!r} are no counterparts",
-            hint="Each names the other, for other backends, with the same architecture and bits.",
+            f"{place}: {other.id!r} is no counterpart of {model.id!r}",
+            hint="It has the same architecture and bits, and is for other backends.",
         )
 
 
