@@ -92,7 +92,11 @@ def _hazards(rows: Sequence[Measurement]) -> list[str]:
 
 
 def _void(rows: Sequence[Measurement]) -> list[str]:
-    reasons = Counter(row.reason or "the conditions changed" for row in rows if not row.valid)
+    """Other programs in one sentence, since each row has figures of its own; else one for each reason."""
+    others = [row for row in rows if not row.valid and not row.disturbed]
+    reasons = Counter(row.reason or "the conditions changed" for row in others)
+    if (seen := trust.busy_found(rows)) is not None:
+        reasons[f"the processor was busy ({seen})"] = sum(row.disturbed for row in rows)
     return [f"{count} of {len(rows)} rows are void: {reason}." for reason, count in reasons.items()]
 
 

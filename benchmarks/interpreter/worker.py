@@ -274,7 +274,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # A driver that hangs holds the interpreter lock; this watchdog is a native thread and needs none.
     # It says on stderr where the process hung, and ends it.
     faulthandler.dump_traceback_later(args.deadline + 1, exit=True)
-    module = cast(Module, importlib.import_module(f".{args.backend}", __package__))
+    module = cast(Module, importlib.import_module(f"..{args.backend}.executor", __package__))
     if args.command == "probe":
         return probe(module, args.backend, args.out)
     return run(module, args.backend, args.plan, args.out, args.deadline)

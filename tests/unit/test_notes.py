@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from gemmafit.base.names import Backend, Status
 from gemmafit.benchmarks import notes
-from gemmafit.benchmarks.measurements import Measurement
+from gemmafit.benchmarks.measurements import Contention, Measurement
 from gemmafit.probes.snapshot import Conditions
 from gemmafit.reports.figures import name
 
@@ -45,6 +45,17 @@ def test_state_of_the_device() -> None:
 def test_void_rows_with_their_reason() -> None:
     text = said(ROW, replace(ROW, valid=False, reason="the thermal status went from 0 to 2"))
     assert "1 of 2 rows are void: the thermal status went from 0 to 2." in text
+
+
+def test_rows_that_other_programs_disturbed_are_one_sentence() -> None:
+    def taken(others: float) -> Measurement:
+        found = Contention(True, 2, lost=0.5, others=others, load=11.0)
+        return replace(ROW, valid=False, reason=f"busy: {others}", contention=found)
+
+    lines = said(ROW, taken(1.7), taken(1.9), taken(1.8)).splitlines()
+    assert [line for line in lines if "void" in line] == [
+        "3 of 4 rows are void: the processor was busy (load 11, other programs use 1.8 of 2 cores)."
+    ]
 
 
 def test_what_was_left_out_for_want_of_memory() -> None:
