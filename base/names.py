@@ -69,6 +69,17 @@ class CheckStatus(StrEnum):
     ERROR = "error"
 
 
+class Column(StrEnum):
+    """A column of the verdict sheet: the questions asked of a backend, in their order."""
+
+    VISIBLE = "visible"
+    CAPABLE = "capable"
+    CORRECT = "correct"
+    DETERMINISTIC = "deterministic"
+    SPEED = "speed"
+    MEMORY = "memory"
+
+
 class Evidence(StrEnum):
     """How a statement is known; in rising order, never mixed."""
 

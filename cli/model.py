@@ -129,11 +129,11 @@ def _judged(
 ) -> tuple[Snapshot, Report, Sequence[Measurement]] | None:
     """What is known of the phone, the judge's report on it, and what ran there; None where none is named."""
     if report is not None:
-        from ..reports.from_report import measurements_of, snapshot_of
+        from ..reports.from_report import snapshot_of
         from ..reports.report_io import load
 
         known = load(report)
-        return snapshot_of(known), known, measurements_of(known, str(report))
+        return snapshot_of(known), known, list(known.measurements)
     if target is not None:
         from ..pipeline import Request, examine
         from ..probes.targets import resolve

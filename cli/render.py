@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..base.names import Column
 from ..base.units import significant
-from ..reports.report import BUSY
+from ..reports import figures
+from ..reports.report import AGENT, BUSY
 from .console import safe
 
 if TYPE_CHECKING:
@@ -25,11 +26,8 @@ _STYLE = {
     "skip": "dim",
 }
 _MARK = {"pass": "✓", "warn": "!", "fail": "✗", "error": "✗", "unknown": "?", "skip": "–"}
-AGENT = "agent.ran"
-"""The check that is shown first, as others follow from it."""
 _GRAVITY = ("error", "fail", "unknown", "warn")
-_COLUMNS = ("visible", "capable", "correct", "deterministic", "speed", "memory")
-_SHORT = {"deterministic": "determ."}
+_SHORT = {Column.DETERMINISTIC: "determ."}
 
 WIDE = 110
 """From this width on there is room for intervals and reason codes."""
@@ -106,45 +104,16 @@ def _backends(report: Report, words: bool) -> Any:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("backend", no_wrap=True)
-    for column in _COLUMNS:
+    for column in Column:
         table.add_column(_SHORT.get(column, column), no_wrap=True, justify="left" if words else "center")
     table.add_column("measured", overflow="fold")
     for name, row in report.backends.items():
         table.add_row(
             f"[bold]{safe(name)}[/bold]",
-            *(cell(getattr(row, column), words) for column in _COLUMNS),
-            safe(measured(report, name)),
+            *(cell(getattr(row, column), words) for column in Column),
+            safe(figures.measured(report.measurements, name)),
         )
     return table
-
-
-def measured(report: Report, backend: str) -> str:
-    """The best decode row of a backend in words: GB/s and deviation, e.g. `int8 21.3 GB/s, err 1.2 %`; `void`
-    where none counts."""
-    best = ""
-    top = 0.0
-    for row in report.measurements:
-        times = sorted(row.get("samples_s") or ())
-        if (row.get("backend"), row.get("phase"), row.get("status")) != (backend, "decode", "ok"):
-            continue
-        if not times or times[0] <= 0 or not row.get("bytes"):
-            continue
-        if not row.get("valid", True):
-            best = best or "void"
-            continue
-        speed = row["bytes"] / times[len(times) // 2] / 1e9
-        if speed > top:
-            top = speed
-            best = f"{row.get('scheme')} {significant(speed)} GB/s{_mark(backend, row)}"
-            if deviation := row.get("deviation"):
-                best += f", err {significant(100 * deviation['rel_l2'], 2)} %"
-    return best
-
-
-def _mark(backend: str, row: Mapping[str, Any]) -> str:
-    """An asterisk where a driver that computes on the CPU stood in for a GPU; the notes say so."""
-    software = (row.get("details") or {}).get("device_type") == "cpu"
-    return "*" if software and backend != "cpu" else ""
 
 
 def _variants(report: Report, wide: bool) -> Any:

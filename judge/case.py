@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypedDict
 
 from ..base.bounds import require
 from ..base.errors import UsageError
-from ..base.names import Backend, CheckStatus, Evidence, Scope, Status
+from ..base.names import Backend, CheckStatus, Column, Evidence, Scope, Status
 from ..benchmarks.measurements import Measurement
 from ..benchmarks.states import Span
 from ..probes.snapshot import Conditions, Snapshot
@@ -73,6 +74,61 @@ class Variant:
     @property
     def key(self) -> str:
         return f"{self.model.id}.{self.backend}"
+
+
+class _Fields(TypedDict, total=False):
+    question: str
+    column: Column | None
+    variant: str
+    backend: str
+    runtime: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a check asks, and of what.
+
+    Attributes:
+        subject: a file on a backend, a backend, a runtime; a plain word is none of them (`device`).
+        name: of the question, e.g. `visible`.
+        column: of its backend's line that the answer decides; None: none.
+    """
+
+    subject: Variant | Backend | Runtime | str
+    name: str
+    column: Column | None = None
+
+    @property
+    def id(self) -> str:
+        match self.subject:
+            case Variant():
+                return f"{self.subject.key}.{self.name}"
+            case Runtime():
+                return f"{self.subject.id}.{self.name}"
+            case _:
+                return f"{self.subject}.{self.name}"
+
+    @property
+    def backend(self) -> str | None:
+        match self.subject:
+            case Variant():
+                return self.subject.backend
+            case Backend():
+                return str(self.subject)
+            case _:
+                return None
+
+    @property
+    def fields(self) -> _Fields:
+        """What a check says about it."""
+        found = _Fields(question=self.name, column=self.column)
+        if self.backend is not None:
+            found["backend"] = self.backend
+        if isinstance(self.subject, Variant):
+            found["variant"] = self.subject.model.id
+        elif isinstance(self.subject, Runtime):
+            found["runtime"] = self.subject.id
+        return found
 
 
 @dataclass(frozen=True)
@@ -181,7 +237,7 @@ class Case:
 
     def check(
         self,
-        id: str,
+        about: Question,
         status: CheckStatus,
         reason: str,
         *,
@@ -200,12 +256,11 @@ class Case:
             status, because, found = CheckStatus.PASS, assumption(taken), f"{found}; assumed"
         fine = status is CheckStatus.PASS
         remedy, problem = row.remedy, self.snapshot.agent_problem
-        # `id` is what.subject: opencl.visible, MODEL.cpu.decode.
-        if status is CheckStatus.UNKNOWN and row.agent and problem and problem.concerns(id.split(".")):
+        if status is CheckStatus.UNKNOWN and row.agent and problem and problem.concerns(about.backend):
             because = problem.statement
             remedy = self.knowledge.reasons[problem.reason].remedy
         return Check(
-            id=id,
+            id=about.id,
             status=status,
             scope=str(scope),
             evidence=evidence,
@@ -215,12 +270,15 @@ class Case:
             remedy=None if fine else remedy,
             source=row.source,
             reason=None if fine else reason,
+            gravity=None if fine else row.gravity,
+            **about.fields,
         )
 
-    def known(self, id: str, fault: Fault, found: str) -> Check:
+    def known(self, variant: Variant, fault: Fault, found: str) -> Check:
         """A check that rests on a row of drivers.yaml."""
+        about = Question(variant, fault.id, _COLUMN[fault.effect])
         return Check(
-            id=id,
+            id=about.id,
             status=CheckStatus.FAIL if fault.severity == "fail" else CheckStatus.WARN,
             scope=str(Scope.DEVICE),
             evidence=Evidence.PREDICTED,
@@ -230,7 +288,21 @@ class Case:
             remedy=fault.remedy,
             source=fault.source,
             reason=f"known.{fault.id}",
+            gravity=fault.gravity,
+            **about.fields,
         )
+
+
+_COLUMN = {
+    "refused": Column.CAPABLE,
+    "crash": Column.CAPABLE,
+    "compile": Column.CAPABLE,
+    "reboot": Column.CAPABLE,
+    "wrong-output": Column.CORRECT,
+    "unstable": Column.CORRECT,
+    "slow": Column.SPEED,
+}
+"""Effect of a known fault -> the column of the verdict sheet it belongs to."""
 
 
 _ORDER = (

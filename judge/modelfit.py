@@ -143,10 +143,9 @@ def will_run(
 
 def _reported(report: Report, variant: VariantResult) -> Fit:
     """A report's own answer about a file: what it says of it, of its runtime and of its backend."""
-    others = {check.id for row in report.variants for check in report.about(row.key)}
-    shared = [c for c in report.checks if c.reason in variant.reasons and c.id not in others]
-    checks = [*shared, *report.about(variant.key)]
-    return Fit(variant.backend, variant.status, tuple(checks), variant.reasons)
+    own = [c for c in report.checks if (c.variant, c.backend) == (variant.id, variant.backend)]
+    shared = [c for c in report.checks if c.variant is None and c.reason in variant.reasons]
+    return Fit(variant.backend, variant.status, (*shared, *own), variant.reasons)
 
 
 def _backends(file: ModelFile, model: Model | None) -> list[str]:

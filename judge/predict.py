@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from ..base.errors import UsageError
 from ..benchmarks.layouts import layouts
 from ..benchmarks.measurements import Measurement
-from ..benchmarks.trust import capped
 from ..probes.snapshot import Snapshot
 from ..profiles.calibration import Calibration, Engine, Phase, Specification
 from ..profiles.conditions import Facts
@@ -249,7 +248,7 @@ def _expected_computing(
 def _measured(rows: Sequence[Measurement], scheme: str, knowledge: Knowledge) -> Rate | None:
     """The rate of this weight scheme from one row of each that ran; None without any."""
     spread = knowledge.prediction.measured.spread
-    figures = [(row, figure) for row in rows if (figure := _figure(row))]
+    figures = [(row, figure) for row in rows if (figure := row.figure)]
     if own := [(row, figure) for row, figure in figures if row.scheme == scheme]:
         row, figure = own[0]
     elif figures:
@@ -258,11 +257,7 @@ def _measured(rows: Sequence[Measurement], scheme: str, knowledge: Knowledge) ->
         spread **= 1.5
     else:
         return None
-    return Rate(_around(figure * 1e9, spread), MEASURED, ", ".join(capped(row)) or None)
-
-
-def _figure(row: Measurement) -> float | None:
-    return row.gb_per_s if row.phase == "decode" else row.gflop_per_s
+    return Rate(_around(figure * 1e9, spread), MEASURED, ", ".join(row.capped) or None)
 
 
 def _opened(rate: Rate, expected: Callable[[], Rate | None]) -> Rate:
@@ -317,7 +312,7 @@ def find_chip(snapshot: Snapshot, knowledge: Knowledge) -> Chip | None:
     name = (snapshot.gpu.model or "").casefold()
     rows = [row for row in knowledge.chips.values() if name in (g.casefold() for g in row.gpu)]
     socs = {s.casefold() for s in (snapshot.soc.name, snapshot.soc.model) if s}
-    by_soc = [row for row in rows if any(soc.endswith(s.casefold()) for s in row.socs for soc in socs)]
+    by_soc = [row for row in rows if any(s.casefold() in socs for s in row.socs)]
     by_cores = [row for row in rows if row.cores is not None and row.cores == snapshot.gpu.cores]
     # A row that is for other SoCs says nothing about this one's memory once this one is known.
     stated = _from_soc(snapshot, knowledge)

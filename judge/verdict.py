@@ -153,7 +153,7 @@ def _summary(
             unknown = primary if primary is not None and primary.status is CheckStatus.UNKNOWN else None
             unknown = unknown or next(j for j in family if j.status is CheckStatus.UNKNOWN)
             missing = [c for c in unknown.checks if c.status is CheckStatus.UNKNOWN]
-            others = ", ".join(c.id.removeprefix(f"{unknown.variant.key}.") for c in missing[1:])
+            others = ", ".join(c.question if c.variant and c.question else c.id for c in missing[1:])
             also = f"; also unknown: {others}" if others else ""
             also += f"; expected to work in any case: {_use(chosen)}" if chosen is not None else ""
             return f"Not decided for {name}: {_clause(missing[0])}{also}."

@@ -6,7 +6,6 @@ Every field may be None, which means unknown. `answers` says why (missing, refus
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -279,9 +278,9 @@ class AgentProblem:
     backends: tuple[str, ...] = ()
     ended: bool = True
 
-    def concerns(self, words: Iterable[str]) -> bool:
-        """Whether one of the words is a backend that was left out, or all of them were."""
-        return self.ended or not set(self.backends).isdisjoint(words)
+    def concerns(self, backend: str | None) -> bool:
+        """Whether that backend was left out, or all of them were."""
+        return self.ended or backend in self.backends
 
     @property
     def clause(self) -> str:

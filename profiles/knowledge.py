@@ -110,7 +110,8 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Model(Entry, frozen=True, kw_only=True):
-    """One model file at one revision; `earlier` are other bytes that were published under its name."""
+    """One model file at one revision; `earlier` are other bytes that were published under its name.
+    `counterpart`: the file with the same weights for the backends that this one is not for."""
 
     file: Text
     family: Text
@@ -130,6 +131,7 @@ class Model(Entry, frozen=True, kw_only=True):
     npu_soc: str | None = None
     min_ram_gb: Positive | None = None
     rank: int = 0
+    counterpart: str | None = None
     memory: tuple[ObservedMemory, ...] = ()
     earlier: tuple[Revision, ...] = ()
 
@@ -506,11 +508,27 @@ def _check_references(knowledge: Knowledge, place: Path) -> None:
             raise InputError(
                 f"{place}: {model.runtime!r} does not load {model.format!r} (model {model.id!r})"
             )
+        if (other := model.counterpart) is not None:
+            _check_counterpart(model, knowledge.models.get(other), place)
     for family in knowledge.families.values():
         if family.primary not in knowledge.models:
             raise InputError(
                 f"{place}: family {family.id!r} names {family.primary!r}, which is not in models.yaml"
             )
+
+
+def _check_counterpart(model: Model, other: Model | None, place: Path) -> None:
+    """Two files that are compared as the same weights have to be."""
+    if other is None:
+        raise InputError(
+            f"{place}: model {model.id!r} names {model.counterpart!r}, which is not in models.yaml"
+        )
+    same = (model.architecture, model.bits) == (other.architecture, other.bits)
+    if not same or set(model.backends) & set(other.backends):
+        raise InputError(
+            f"{place}: {other.id!r} is no counterpart of {model.id!r}",
+            hint="It has the same architecture and bits, and is for other backends.",
+        )
 
 
 def _table(folder: Path, overlay: Path | None, stem: str) -> Table:

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..base.errors import InputError
 from ..base.names import CheckStatus, Scope
-from ..benchmarks.measurements import Measurement
 from ..probes.snapshot import Android, AppVisibility, Gpu, Identity, Memory, OpenCl, Snapshot, Soc
 from .report import Report
 
@@ -46,14 +44,6 @@ def snapshot_of(report: Report) -> Snapshot:
         ),
         opencl=_opencl(report),
     )
-
-
-def measurements_of(report: Report, name: str) -> list[Measurement]:
-    """What ran on the report's device. Raises InputError, with `name`, where a row cannot be read."""
-    try:
-        return [Measurement.from_dict(dict(row)) for row in report.measurements]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{name}: measurements: {error}") from error
 
 
 def _opencl(report: Report) -> OpenCl:

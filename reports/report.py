@@ -9,13 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..base.names import CheckStatus, Evidence, Exit, Verdict
+from ..base.names import CheckStatus, Column, Evidence, Exit, Verdict
 from ..base.units import significant
+from ..benchmarks.measurements import Measurement
 
 SCHEMA = "gemmafit.report/1"
 
 BUSY = "device.busy"
 """Id of the check that other programs disturbed the measurements: a screen shows it first."""
+AGENT = "agent.ran"
+"""Id of the check that the agent did not run. Nothing rests on it: it says why others are unknown, so that a
+screen shows it first."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,19 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Check:
-    """One question and its answer. `id` is stable: what.subject, e.g. opencl.visible. `reason` is the code
-    under which `variants` and `backends` refer to it, None where nothing is wrong."""
+    """One question and its answer.
+
+    Attributes:
+        id: stable; its subject and the question, e.g. opencl.visible. Nothing reads a meaning out of it: that
+            is in the fields below.
+        reason: the code under which `variants` and `backends` refer to it, None where nothing is wrong.
+        question: what is asked of the subject, e.g. visible; None in reports of earlier versions.
+        column: the column of its backend's line that it decides; None: none.
+        gravity: how grave it is if all choices have something: 1 slower than asked, 2 may not fit or not be
+            offered, 3 may be wrong or crash. None where nothing is wrong.
+        variant, backend: the model file (id) and the backend it is about; a backend alone, or neither.
+        runtime: the runtime it is about, where it is about one.
+    """
 
     id: str
     status: CheckStatus
@@ -67,6 +82,12 @@ class Check:
     remedy: str | None = None
     source: str | None = None
     reason: str | None = None
+    question: str | None = None
+    column: Column | None = None
+    gravity: int | None = None
+    variant: str | None = None
+    backend: str | None = None
+    runtime: str | None = None
 
 
 @dataclass(frozen=True)
@@ -149,7 +170,7 @@ class Report:
     variants: tuple[VariantResult, ...]
     backends: Mapping[str, BackendResult]
     checks: tuple[Check, ...]
-    measurements: tuple[Mapping[str, Any], ...]
+    measurements: tuple[Measurement, ...]
     conditions: Mapping[str, Any]
     capture: Mapping[str, Any]  # sha256 of the capture it was judged from
     schema: str = SCHEMA
@@ -182,12 +203,15 @@ class Report:
         """The exit status of the command that made this report; strict: degraded is a failure too."""
         return Exit.BROKE if self.incomplete is not None else Exit.of(self.verdict, strict=strict)
 
-    def about(self, subject: str) -> list[Check]:
-        """The checks about one subject: a backend, a runtime, or a file on a backend (`VariantResult.key`).
+    def about(
+        self, *, variant: str | None = None, backend: str | None = None, runtime: str | None = None
+    ) -> list[Check]:
+        """The checks about exactly that: a file on a backend, a backend alone, or a runtime.
 
         None about a file that was not asked for: the report then has only its reason codes.
         """
-        return [check for check in self.checks if check.id.startswith(f"{subject}.")]
+        subject = (variant, backend, runtime)
+        return [c for c in self.checks if (c.variant, c.backend, c.runtime) == subject]
 
     def notable(self, most: int) -> list[VariantResult]:
         """The recommended and the fallback rows first, then the others in their order; at most `most`."""

@@ -321,6 +321,7 @@ int run_plan(const char *plan_path, const char *name, uint64_t max_memory) {
         fault_set(&f, STATUS_SKIPPED, "the plan's buffers need %llu bytes, the limit is %llu",
                   (unsigned long long)needed, (unsigned long long)limit);
         r.result.error = f.text;
+        r.result.too_large = true;
         refuse_all(&r, STATUS_SKIPPED, f.text);
         return save(&r, true) ? EXIT_OK : EXIT_BROKEN;
     }

@@ -150,7 +150,7 @@ class Weight:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A float matrix, uniform in [lo, hi]."""
+    """A float matrix, uniform in [lo, hi]. `norm`: the weights of a norm, which stay fp32 in the engines."""
 
     name: str
     rows: int
@@ -158,6 +158,7 @@ class Tensor:
     seed: int
     lo: float
     hi: float
+    norm: bool = False
 
     def buffer(self, half: bool = False) -> Buffer:
         size = self.rows * self.cols * (2 if half else 4)
@@ -234,9 +235,9 @@ class Block:
         peak = unit * sqrt(SCORE_STD)
         rows = (
             Tensor("x", p.n, d.d_model, 1, -unit, unit),
-            Tensor("w_norm1", 1, d.d_model, 2, -0.5, 0.5),
-            Tensor("w_norm2", 1, d.d_model, 3, -0.5, 0.5),
-            Tensor("w_norm3", 1, d.d_model, 4, -0.5, 0.5),
+            Tensor("w_norm1", 1, d.d_model, 2, -0.5, 0.5, norm=True),
+            Tensor("w_norm2", 1, d.d_model, 3, -0.5, 0.5, norm=True),
+            Tensor("w_norm3", 1, d.d_model, 4, -0.5, 0.5, norm=True),
             Tensor("kcache", p.context, d.head_dim, 5, -peak, peak),
             Tensor("vcache", p.context, d.head_dim, 6, -peak, peak),
         )

@@ -23,5 +23,5 @@ def test_the_documented_example(
     assert isinstance(report, gemmafit.Report)
     assert capsys.readouterr().out.startswith(f"{report.verdict} - {report.summary}\n")
     assert report.target["kind"] == "local" and report.measurements
-    assert {row["backend"] for row in report.measurements} == {"cpu"}
+    assert {row.backend for row in report.measurements} == {"cpu"}
     assert gemmafit.read_report("report.yaml").verdict == report.verdict

@@ -33,7 +33,7 @@ from gemmafit.probes.collect import collect
 from gemmafit.probes.local import LocalTarget
 from gemmafit.probes.read import read
 from gemmafit.probes.snapshot import Snapshot
-from gemmafit.reports.pages import bench as figures
+from gemmafit.reports import figures
 
 assert "bench" in COMMANDS
 

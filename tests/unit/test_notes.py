@@ -8,7 +8,7 @@ from gemmafit.base.names import Backend, Status
 from gemmafit.benchmarks import notes
 from gemmafit.benchmarks.measurements import Contention, Measurement
 from gemmafit.probes.snapshot import Conditions
-from gemmafit.reports.pages.bench import name
+from gemmafit.reports.figures import name
 
 ROW = Measurement(
     Backend.OPENCL, "int8", "decode", "engine", Status.OK, samples_s=(0.01,), bytes=10**8,
@@ -33,7 +33,7 @@ def test_compile_times_of_a_software_device_are_marked_too() -> None:
     build = replace(ROW, phase="build", details={"sweep": "build", "at": "first"})
     other = replace(build, device="a GPU")
     _, first, second = notes.typed([ROW, build, other])
-    assert notes.is_software(first) and not notes.is_software(second)
+    assert first.software and not second.software
 
 
 def test_state_of_the_device() -> None:
@@ -60,10 +60,14 @@ def test_rows_that_other_programs_disturbed_are_one_sentence() -> None:
 
 def test_what_was_left_out_for_want_of_memory() -> None:
     skipped = replace(
-        ROW, samples_s=(), status=Status.SKIPPED, reason="needs 141 MiB, 64 MiB of memory are free"
+        ROW,
+        samples_s=(),
+        status=Status.SKIPPED,
+        reason="needs 141 MiB, 64 MiB of memory are free",
+        details={"shortage": True},
     )
     assert "left out for want of memory: int8 decode engine (needs 141 MiB" in said(skipped)
-    assert "left out" not in said(replace(skipped, reason="the search for a variant ended after 20 s"))
+    assert "left out" not in said(replace(skipped, details={}))
 
 
 def test_the_agent_says_what_it_held() -> None:
