@@ -157,9 +157,9 @@ def _snapshot(phone: Target | None, report: Path | None, profiles: Path | None) 
 
         return snapshot_of(load(report))
     if phone is not None:
+        from ..judge.references import load as load_knowledge
         from ..probes.collect import collect
         from ..probes.read import read
-        from ..profiles.knowledge import load as load_knowledge
 
         knowledge = load_knowledge(profiles)
         return read(collect(phone, push=False, knowledge=knowledge), knowledge.tables)

@@ -49,7 +49,7 @@ def record(
     from ..probes.read import read
     from ..probes.redact import redact
     from ..probes.targets import resolve
-    from ..profiles.knowledge import load
+    from ..profiles.loader import load
     from .files import write
     from .progress import progress
 

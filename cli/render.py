@@ -191,6 +191,8 @@ def _recommendation(report: Report, console: Console) -> None:
         f" [dim]({safe(best.evidence)})[/dim]" + (f"  {safe(settings)}" if settings else "")
     )
     console.print(f"     {safe(best.because, 600)}")
+    if best.dependency is not None:
+        console.print(f"     [dim]dependency: {safe(best.dependency)}[/dim]")
     if report.fallback:
         chain = " → ".join(f"{safe(step.variant)} on {safe(step.backend)}" for step in report.fallback)
         console.print(f"[bold]then[/] {chain}")

@@ -80,8 +80,9 @@ class _Shared:
     """Checks about a runtime or a backend: stated once, counted for every variant that rests on them."""
 
     def __init__(self, case: Case) -> None:
-        self.runtimes = {r.id: loads.runtime_loads(case, r) for r in case.knowledge.runtimes.values()}
-        self.emulator = loads.emulator(case)
+        runtimes = case.knowledge.runtimes.values()
+        self.runtimes = {r.id: [*loads.runtime_loads(case, r), *loads.emulator(case, r)] for r in runtimes}
+        self.opencl = {r.id: loads.opencl_of(case, r) for r in runtimes}
         self.agent = agent.ran(case)
         self.backends: dict[str, dict[str, Check]] = {}
         self.schemes: dict[tuple[str, str], dict[str, Check]] = {}
@@ -100,9 +101,9 @@ class _Shared:
                     "capable": loads.backend_capable(case, backend, scheme),
                     "correct": correct.numbers(case, backend, scheme),
                 }
-        self.remarks = [*loads.manifest(case), *correct.trusted_list(case), *fits.webgpu_binding(case)]
-        for runtime in case.knowledge.runtimes.values():
-            self.remarks += loads.deprecated(case, runtime)
+        self.remarks = [*correct.trusted_list(case), *fits.webgpu_binding(case)]
+        for runtime in runtimes:
+            self.remarks += [*loads.manifest(case, runtime), *loads.deprecated(case, runtime)]
         self.remarks += speed.busy(case)
         for backend in map(str, Backend):
             self.remarks += speed.disturbed(case, backend)
@@ -111,14 +112,16 @@ class _Shared:
     def of(self, variant: Variant) -> list[Check]:
         """What a variant rests on: of its weight scheme where that ran, else of its backend."""
         scheme = self.schemes.get((variant.backend, variant.model.scheme), {})
-        return list((self.backends.get(variant.backend, {}) | scheme).values())
+        own = self.opencl[variant.model.runtime] if variant.backend == Backend.OPENCL else []
+        return [*(self.backends.get(variant.backend, {}) | scheme).values(), *own]
 
     def all(self) -> list[Check]:
         runtimes = [check for checks in self.runtimes.values() for check in checks]
         backends = [check for columns in self.backends.values() for check in columns.values()]
         schemes = [check for columns in self.schemes.values() for check in columns.values()]
         left_alone = [check for checks in self.left_alone.values() for check in checks]
-        return [*self.agent, *self.emulator, *runtimes, *backends, *left_alone, *schemes, *self.remarks]
+        opencl = [check for checks in self.opencl.values() for check in checks]
+        return [*self.agent, *runtimes, *backends, *opencl, *left_alone, *schemes, *self.remarks]
 
 
 def _predict(case: Case, variant: Variant) -> Predicted:
@@ -145,7 +148,6 @@ def _judge_variant(
         )
     checks = [
         *shared.runtimes[variant.model.runtime],
-        *shared.emulator,
         *platform,
         *shared.of(variant),
         *correct.known_faults(case, variant),
@@ -214,6 +216,8 @@ def _backend(case: Case, backend: str, shared: _Shared, judged: Sequence[Judged]
     sheet["speed"] = _of(best, ".decode", ".first-token")
     sheet["memory"] = _of(best, ".memory", ".publisher")
     sheet["capable"] += shared.left_alone[backend]
+    if best is not None and backend == Backend.OPENCL:
+        sheet["visible"] += shared.opencl[best.variant.model.runtime]
     for check in best.checks if best is not None else ():
         fault = case.knowledge.drivers.get((check.reason or "").removeprefix("known."))
         if fault is not None:

@@ -26,7 +26,7 @@ from gemmafit.judge.judge import judge
 from gemmafit.pipeline import Request, examine
 from gemmafit.probes.collect import ask_conditions
 from gemmafit.probes.local import LocalTarget
-from gemmafit.profiles.knowledge import load
+from gemmafit.profiles.loader import load
 from gemmafit.tests.host.conftest import Runner
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="needs Linux's /proc")

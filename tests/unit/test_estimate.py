@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from gemmafit.base.errors import UsageError
 from gemmafit.base.names import CheckStatus
+from gemmafit.judge import references as base
 from gemmafit.judge.estimate import Anchor, estimate, phone, possible_socs
-from gemmafit.profiles import knowledge as base
 
 KNOWLEDGE = base.load()
 

@@ -26,6 +26,7 @@ from gemmafit.probes.snapshot import (
     Cpu,
     Gpu,
     Identity,
+    LibraryVisibility,
     Memory,
     OpenCl,
     Snapshot,
@@ -69,7 +70,9 @@ PHONE = Snapshot(
     opencl=OpenCl(
         fp16=True,
         max_alloc_bytes=2 * GB,
-        app=AppVisibility(True, "listed", ("libOpenCL.so",)),
+        app=AppVisibility(
+            True, "listed", libraries=(LibraryVisibility("libOpenCL.so", True, "listed", True),)
+        ),
         device_type="gpu",
     ),
     vulkan=Vulkan(present=True, device="Adreno 750", max_storage_buffer_range=GB),
@@ -138,6 +141,9 @@ CASES: dict[str, Situation] = {
     "device.emulator": phone(identity=Identity(emulator=True, emulator_kind="cloud phone")),
     "opencl.missing": opencl(present=False, error="libOpenCL.so not found"),
     "opencl.not-public": opencl(app=AppVisibility(False, "no public.libraries file names it")),
+    "opencl.other-library": opencl(
+        app=AppVisibility(True, "listed", libraries=(LibraryVisibility("libPVROCL.so", True, "listed"),))
+    ),
     "opencl.app-unknown": opencl(present=True, app=None),
     "opencl.unknown": opencl(app=None),
     "opencl.probe-failed": opencl(error="the opencl probe failed: it was killed by SIGSEGV (11)"),
@@ -502,8 +508,10 @@ def test_only_additions_to_the_snapshot_change_the_input() -> None:
 
 def test_manifest_is_a_remark_that_names_what_to_declare() -> None:
     report = GOOD.judged()
-    remark = check(report, "opencl.manifest")
-    assert (remark.status, remark.required) == (CheckStatus.WARN, "libOpenCL.so")
+    for runtime in load().runtimes.values():
+        remark = check(report, f"{runtime.id}.manifest")
+        assert remark.status is CheckStatus.WARN
+        assert set(remark.required.split(", ")) == {"libOpenCL.so", *runtime.manifest_libraries}
     assert report.verdict is Verdict.PASS
     older = opencl(app=AppVisibility(True, "listed; API 30 needs no declaration")).judged()
     assert "opencl.manifest" not in codes(older)

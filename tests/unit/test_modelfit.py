@@ -14,10 +14,10 @@ import yaml
 from typer.testing import CliRunner
 
 from gemmafit.base.names import CheckStatus
+from gemmafit.judge import references as base
 from gemmafit.judge.modelfit import How, identify, will_load
 from gemmafit.probes.modelfile import Finding, Format, ModelFile, Severity, TensorGroup, Tflite
 from gemmafit.probes.snapshot import Android, AppVisibility, Gpu, Identity, Memory, OpenCl, Snapshot, Soc
-from gemmafit.profiles import knowledge as base
 from gemmafit.reports.report import Report
 
 KNOWLEDGE = base.load()
