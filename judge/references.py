@@ -61,6 +61,10 @@ def _gpus(knowledge: Knowledge) -> Callable[[str], bool]:
     return known
 
 
+def _fixed(known: frozenset[str]) -> loader.Names:
+    return lambda knowledge: known.__contains__
+
+
 def _misfits(knowledge: Knowledge) -> Iterator[tuple[str, str, str]]:
     """(table, key, why) of rows that nothing can be predicted from, or that nothing reads."""
     for model in knowledge.models.values():
@@ -85,7 +89,7 @@ VOCABULARY = Vocabulary(
     names={
         "GPU": _gpus,
         "OpenCL library": lambda knowledge: lambda name: LIBRARY.match(name) is not None,
-        **{to: (lambda known: lambda knowledge: known.__contains__)(known) for to, known in _KERNELS.items()},
+        **{to: _fixed(known) for to, known in _KERNELS.items()},
     },
     facts={
         "snapshot": is_fact,

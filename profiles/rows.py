@@ -1,7 +1,7 @@
 """What rows of every table have in common, and what their texts may be about.
 
-A mark in a field's type says more of a value than its form: that it names something (`Ref`), that it asks facts
-(`Asks`), which holes its text may have (`Holes`). The loader (loader.py) holds every row to its marks.
+A mark in a field's type says more of a value than its form: that it names something (`Ref`), that it asks
+facts (`Asks`), which holes its text may have (`Holes`). The loader (loader.py) holds every row to its marks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from msgspec import Meta
 
 @dataclass(frozen=True)
 class Ref:
-    """The text is a name of `to`: a table of ours, or a vocabulary of the rooms above (judge/references.py)."""
+    """The text is a name of `to`: a table of ours, or what rooms above know (judge/references.py)."""
 
     to: str
 

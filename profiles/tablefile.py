@@ -33,7 +33,7 @@ _UNKNOWN_FIELD = re.compile(r"unknown field `(?P<key>[^`]+)`")
 
 
 _Events: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Where the wheel has libyaml it reads the text, five times as fast; what is made of it is ours either way."""
+"""Where the wheel has libyaml it reads the text, five times as fast; the rest is the same either way."""
 
 
 class _Named(io.StringIO):

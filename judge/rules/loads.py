@@ -216,7 +216,7 @@ def opencl_of(case: Case, runtime: Runtime) -> list[Check]:
 
 
 def _tried(app: AppVisibility, runtime: Runtime) -> list[LibraryVisibility]:
-    """What is known of the libraries that a runtime tries, in its order; one that is left out is not there."""
+    """What is known of the libraries that a runtime tries, in its order; one left out is not there."""
     known = {library.name: library for library in app.libraries or ()}
     return [known[name] for name in runtime.opencl_libraries if name in known]
 

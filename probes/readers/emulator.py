@@ -79,8 +79,8 @@ SIGNS: Mapping[str, Callable[[_Seen], str | None]] = {
 }
 """What rows of emulators.yaml may ask for.
 
-machine: x86 | arm, the instruction set of the processor; abi: the app ABIs; hardware: ro.hardware; core,
-cpu_model, midr: the CPU by name and by identification; gpu_class: phone | desktop | software, of the renderer.
+machine: x86 | arm, the instruction set of the processor; abi: the app ABIs; core, cpu_model, midr: the CPU
+by name and by identification; gpu_class: phone | desktop | software, of the renderer.
 """
 
 
