@@ -160,7 +160,9 @@ def _load(overlay: Path | None, vocabulary: Vocabulary | None) -> Knowledge:
     files: dict[str, list[Any]] = {}
     read: list[Row] = []
     for name, kind in TABLES.items():
-        nodes = [compose(path) for path in _paths(name, kind, overlay)]
+        nodes = [_own(name, kind)]
+        if overlay is not None and (own := overlay / f"{name}{kind.suffix}").exists():
+            nodes.append(compose(own))
         if kind.form == "lists":
             files[name] = []
             for node in nodes:
@@ -181,11 +183,10 @@ def _load(overlay: Path | None, vocabulary: Vocabulary | None) -> Knowledge:
     return knowledge
 
 
-def _paths(name: str, kind: Kind, overlay: Path | None) -> Iterator[Path]:
-    """The table's files, the built-in one first."""
-    yield FOLDER / f"{name}{kind.suffix}"
-    if overlay is not None and (own := overlay / f"{name}{kind.suffix}").exists():
-        yield own
+@cache
+def _own(name: str, kind: Kind) -> Node:
+    """The built-in file."""
+    return compose(FOLDER / f"{name}{kind.suffix}")
 
 
 def _listed(name: str, file: Any, node: Node) -> Iterator[Row]:
@@ -367,8 +368,9 @@ def _marked(
         if mark is not None:
             yield path, mark, value
     elif isinstance(value, msgspec.Struct):
-        for name, (key, type_) in _hints(type(value)).items():
-            yield from _marked(getattr(value, name), type_, (*path, key))
+        listed = value.__struct_config__.array_like
+        for i, (name, (key, type_)) in enumerate(_hints(type(value)).items()):
+            yield from _marked(getattr(value, name), type_, (*path, i if listed else key))
     elif isinstance(value, dict):
         keys, values = get_args(hint) or (Any, Any)
         for key, one in value.items():

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from io import StringIO
 from typing import Any, ClassVar
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -515,6 +516,37 @@ def test_manifest_is_a_remark_that_names_what_to_declare() -> None:
     assert report.verdict is Verdict.PASS
     older = opencl(app=AppVisibility(True, "listed; API 30 needs no declaration")).judged()
     assert "opencl.manifest" not in codes(older)
+
+
+def test_a_runtime_is_judged_by_the_library_names_that_it_tries() -> None:
+    """Apps get only libGLES_mali.so: LiteRT-LM tries that name, tasks-genai does not."""
+    library = LibraryVisibility("libGLES_mali.so", True, "listed", must_declare=True)
+    report = opencl(app=AppVisibility(True, "listed", libraries=(library,))).judged()
+    refusals = {
+        (v.runtime, "opencl.other-library" in v.reasons) for v in report.variants if v.backend == "opencl"
+    }
+    assert refusals == {("tasks-genai", True), ("litert-lm", False)}
+    assert report.backends["opencl"].visible is CheckStatus.FAIL
+    refused = check(report, "tasks-genai.opencl")
+    assert (refused.reason, refused.found) == ("opencl.other-library", "apps may open libGLES_mali.so")
+    assert report.recommendation is None or (report.recommendation.runtime, report.recommendation.backend) != (
+        "tasks-genai", "opencl"
+    )  # fmt: skip
+    assert {c.id for c in report.checks if c.reason == "opencl.manifest"} == {"litert-lm.manifest"}
+    assert check(report, "litert-lm.manifest").required.startswith("libGLES_mali.so, libOpenCL.so")
+
+
+@pytest.mark.parametrize("made_for_them", [False, True])
+def test_a_runtime_that_is_not_made_for_emulators_fails_on_one(made_for_them: bool) -> None:
+    known = load()
+    runtimes = {k: msgspec.structs.replace(r, emulators=made_for_them) for k, r in known.runtimes.items()}
+    found = CASES["device.emulator"].judged(msgspec.structs.replace(known, runtimes=runtimes))
+    assert found.verdict is (Verdict.DEGRADED if made_for_them else Verdict.FAIL)
+
+
+def test_a_recommendation_says_what_an_apps_build_asks_for() -> None:
+    best = GOOD.judged().recommendation
+    assert best is not None and best.dependency == load().runtimes[best.runtime].dependency
 
 
 @pytest.mark.parametrize("family", [f for f in load().families if f != "gemma3-270m"])
