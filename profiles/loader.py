@@ -423,7 +423,7 @@ _NAMES: Mapping[str, Names] = {
 }
 
 
-def _literals(kind: type[Any], name: str) -> Iterator[str]:
+def _literals(kind: Any, name: str) -> Iterator[str]:
     """The words that a field may have."""
     pending = [_hints(kind)[name][1]]
     while pending:
