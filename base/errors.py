@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from .names import Exit
+
 
 class AgentCause(StrEnum):
-    """Why the agent did not run. Each has a row `agent.CAUSE` in profiles/reasons.yaml: what it means, and
+    """Why the agent did not run. Each has a row, named after it, in profiles/reasons.yaml: what it means, and
     what to do. Another gemmafit on the device is none of them: that passes (`DeviceBusy`)."""
 
     NOT_BUILT = "not-built"  # the host has no binary for this device
@@ -57,10 +59,10 @@ class GemmafitError(Exception):
 
     Attributes:
         hint: what to do next, one sentence, or None.
-        exit_code: the process exit status that this error leads to (design: "Exit codes").
+        exit_code: the process exit status that this error leads to.
     """
 
-    exit_code = 4
+    exit_code = Exit.BROKE
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -70,7 +72,7 @@ class GemmafitError(Exception):
 class UsageError(GemmafitError):
     """The request itself is wrong: an option, a file name, a malformed capture, profile or report."""
 
-    exit_code = 2
+    exit_code = Exit.USAGE
 
 
 class InputError(UsageError):
@@ -80,7 +82,7 @@ class InputError(UsageError):
 class TargetError(GemmafitError):
     """No such target, or it cannot be used in its present state (unauthorized, offline, several)."""
 
-    exit_code = 3
+    exit_code = Exit.NO_TARGET
 
 
 class DeviceBusy(TargetError):
@@ -90,7 +92,11 @@ class DeviceBusy(TargetError):
 class Interrupted(GemmafitError):
     """The user pressed Ctrl-C. The message says what was kept."""
 
-    exit_code = 130
+    exit_code = Exit.INTERRUPTED
+
+
+class Undelivered(GemmafitError):
+    """The answer exists and nobody took it: the reader of a pipe went away, or stdout is closed or full."""
 
 
 class TransportError(GemmafitError):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from collections.abc import Iterable
+from enum import IntEnum, StrEnum
 
 
 class Backend(StrEnum):
+    """Where a model file can run."""
+
     CPU = "cpu"
     OPENCL = "opencl"
     VULKAN = "vulkan"
@@ -47,6 +50,8 @@ class AnswerStatus(StrEnum):
 
 
 class Verdict(StrEnum):
+    """The answer about a phone; docs and summary say what each means for a family."""
+
     PASS = "pass"
     DEGRADED = "degraded"
     FAIL = "fail"
@@ -54,12 +59,25 @@ class Verdict(StrEnum):
 
 
 class CheckStatus(StrEnum):
+    """The answer to one question. Unknown is not fail: a fact that is missing was not found wanting."""
+
     PASS = "pass"
     WARN = "warn"
     FAIL = "fail"
     UNKNOWN = "unknown"
     SKIP = "skip"
     ERROR = "error"
+
+
+class Column(StrEnum):
+    """A column of the verdict sheet: the questions asked of a backend, in their order."""
+
+    VISIBLE = "visible"
+    CAPABLE = "capable"
+    CORRECT = "correct"
+    DETERMINISTIC = "deterministic"
+    SPEED = "speed"
+    MEMORY = "memory"
 
 
 class Evidence(StrEnum):
@@ -69,3 +87,85 @@ class Evidence(StrEnum):
     PROBED = "probed"
     RAN = "ran"
     VERIFIED = "verified"
+
+
+class Exit(IntEnum):
+    """The exit statuses of every command; `meaning` is what the documentation says of each."""
+
+    PASS = 0
+    FAIL = 1
+    USAGE = 2
+    NO_TARGET = 3
+    BROKE = 4
+    INCONCLUSIVE = 5
+    INTERRUPTED = 130
+
+    @property
+    def meaning(self) -> str:
+        return _MEANING[self]
+
+    @classmethod
+    def of(cls, verdict: Verdict, *, strict: bool = False) -> Exit:
+        """Of a complete report. strict: degraded is a failure too."""
+        return cls.FAIL if strict and verdict is Verdict.DEGRADED else _OF_VERDICT[verdict]
+
+    @classmethod
+    def worst(cls, several: Iterable[Exit]) -> Exit:
+        """Of a run over many phones: what nobody examined weighs more than what was found."""
+        return max(several, key=_RISING.index, default=cls.PASS)
+
+
+_MEANING = {
+    Exit.PASS: "pass, or degraded (--strict makes degraded 1)",
+    Exit.FAIL: "fail: nothing of the family works there; of compare: a regression",
+    Exit.USAGE: "usage: an option, a number out of its range, a file of no use",
+    Exit.NO_TARGET: "no such phone, or it is unauthorized or offline",
+    Exit.BROKE: "the run broke (a partial report is written) or nobody took the answer",
+    Exit.INCONCLUSIVE: "inconclusive: a fact that matters is unknown",
+    Exit.INTERRUPTED: "interrupted by Ctrl-C; what was measured until then is kept",
+}
+_OF_VERDICT = {
+    Verdict.PASS: Exit.PASS,
+    Verdict.DEGRADED: Exit.PASS,
+    Verdict.FAIL: Exit.FAIL,
+    Verdict.INCONCLUSIVE: Exit.INCONCLUSIVE,
+}
+_RISING = (Exit.PASS, Exit.INCONCLUSIVE, Exit.FAIL, Exit.NO_TARGET, Exit.BROKE, Exit.USAGE, Exit.INTERRUPTED)
+
+
+class ReportFormat(StrEnum):
+    """The forms in which a report leaves; how each is written: the module of that name in reports/writers."""
+
+    YAML = "yaml"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    JUNIT = "junit"
+    GITHUB = "github"
+
+    @property
+    def ending(self) -> str:
+        """Of a file of this format, where nobody named the file."""
+        return _ENDINGS[self][0]
+
+    @classmethod
+    def of_file(cls, suffix: str) -> ReportFormat:
+        """What a file name ending means; YAML where it means nothing."""
+        return next((format for format, known in _ENDINGS.items() if suffix.lower() in known), cls.YAML)
+
+
+_ENDINGS = {
+    ReportFormat.YAML: (".yaml", ".yml"),
+    ReportFormat.JSON: (".json",),
+    ReportFormat.MARKDOWN: (".md",),
+    ReportFormat.JUNIT: (".xml",),
+    ReportFormat.GITHUB: (".github",),
+}
+
+
+class AllowlistFormat(StrEnum):
+    """Who reads an allowlist; how each is written: the module of that name in lab/formats."""
+
+    YAML = "yaml"
+    GALLERY = "gallery"
+    PLAY = "play"
+    APP = "app"

@@ -25,7 +25,6 @@ from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING
 
-from ..base.limits import FEW, NAME_CHARS
 from ..base.names import Backend, Status
 from ..probes.snapshot import THERMAL, Conditions
 from .block.deviation import worst
@@ -110,18 +109,6 @@ def throttled(before: Conditions, after: Conditions, cpus: Collection[int] | Non
     if was_hot is not None and is_hot is not None and was_hot != is_hot:
         return f"the thermal status went from {was_hot} to {is_hot}"
     return None
-
-
-def sound(row: Measurement) -> bool:
-    """Whether a number may be built upon: it ran, under steady conditions, undisturbed, and what it computed
-    is right. Whoever ranks, predicts, compares or remembers takes such rows only."""
-    return right(row) and row.valid
-
-
-def right(row: Measurement) -> bool:
-    """Whether it ran and what it computed is right, however busy or hot the device was."""
-    fits = row.deviation is None or row.deviation.ok
-    return row.status is Status.OK and fits and min(row.samples_s, default=0.0) > 0
 
 
 def place(kind: str) -> str:
@@ -268,7 +255,7 @@ def _judged(row: Measurement, before: Conditions, after: Conditions, first: Cond
     found = spread(row.samples_s)
     if found is not None:
         row = replace(row, details={**row.details, "spread": round(found, 4)})
-    if not row.samples_s or "sustained" in row.details:
+    if not row.samples_s or row.sustained:
         return row
     cpus = used_cpus(row)
     reason = void_reason(before, after, cpus) or throttled(first, after, cpus)
@@ -288,12 +275,6 @@ def used_cpus(row: Measurement) -> frozenset[int] | None:
             return None
         cpus.update(range(int(first), int(last or first) + 1))
     return frozenset(cpus) or None
-
-
-def capped(row: Measurement) -> list[str]:
-    """What capped the clocks under a row, as `judged` noted it. Details of a recording are untrusted."""
-    noted = row.details.get("capped")
-    return [str(what)[:NAME_CHARS] for what in noted[:FEW]] if isinstance(noted, list) else []
 
 
 def remarks(before: Conditions, after: Conditions | None = None) -> list[str]:

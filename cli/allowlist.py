@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ..base.names import AllowlistFormat
 from .app import OutputOption, ProfilesOption, app
-from .console import emit, safe, stderr
-
-
-class AllowlistName(StrEnum):
-    """The formats; the same names as `lab.formats.AllowlistFormat`."""
-
-    YAML = "yaml"
-    GALLERY = "gallery"
-    PLAY = "play"
-    APP = "app"
+from .console import safe, stderr
 
 
 @app.command(short_help="Lists for apps and stores, from reports.")
@@ -26,13 +17,13 @@ def allowlist(
     paths: Annotated[list[Path], typer.Argument(metavar="REPORTS...", help="Report files or folders.")],
     output: OutputOption = None,
     format: Annotated[
-        AllowlistName,
+        AllowlistFormat,
         typer.Option(
             "--format",
             "-f",
             help="Ours, AI Edge Gallery's JSON, Play's device targeting XML, or a table for an app.",
         ),
-    ] = AllowlistName.YAML,
+    ] = AllowlistFormat.YAML,
     deny: Annotated[bool, typer.Option("--deny", help="The phones on which nothing works.")] = False,
     profiles: ProfilesOption = None,
 ) -> None:
@@ -41,8 +32,8 @@ def allowlist(
     from ..judge.references import load
     from ..lab import allowlist as rules
     from ..lab.collection import read_all
-    from ..lab.formats import AllowlistFormat
-    from .files import write
+    from ..lab.formats import writer
+    from .files import deliver
 
     sources, unreadable = read_all(paths)
     console = stderr()
@@ -56,9 +47,5 @@ def allowlist(
         console.print(f"[yellow]conflict:[/yellow] {safe(conflict.what)}: {safe(conflict.because)}")
     for left in built.left_out:
         console.print(f"[dim]left out: {safe(left.path)}: {safe(left.reason)}[/dim]")
-    text = AllowlistFormat(str(format)).writer()(listed, load(profiles))
-    if output is None:
-        emit(text)
-    else:
-        write(output, text)
+    deliver(writer(format)(listed, load(profiles)), output)
     console.print(f"{len(listed.rules)} rules from {len(sources)} reports")

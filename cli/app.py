@@ -6,16 +6,32 @@ A command is one file with one function; it imports what it works with inside th
 
 from __future__ import annotations
 
-from enum import StrEnum
+import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from ..base.bounds import BOUNDS
 from ..base.errors import UsageError
+from ..base.names import ReportFormat
+
+
+class Commands(TyperGroup):
+    """Typer ends with status 1, which means "fail", on a broken pipe, a phone's too, and at an end of file.
+    Here both are defects of ours like any other error that nobody caught."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (BrokenPipeError, EOFError) as error:
+            raise RuntimeError(f"{type(error).__name__}: {error}") from error
+
 
 app = typer.Typer(
     name="gemmafit",
+    cls=Commands,
     no_args_is_help=True,
     add_completion=True,
     rich_markup_mode=None,
@@ -24,14 +40,17 @@ app = typer.Typer(
 )
 
 
-class FormatName(StrEnum):
-    """The report formats; the same names as `profiles.writers.Format`, which `--help` must not import."""
+def _number(value: float | None) -> float | None:
+    # A range is two comparisons, and NaN passes both.
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is no number that can be asked for.")
+    return value
 
-    YAML = "yaml"
-    JSON = "json"
-    MARKDOWN = "markdown"
-    JUNIT = "junit"
-    GITHUB = "github"
+
+def _range(field: str, kind: type[int] | type[float]) -> dict[str, Any]:
+    """What makes a numeric option refuse everything outside the range of `base.bounds`."""
+    bound = BOUNDS[field]
+    return {"min": kind(bound.low), "max": kind(bound.high), "callback": _number}
 
 
 TARGET_HELP = (
@@ -51,7 +70,7 @@ ProfilesOption = Annotated[
     ),
 ]
 FormatOption = Annotated[
-    FormatName | None,
+    ReportFormat | None,
     typer.Option("--format", "-f", help="Report format (default: by file name ending, else yaml)."),
 ]
 OutputOption = Annotated[
@@ -66,6 +85,55 @@ HistoryOption = Annotated[
         envvar="GEMMAFIT_HISTORY",
         help="History database (default: gemmafit-history.db here).",
     ),
+]
+MinDecodeOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="TOK/S",
+        help="Fast enough: decode tokens per second (default 5).",
+        **_range("decode_tok_s", float),
+    ),
+]
+MaxTtftOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS", help="Fast enough: time to first token (default 10).", **_range("ttft_s", float)
+    ),
+]
+PromptTokensOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        help="Prompt length for the time to the first token (default 256).",
+        **_range("prompt_tokens", int),
+    ),
+]
+ContextOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", help="Tokens of prompt and answer together that must fit.", **_range("context", int)
+    ),
+]
+RamOption = Annotated[
+    float, typer.Option(metavar="GB", help="Memory as the phone is sold.", **_range("ram_gb", float))
+]
+SdkOption = Annotated[
+    int | None, typer.Option(metavar="N", help="API level of its Android.", **_range("sdk", int))
+]
+SustainedOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS", help="Then decode for so long on each backend.", **_range("sustained", float)
+    ),
+]
+ThresholdOption = Annotated[
+    float,
+    typer.Option(help="Relative speed change that counts, beyond the noise.", **_range("threshold", float)),
+]
+ParallelOption = Annotated[int | None, typer.Option(help="Phones at a time.", **_range("parallel", int))]
+LimitOption = Annotated[int, typer.Option(help="At most so many.", **_range("rows", int))]
+IdentifierArgument = Annotated[
+    int, typer.Argument(metavar="ID", help="Number from `history list`.", **_range("identifier", int))
 ]
 NoCacheOption = Annotated[
     bool, typer.Option("--no-cache", help="Neither take nor keep the fastest variant of such a device.")

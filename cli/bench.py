@@ -20,6 +20,7 @@ from .app import (
     NoCacheOption,
     ProfilesOption,
     RetuneOption,
+    SustainedOption,
     TargetArgument,
     app,
     tuning,
@@ -38,14 +39,14 @@ if TYPE_CHECKING:
 
 
 class SchemeName(StrEnum):
-    """Weight schemes; the same names as `benchmarks.block.Scheme`, which `--help` must not import."""
+    """Weight schemes; the same names as `benchmarks.block.dims.Scheme`, which `--help` must not import."""
 
     INT8 = "int8"
     INT4 = "int4"
 
 
 class SweepName(StrEnum):
-    """Sweeps; the same names as `benchmarks.sweeps.Sweep`."""
+    """Sweeps; the same names as `benchmarks.sweeps.settings.Sweep`."""
 
     WEIGHTS = "weights"
     FUSION = "fusion"
@@ -88,10 +89,7 @@ def bench(
         bool | None,
         typer.Option("--limits/--no-limits", help="Measure machine limits too (default: unless --quick)."),
     ] = None,
-    sustained: Annotated[
-        float | None,
-        typer.Option(metavar="SECONDS", min=1, max=3600, help="Then decode for so long on each backend."),
-    ] = None,
+    sustained: SustainedOption = None,
     backend: Annotated[list[BackendName] | None, typer.Option(help="Only there (repeatable).")] = None,
     scheme: Annotated[list[SchemeName] | None, typer.Option(help="Only these weights (repeatable).")] = None,
     quick: Annotated[

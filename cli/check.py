@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from ..base.errors import Interrupted, UsageError
+from ..base.names import Exit, ReportFormat
 from .app import (
     AdbOption,
+    ContextOption,
     ForceOption,
-    FormatName,
     FormatOption,
     HtmlOption,
+    MaxTtftOption,
+    MinDecodeOption,
     NoCacheOption,
     OutputOption,
     ProfilesOption,
+    PromptTokensOption,
     RetuneOption,
     TargetArgument,
     app,
@@ -25,11 +29,6 @@ from .app import (
 )
 from .console import safe, stderr
 from .files import write, write_report
-
-if TYPE_CHECKING:
-    from ..reports.report import Report
-
-EXIT_CODES = {"pass": 0, "degraded": 0, "fail": 1, "inconclusive": 5}
 
 
 class Use(StrEnum):
@@ -58,18 +57,10 @@ def check(
         str, typer.Option(metavar="NAME", help="Model family the verdict is about, or 'any'.")
     ] = "gemma-2b",
     use: Annotated[Use, typer.Option("--for", help="What the model will do.")] = Use.CHAT,
-    min_decode: Annotated[
-        float | None, typer.Option(metavar="TOK/S", help="Fast enough: decode tokens per second (default 5).")
-    ] = None,
-    max_ttft: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Fast enough: time to first token (default 10).")
-    ] = None,
-    prompt_tokens: Annotated[
-        int | None, typer.Option(metavar="N", help="Prompt length for the time to first token (default 256).")
-    ] = None,
-    context: Annotated[
-        int | None, typer.Option(metavar="N", help="Tokens of prompt and answer together that must fit.")
-    ] = None,
+    min_decode: MinDecodeOption = None,
+    max_ttft: MaxTtftOption = None,
+    prompt_tokens: PromptTokensOption = None,
+    context: ContextOption = None,
     backend: Annotated[
         list[BackendName] | None, typer.Option(help="Run the block only there (repeatable).")
     ] = None,
@@ -144,7 +135,8 @@ def check(
         except KeyboardInterrupt as error:
             raise Interrupted("interrupted before anything was measured; no report was written") from error
     report = examination.report
-    write_report(report, format, output)
+    if output is not None:
+        write_report(report, format, output)
     if record is not None:
         from ..probes.files import dump_capture
         from ..probes.redact import redact
@@ -154,6 +146,8 @@ def check(
         from ..reports.pages.render import report_page
 
         write(html, report_page(report))
+    if output is None:  # last: files are kept also where nobody reads stdout
+        write_report(report, format, None)
     if not quiet:
         from .render import render
 
@@ -162,18 +156,12 @@ def check(
             stderr().print(f"[dim]report: {safe(output)}[/dim]")
     if examination.broken is not None:
         raise examination.broken
-    raise typer.Exit(exit_code(report, strict))
-
-
-def exit_code(report: Report, strict: bool) -> int:
-    """The exit status of a complete report (design, "Exit codes")."""
-    verdict = str(report.verdict)
-    return 1 if strict and verdict == "degraded" else EXIT_CODES[verdict]
+    raise typer.Exit(report.exit(strict=strict))
 
 
 def _check_all(
     wanted: dict[str, Any],
-    format: FormatName | None,
+    format: ReportFormat | None,
     folder: Path | None,
     adb: str | None,
     strict: bool,
@@ -182,17 +170,16 @@ def _check_all(
     """Every connected phone in parallel; one report each in `folder`; the worst exit code."""
     from ..lab.every import check_every
     from ..lab.inventory import RunOptions
-    from ..lab.run import exit_code as worst
-    from ..reports.writers import Format
     from .lab import row_line
 
     if folder is None:
         raise UsageError("--all needs a folder for its reports", hint="Add -o FOLDER.")
     console = stderr()
-    chosen = Format(str(format or FormatName.YAML))
     rows = check_every(
-        RunOptions(**wanted), chosen, folder, adb, lambda row: None if quiet else console.print(row_line(row))
+        RunOptions(**wanted),
+        format or ReportFormat.YAML,
+        folder,
+        adb,
+        lambda row: None if quiet else console.print(row_line(row)),
     )
-
-    degraded = any(row.verdict == "degraded" for row in rows)
-    return worst(rows) or (1 if strict and degraded else 0)
+    return Exit.worst(row.exit(strict=strict) for row in rows)

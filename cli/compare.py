@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .app import HistoryOption, HtmlOption, app
+from .app import HistoryOption, HtmlOption, ThresholdOption, app
 from .console import safe, stdout
 
 if TYPE_CHECKING:
@@ -22,14 +22,12 @@ _STYLES = {"regression": "red", "improvement": "green", "change": "yellow", "unc
 def compare(
     before: Annotated[str, typer.Argument(metavar="A", help="Report, folder, or history:LABEL.")],
     after: Annotated[str, typer.Argument(metavar="B", help="The same, later.")],
-    threshold: Annotated[
-        float, typer.Option(min=0.0, help="Relative speed change that counts, beyond the noise.")
-    ] = 0.10,
+    threshold: ThresholdOption = 0.10,
     history: HistoryOption = None,
     html: HtmlOption = None,
 ) -> None:
     """What changed in verdict, recommendation, driver and speed. Exit 1 on a regression, 5 if unclear."""
-    from ..lab.compare import Kind, compare_all
+    from ..lab.compare import compare_all
 
     comparison = compare_all(_sources(before, history), _sources(after, history), threshold)
     _print(comparison)
@@ -38,10 +36,7 @@ def compare(
         from .files import write
 
         write(html, comparison_page(comparison, before, after, threshold))
-    if comparison.has(Kind.REGRESSION):
-        raise typer.Exit(1)
-    if comparison.has(Kind.UNCLEAR):
-        raise typer.Exit(5)
+    raise typer.Exit(comparison.exit)
 
 
 def _sources(what: str, history: str | None) -> Iterable[Source]:

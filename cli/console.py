@@ -6,8 +6,12 @@ reaches a terminal.
 
 from __future__ import annotations
 
+import io
+import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
+
+from ..base.errors import Undelivered
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,3 +51,49 @@ def emit(text: str) -> None:
     """Write data to stdout as it is."""
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
     sys.stdout.flush()
+
+
+class Stream:
+    """A standard stream whose reader may go away; otherwise the stream itself.
+
+    What is written to stdout is the answer: that nobody takes it is an error, and never Python's or Click's
+    own exit status 1, which would read as the verdict "fail". What is written to stderr is for people: where
+    nobody reads it, it is dropped and the work goes on.
+    """
+
+    def __init__(self, stream: TextIO | None, *, answer: bool) -> None:
+        self._stream = stream or io.StringIO()
+        self._closed = stream is None
+        self._answer = answer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """As a text stream does. Raises Undelivered for an answer that nobody takes."""
+        if self._closed:
+            self._gone("it is closed")
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            self._gone(error.strerror)
+            return len(text)
+
+    def flush(self) -> None:
+        """As `write`."""
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self._gone(error.strerror)
+
+    def _gone(self, why: str | None) -> None:
+        if not self._closed:
+            # Keep the interpreter's own flush at its end from failing a second time.
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self._stream.fileno())
+            os.close(null)
+        if self._answer:
+            raise Undelivered(
+                f"nobody took the answer from stdout: {why}",
+                hint="Keep the reader open, or send it to a file.",
+            )

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from .app import HistoryOption, OutputOption, app
-from .console import emit, safe, stderr, stdout
+from ..base.names import ReportFormat
+from .app import HistoryOption, IdentifierArgument, LimitOption, OutputOption, app
+from .console import safe, stderr, stdout
 
 history_app = typer.Typer(
     no_args_is_help=True,
@@ -43,7 +44,7 @@ def add(
 def list_reports(
     phone: Annotated[str | None, typer.Option(help="Only phones whose name or serial contains this.")] = None,
     label: Annotated[str | None, typer.Option(help="Only reports with this label.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    limit: LimitOption = 50,
     history: HistoryOption = None,
 ) -> None:
     """List reports, the newest first."""
@@ -65,18 +66,14 @@ def list_reports(
 
 @history_app.command()
 def show(
-    identifier: Annotated[int, typer.Argument(metavar="ID", help="Number from `history list`.")],
+    identifier: IdentifierArgument,
     output: OutputOption = None,
     history: HistoryOption = None,
 ) -> None:
     """Print one report as it was added."""
     from ..lab.history import DEFAULT, open_history
-    from ..reports.writers import Format
-    from .files import write
+    from .files import write_report
 
     with open_history(history or DEFAULT) as opened:
-        text = Format.YAML.writer()(opened.report(identifier).report)
-    if output is None:
-        emit(text)
-    else:
-        write(output, text)
+        source = opened.report(identifier)
+    write_report(source.report, ReportFormat.YAML, output)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..base.errors import UsageError
-from .app import AdbOption, HtmlOption, app
+from ..base.names import Exit
+from .app import AdbOption, HtmlOption, ParallelOption, app
 from .console import emit, safe, stderr, stdout
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in DIR; finished phones are not run again.")
     ] = False,
-    parallel: Annotated[int | None, typer.Option(min=1, help="Phones at a time.")] = None,
+    parallel: ParallelOption = None,
     scheduler: Annotated[
         str | None, typer.Option(metavar="tcp://HOST:PORT", help="Dask scheduler of a lab of many machines.")
     ] = None,
@@ -49,7 +50,7 @@ def run(
     import msgspec
 
     from ..lab.inventory import Inventory, load
-    from ..lab.run import LabRun, execute, exit_code, make_plan
+    from ..lab.run import LabRun, execute, make_plan
 
     if folder is None:
         raise UsageError("a lab run needs a folder", hint="Add -o DIR.")
@@ -72,7 +73,7 @@ def run(
     rows = kept.rows()
     if html is not None:
         _page(html, rows, folder)
-    code = exit_code(rows)
+    code = Exit.worst(row.exit() for row in rows)
     console.print(f"[dim]{len(rows)} phones, exit {code}; results in {safe(folder)}[/dim]")
     raise typer.Exit(code)
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, TextIO, cast
 
 import typer
 
 from .. import __version__
 from ..base.errors import GemmafitError, TransportError
+from ..base.names import Exit
 from .app import app
-from .console import plain
+from .console import Stream, plain
 
 COMMANDS = (
     "check",
@@ -46,20 +47,25 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+_STATUSES = "\n".join(f"  {status:<3d} {status.meaning}" for status in Exit)
+_HELP = f"""Will Gemma run on this Android phone, on which backend, with which model file, and how fast?
+
+Start with `gemmafit check` (a phone on a cable) or `gemmafit check local` (this computer).
+
+\b
+Exit status:
+{_STATUSES}
+"""
+
+
+@app.callback(help=_HELP)
 def root(
     version: Annotated[
         bool,
         typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
-    """Will Gemma run on this Android phone, on which backend, with which model file, and how fast?
-
-    Start with `gemmafit check` (a phone on a cable) or `gemmafit check local` (this computer).
-
-    Exit status: 0 pass or degraded, 1 fail, 2 usage, 3 no such target, 4 the run broke, 5 inconclusive,
-    130 interrupted.
-    """
+    """The options of the program itself."""
 
 
 def report_error(error: GemmafitError) -> None:
@@ -81,6 +87,10 @@ def report_error(error: GemmafitError) -> None:
 
 def main() -> None:
     """Run the tool. Tracebacks are shown only with GEMMAFIT_DEBUG=1 in the environment."""
+    sys.stdout, sys.stderr = (
+        cast(TextIO, Stream(sys.stdout, answer=True)),
+        cast(TextIO, Stream(sys.stderr, answer=False)),
+    )
     try:
         app()
     except GemmafitError as error:
@@ -88,18 +98,13 @@ def main() -> None:
             raise
         report_error(error)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader of a pipe went away (`| head`): nothing is wrong. Keep the interpreter's own
-        # flush at exit from failing a second time.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception as error:
         # A defect of ours. Python's own exit status 1 would read as the verdict "fail".
         if os.environ.get(DEBUG):
             raise
         typer.echo(f"internal error: {type(error).__name__}: {plain(error)}", err=True)
         typer.echo(f"  hint:    {DEBUG}=1 shows where; please report it with that output", err=True)
-        sys.exit(GemmafitError.exit_code)
+        sys.exit(Exit.BROKE)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ def describe(snapshot: Snapshot) -> dict[str, Any]:
     identity, android, gpu = snapshot.identity, snapshot.android or Android(), snapshot.gpu
     return {
         "manufacturer": identity.manufacturer,
+        "brand": identity.brand,
         "model": identity.model,
         "device": identity.device,
         "soc": asdict(snapshot.soc),
@@ -37,6 +38,7 @@ def describe(snapshot: Snapshot) -> dict[str, Any]:
             "model": gpu.model,
             "architecture": gpu.architecture,
             "driver": gpu.driver,
+            "renderer": gpu.renderer,
             "software": gpu.software,
         },
         "emulator": identity.emulator,

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import groupby
+from typing import Any
 
 from ..base.names import Evidence, Verdict
 from ..reports.report import Report
@@ -40,7 +41,10 @@ class Choice:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One report, reduced to what identifies the phone and what came out. `choice` None: nothing works."""
+    """One report, reduced to what identifies the phone and what came out. `choice` None: nothing works.
+
+    build_soc: manufacturer and model as `android.os.Build` states them, or None.
+    """
 
     path: str
     name: str
@@ -48,6 +52,7 @@ class Outcome:
     device: str | None
     soc_manufacturer: str | None
     soc_model: str | None
+    build_soc: tuple[str, str] | None
     gpu: str | None
     driver: str | None
     sdk: int | None
@@ -66,8 +71,9 @@ class Rule:
     """Phones that match get `choice`, or are denied when it is None.
 
     Attributes:
-        driver_min, driver_max: the range of drivers that was seen; a rule says nothing beyond it.
-        ram_min_bytes: the smallest phone that was seen.
+        build_soc: what an app or a store compares its SoC with; None where the phones do not state one.
+        driver_min, driver_max: the range of drivers in the reports; a rule says nothing beyond it.
+        ram_min_bytes: of the smallest phone among the reports.
         evidence: the weakest among the reports.
         devices, reports: how many different devices and reports stand behind it.
     """
@@ -77,6 +83,7 @@ class Rule:
     device: str | None
     soc_manufacturer: str | None
     soc_model: str | None
+    build_soc: tuple[str, str] | None
     gpu: str | None
     driver_min: str | None
     driver_max: str | None
@@ -126,7 +133,7 @@ def outcome(source: Source) -> Outcome | LeftOut:
     device = report.device
     if report.verdict is Verdict.INCONCLUSIVE:
         return LeftOut(source.path, "inconclusive: a fact that matters is unknown")
-    if "incomplete" in report.extra:
+    if report.incomplete is not None:
         return LeftOut(source.path, "the run broke before its end")
     if device.get("emulator"):
         return LeftOut(source.path, "an emulator or container, not a phone")
@@ -140,6 +147,7 @@ def outcome(source: Source) -> Outcome | LeftOut:
         device=text(device, "device"),
         soc_manufacturer=text(device, "soc", "manufacturer"),
         soc_model=text(device, "soc", "model"),
+        build_soc=_build_soc(device),
         gpu=text(device, "gpu", "model"),
         driver=text(device, "gpu", "driver"),
         sdk=int(sdk) if sdk and sdk.isdigit() else None,
@@ -161,11 +169,21 @@ def _choice(report: Report) -> Choice | None:
     )
 
 
+def _build_soc(device: Mapping[str, Any]) -> tuple[str, str] | None:
+    maker, model = (text(device, "soc", key) for key in ("build_manufacturer", "build_model"))
+    return (maker, model) if maker and model else None
+
+
 def _evidence(report: Report) -> Evidence:
+    """Of the recommendation, or the weakest of the files that were asked for and all do not work."""
     if report.recommendation is not None:
         return report.recommendation.evidence
-    order = list(Evidence)
-    return max((v.evidence for v in report.variants), key=order.index, default=Evidence.PREDICTED)
+    return weakest(v.evidence for v in report.variants if report.about(variant=v.id, backend=v.backend))
+
+
+def weakest(several: Iterable[Evidence]) -> Evidence:
+    """A statement from several is worth no more than the weakest of them."""
+    return min(several, key=list(Evidence).index, default=Evidence.PREDICTED)
 
 
 def build(sources: Iterable[Source]) -> Allowlist:
@@ -239,29 +257,28 @@ def _by_driver(group: Sequence[Outcome]) -> list[list[Outcome]] | None:
 def _rule(items: Sequence[Outcome], coverage: Coverage, devices: int) -> Rule:
     first = items[0]
     ordered = sorted((item for item in items if item.driver), key=lambda item: item.driver_key)
-    order = list(Evidence)
+    evidence = weakest(item.evidence for item in items)
+    builds = {item.build_soc for item in items}
     soc = coverage is Coverage.SOC
-    reach = (
-        f"{devices} different devices with this SoC, GPU and driver range agree"
-        if soc
-        else "seen on this device"
-    )
+    reach = f"{devices} different devices with this SoC, GPU and driver range" if soc else "this device"
+    count = f"{len(items)} report{'s' if len(items) > 1 else ''}"
     return Rule(
         coverage=coverage,
         brand=None if soc else first.brand,
         device=None if soc else first.device,
         soc_manufacturer=first.soc_manufacturer,
         soc_model=first.soc_model,
+        build_soc=builds.pop() if len(builds) == 1 else None,
         gpu=first.gpu,
         driver_min=ordered[0].driver if ordered else None,
         driver_max=ordered[-1].driver if ordered else None,
         sdk_min=min((item.sdk for item in items if item.sdk is not None), default=None),
         ram_min_bytes=min((item.ram_bytes for item in items if item.ram_bytes is not None), default=None),
         choice=_common(items),
-        evidence=min((item.evidence for item in items), key=order.index),
+        evidence=evidence,
         devices=devices,
         reports=tuple(item.path for item in items),
-        because=f"{reach}: {_said(first.choice)} ({len(items)} report{'s' if len(items) > 1 else ''})",
+        because=f"{evidence} for {reach}: {_said(first.choice)} ({count})",
     )
 
 

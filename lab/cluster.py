@@ -16,7 +16,7 @@ from typing import Any
 from ..base.errors import TargetError, UsageError
 from .discovery import discover
 from .inventory import READY, Inventory, Phone
-from .job import Control, Finished, Job, ended, run_phone
+from .job import Control, Ended, Finished, Job, ended, run_phone
 from .pool import limit_s
 
 try:
@@ -97,10 +97,10 @@ class DaskPool:
                     yield finished
             for future, why in self._given_up(futures, began, missing_since):
                 future.cancel()
-                yield ended(futures.pop(future), "failed", why)
+                yield ended(futures.pop(future), Ended.FAILED, why)
             for future in self._waiting(futures) if control.stop.is_set() else ():
                 future.cancel()
-                yield ended(futures.pop(future), "stopped", "stopped before it was examined")
+                yield ended(futures.pop(future), Ended.STOPPED, "stopped before it was examined")
             time.sleep(0 if not futures else POLL_S)
 
     def _given_up(
@@ -156,7 +156,7 @@ def _result(future: AnyFuture, job: Job) -> Finished | None:
             return None
         return finished
     if future.status in ("error", "cancelled"):
-        return ended(job, "failed", f"its job ended as {future.status} on the cluster")
+        return ended(job, Ended.FAILED, f"its job ended as {future.status} on the cluster")
     return None
 
 

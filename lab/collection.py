@@ -73,3 +73,13 @@ def phone(report: Report) -> str:
     if serial and kind != "replay":
         return f"{kind}:{serial}"
     return ":".join((kind, *(text(report.device, key) or "?" for key in ("manufacturer", "model", "device"))))
+
+
+def newest(sources: Iterable[Source]) -> dict[str, Report]:
+    """Of several reports of one phone the newest; by what pairs them."""
+    found: dict[str, Report] = {}
+    for source in sources:
+        key = phone(source.report)
+        if key not in found or source.report.created > found[key].created:
+            found[key] = source.report
+    return found

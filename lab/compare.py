@@ -6,16 +6,17 @@ what the spread of the samples explains.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from statistics import median
-from typing import Any
 
-from ..base.names import Verdict
+from ..base.bounds import require
+from ..base.names import Exit, Status, Verdict
+from ..base.units import significant
+from ..benchmarks.measurements import Measurement
 from ..benchmarks.statistics import gain
 from ..reports.report import Report
-from .collection import Source, phone, text
+from .collection import Source, newest, text
 
 THRESHOLD = 0.10
 """Relative change of a median below which a speed counts as unchanged: warm phones vary by as much."""
@@ -37,7 +38,10 @@ class Kind(StrEnum):
     IMPROVEMENT = "improvement"
     CHANGE = "change"
     UNCLEAR = "unclear"
-    """A verdict was or became inconclusive: nothing can be said."""
+    """A verdict was or became inconclusive, or a run broke: nothing can be said."""
+
+
+_EXITS = {Kind.REGRESSION: Exit.FAIL, Kind.UNCLEAR: Exit.INCONCLUSIVE}
 
 
 @dataclass(frozen=True)
@@ -68,16 +72,27 @@ class Comparison:
     only_before: tuple[str, ...] = ()
     only_after: tuple[str, ...] = ()
 
-    def has(self, kind: Kind) -> bool:
-        """Whether any phone has a change of that kind."""
-        return any(change.kind is kind for phone in self.phones for change in phone.changes)
+    @property
+    def worst(self) -> Kind | None:
+        """What the whole amounts to: a regression, unclear, or None for neither."""
+        kinds = {change.kind for phone in self.phones for change in phone.changes}
+        return next((kind for kind in _EXITS if kind in kinds), None)
+
+    @property
+    def exit(self) -> Exit:
+        """The exit status of `compare`."""
+        return Exit.PASS if self.worst is None else _EXITS[self.worst]
 
 
 def compare_all(
     before: Iterable[Source], after: Iterable[Source], threshold: float = THRESHOLD
 ) -> Comparison:
-    """Pair the newest report of each phone in both sets and compare the pairs."""
-    old, new = _newest(before), _newest(after)
+    """Pair the newest report of each phone in both sets and compare the pairs.
+
+    Raises UsageError for a threshold that is none.
+    """
+    require({"threshold": threshold})
+    old, new = newest(before), newest(after)
     pairs = [key for key in old if key in new]
     return Comparison(
         tuple(PhoneComparison(k, new[k].name, compare(old[k], new[k], threshold)) for k in pairs),
@@ -96,19 +111,10 @@ def compare(before: Report, after: Report, threshold: float = THRESHOLD) -> tupl
     return tuple(sorted(changes, key=lambda change: (order.index(change.kind), change.what)))
 
 
-def _newest(sources: Iterable[Source]) -> dict[str, Report]:
-    found: dict[str, Report] = {}
-    for source in sources:
-        key = phone(source.report)
-        if key not in found or source.report.created > found[key].created:
-            found[key] = source.report
-    return found
-
-
 def _verdict(before: Report, after: Report) -> list[Change]:
     if before.verdict is after.verdict:
         return []
-    if Verdict.INCONCLUSIVE in (before.verdict, after.verdict):
+    if Verdict.INCONCLUSIVE in (before.verdict, after.verdict) or before.incomplete or after.incomplete:
         kind = Kind.UNCLEAR
     else:
         worse = _RANK[after.verdict] < _RANK[before.verdict]
@@ -117,10 +123,7 @@ def _verdict(before: Report, after: Report) -> list[Change]:
 
 
 def _recommendation(before: Report, after: Report) -> list[Change]:
-    old, new = (
-        f"{r.recommendation.file} on {r.recommendation.backend}" if r.recommendation else "none"
-        for r in (before, after)
-    )
+    old, new = (r.recommendation.choice if r.recommendation else "none" for r in (before, after))
     return [] if old == new else [Change("recommendation", Kind.CHANGE, old, new)]
 
 
@@ -133,42 +136,31 @@ def _facts(before: Report, after: Report) -> list[Change]:
     return changes
 
 
-def _rows(report: Report) -> dict[str, Mapping[str, Any]]:
-    return {
-        "/".join(str(row.get(part, "")) for part in ("backend", "scheme", "phase", "variant")): row
-        for row in report.measurements
-    }
+def _rows(report: Report) -> dict[str, Measurement]:
+    return {row.key: row for row in report.measurements}
 
 
-def _row(
-    key: str, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None, threshold: float
-) -> list[Change]:
+def _row(key: str, old: Measurement | None, new: Measurement | None, threshold: float) -> list[Change]:
     if old is None or new is None:
         # A variant that is measured in one version of the tool only says nothing about the phone.
         return []
-    if old.get("status") != new.get("status"):
-        kind = Kind.REGRESSION if old.get("status") == "ok" else Kind.CHANGE
-        if new.get("status") == "ok":
+    if old.status is not new.status:
+        kind = Kind.REGRESSION if old.status is Status.OK else Kind.CHANGE
+        if new.status is Status.OK:
             kind = Kind.IMPROVEMENT
-        return [Change(key, kind, str(old.get("status")), str(new.get("status")))]
+        return [Change(key, kind, old.status, new.status)]
     changes: list[Change] = []
-    if (old.get("deterministic"), new.get("deterministic")) == (True, False):
+    if (old.deterministic, new.deterministic) == (True, False):
         changes.append(Change(f"{key} repeats", Kind.REGRESSION, "same bits", "different bits"))
-    was, now = _right(old), _right(new)
-    if was is not None and now is not None and was != now:
-        kind = Kind.IMPROVEMENT if now else Kind.REGRESSION
-        changes.append(Change(f"{key} numbers", kind, _word(was), _word(now)))
-    ratio = speed_ratio(old.get("samples_s") or (), new.get("samples_s") or (), threshold)
-    if ratio is not None and old.get("valid", True) and new.get("valid", True):
+    if old.deviation and new.deviation and old.deviation.ok is not new.deviation.ok:
+        kind = Kind.IMPROVEMENT if new.deviation.ok else Kind.REGRESSION
+        changes.append(Change(f"{key} numbers", kind, _word(old.deviation.ok), _word(new.deviation.ok)))
+    ratio = speed_ratio(old.samples_s, new.samples_s, threshold)
+    if ratio is not None and old.sound and new.sound:
         kind = Kind.IMPROVEMENT if ratio > 1 else Kind.REGRESSION
-        before, after = (f"{median(row['samples_s']) * 1e3:.3g} ms" for row in (old, new))
+        before, after = (f"{significant((row.seconds or 0) * 1e3)} ms" for row in (old, new))
         changes.append(Change(key, kind, before, after, ratio))
     return changes
-
-
-def _right(row: Mapping[str, Any]) -> bool | None:
-    deviation = row.get("deviation")
-    return None if not deviation else bool(deviation["rel_l2"] <= deviation["tolerance"])
 
 
 def _word(right: bool) -> str:

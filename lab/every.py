@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..base.errors import TargetError, UsageError
-from ..reports.writers import SUFFIXES, Format
+from ..base.names import ReportFormat
+from ..reports.writers import writer
 from .inventory import Gate, Group, Inventory, RunOptions
 from .job import Control, Row
 from .pool import ThreadPool
@@ -18,7 +19,7 @@ ANY = Gate(battery_min_percent=0, temperature_max_c=1000.0, thermal_status_max=9
 
 
 def check_every(
-    options: RunOptions, format: Format, folder: Path, server: str | None, on_row: Callable[[Row], None]
+    options: RunOptions, format: ReportFormat, folder: Path, server: str | None, on_row: Callable[[Row], None]
 ) -> list[Row]:
     """Reports as `folder`/<phone>.<ending>; a row for every phone, reachable or not.
 
@@ -35,7 +36,6 @@ def check_every(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot make the folder {folder}: {error.strerror}") from error
-    ending = next(suffix for suffix, known in SUFFIXES.items() if known is format)
     rows = list(plan.unreachable)
     for row in rows:
         on_row(row)
@@ -44,8 +44,8 @@ def check_every(
         for finished in pool.run(plan.jobs, control):
             row = finished.row
             if finished.report is not None:
-                name = f"{row.id}{ending}"
-                write_whole(folder / name, format.writer()(finished.report).encode())
+                name = f"{row.id}{format.ending}"
+                write_whole(folder / name, writer(format)(finished.report).encode())
                 row = replace(row, report=name)
             rows.append(row)
             on_row(row)

@@ -192,7 +192,7 @@ def _row(source: Source, label: str, now: str) -> dict[str, Any]:
         "phone": phone(report)[:400],
         "name": report.name[:400],
         "verdict": str(report.verdict),
-        "choice": f"{best.file} on {best.backend}"[:400] if best else None,
+        "choice": best.choice[:400] if best else None,
         "gpu": (text(report.device, "gpu", "model") or "")[:200] or None,
         "driver": (text(report.device, "gpu", "driver") or "")[:400] or None,
         "body": zlib.compress(body, 6),

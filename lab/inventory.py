@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from ..base.errors import InputError
+from ..base.bounds import require
+from ..base.errors import InputError, UsageError
 from ..base.yaml_input import load_yaml
 
 if TYPE_CHECKING:
@@ -21,7 +22,14 @@ MAX_BYTES = 1 << 20
 
 
 class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A mapping of the file; a key that is not a field is an error, most often a typing mistake."""
+    """A mapping of the file; a key that is not a field is an error, most often a typing mistake, and so is a
+    number out of its range."""
+
+    def __post_init__(self) -> None:
+        try:
+            require(msgspec.structs.asdict(self))
+        except UsageError as error:  # msgspec adds where in the file it stands
+            raise ValueError(str(error)) from error
 
 
 class Gate(Strict, frozen=True, kw_only=True):
@@ -147,8 +155,6 @@ def _validate(path: Path, inventory: Inventory) -> None:
                 f"{path}: group {group.name!r}: no property {min(unknown)!r}",
                 hint=f"There are {', '.join(PROPERTIES)}.",
             )
-    if inventory.parallel < 1:
-        raise InputError(f"{path}: parallel must be at least 1")
 
 
 def _twice(values: Iterable[str]) -> str | None:

@@ -9,10 +9,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ..base.errors import DeadlineExceeded, DeviceBusy, GemmafitError, TargetError, TransportError
 from ..base.events import Event, Listener, ignore
+from ..base.names import Exit, Verdict
 from .inventory import Gate, Group, Phone
 
 if TYPE_CHECKING:
@@ -37,26 +39,43 @@ class Job:
     group: Group
 
 
+class Ended(StrEnum):
+    """How a phone of a run ended."""
+
+    DONE = "done"
+    """With a complete report."""
+    PARTIAL = "partial"
+    """The run broke; the report says where."""
+    FAILED = "failed"
+    """Without a report."""
+    UNREACHABLE = "unreachable"
+    """Unauthorized, offline, absent, in use: the row says which."""
+    STOPPED = "stopped"
+    """By the user, before it was examined."""
+
+
 @dataclass(frozen=True)
 class Row:
-    """How a job ended: a line of `results.jsonl`.
-
-    status: done (a complete report), partial (the run broke, the report says where), failed (no report),
-    unreachable (unauthorized, offline, absent: `error` says which), stopped.
-    """
+    """How a job ended: a line of `results.jsonl`."""
 
     id: str
     serial: str
     server: str | None
     group: str
-    status: str
-    verdict: str | None = None
+    status: Ended
+    verdict: Verdict | None = None
     report: str | None = None
     error: str | None = None
     hint: str | None = None
     attempts: int = 0
     waited_s: float = 0.0
     seconds: float = 0.0
+
+    def exit(self, *, strict: bool = False) -> Exit:
+        """What the phone adds to the exit status of the run."""
+        if self.status is Ended.DONE and self.verdict is not None:
+            return Exit.of(self.verdict, strict=strict)
+        return Exit.NO_TARGET if self.status is Ended.UNREACHABLE else Exit.BROKE
 
 
 @dataclass(frozen=True)
@@ -74,7 +93,7 @@ class Control:
     stop: threading.Event = field(default_factory=threading.Event)
 
 
-def ended(job: Job, status: str, error: str) -> Finished:
+def ended(job: Job, status: Ended, error: str) -> Finished:
     """A job that ended from outside: lost, stopped, given up."""
     phone = job.phone
     return Finished(Row(job.id, phone.serial, phone.server, job.group.name, status, error=error))
@@ -83,7 +102,7 @@ def ended(job: Job, status: str, error: str) -> Finished:
 def run_phone(job: Job, control: Control | None = None, on_event: Listener = ignore) -> Finished:
     """Examine one phone. Transport faults are tried again; a wrong state or a verdict is not."""
     clock = _Clock(job, control or Control(), on_event)
-    row = Row(job.id, job.phone.serial, job.phone.server, job.group.name, "failed")
+    row = Row(job.id, job.phone.serial, job.phone.server, job.group.name, Ended.FAILED)
     while True:
         row = replace(row, attempts=row.attempts + 1)
         finished, again = _attempt(job, row, clock)
@@ -104,15 +123,15 @@ def _attempt(job: Job, row: Row, clock: _Clock) -> tuple[Finished, bool]:
             except DeviceBusy as error:
                 clock.wait_once(str(error))
             else:
-                return finished, finished.row.status == "partial"
+                return finished, finished.row.status is Ended.PARTIAL
     except Stopped:
-        return Finished(replace(row, status="stopped", error="stopped before it was examined")), False
+        return Finished(replace(row, status=Ended.STOPPED, error="stopped before it was examined")), False
     except TransportError as error:
-        return Finished(_failed(row, "failed", error)), True
+        return Finished(_failed(row, Ended.FAILED, error)), True
     except TargetError as error:
-        return Finished(_failed(row, "unreachable", error)), False
+        return Finished(_failed(row, Ended.UNREACHABLE, error)), False
     except GemmafitError as error:
-        return Finished(_failed(row, "failed", error)), False
+        return Finished(_failed(row, Ended.FAILED, error)), False
     except Exception as error:  # a defect of ours costs this phone's row, not the run
         return Finished(replace(row, error=f"unexpected {type(error).__name__}: {error}")), False
 
@@ -170,7 +189,7 @@ class _Clock:
         self.waited += GATE_POLL_S
 
 
-def _failed(row: Row, status: str, error: GemmafitError) -> Row:
+def _failed(row: Row, status: Ended, error: GemmafitError) -> Row:
     return replace(row, status=status, error=str(error), hint=error.hint)
 
 
@@ -186,8 +205,8 @@ def _examine(job: Job, target: Target, row: Row, listener: Listener) -> Finished
     examination = examine(target, job.group.options.request(), listener)
     report = examination.report
     broken = examination.broken
-    status = "done" if broken is None else "partial"
-    row = replace(row, status=status, verdict=str(report.verdict))
+    status = Ended.DONE if broken is None else Ended.PARTIAL
+    row = replace(row, status=status, verdict=report.verdict)
     if broken is not None:
         row = replace(row, error=str(broken), hint=broken.hint)
     return Finished(row, report)

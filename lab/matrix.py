@@ -10,10 +10,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 from ..reports.report import Report
-from .collection import Source, phone, text
+from .collection import Source, newest, text
 
 RAM_CLASSES_GB = (2, 3, 4, 6, 8, 12, 16)
 """What phones are sold with; a phone belongs to the smallest class that holds its MemTotal."""
@@ -109,16 +108,10 @@ def build(sources: Iterable[Source], known: Mapping[str, Sequence[str]], kinds: 
 
     known: axis title -> values that exist in the field. kinds: phones one could buy, to name gaps by.
     """
-    newest: dict[str, Report] = {}
-    count = 0
-    for source in sources:
-        count += 1
-        key = phone(source.report)
-        if key not in newest or source.report.created > newest[key].created:
-            newest[key] = source.report
-    phones = list(newest.values())
-    axes = tuple(_axis(title, read, phones, known.get(title, ())) for title, read in AXES.items())
-    return Matrix(len(phones), count, axes, _suggest(axes, kinds))
+    read = list(sources)
+    phones = list(newest(read).values())
+    axes = tuple(_axis(title, value, phones, known.get(title, ())) for title, value in AXES.items())
+    return Matrix(len(phones), len(read), axes, _suggest(axes, kinds))
 
 
 @dataclass(frozen=True)
@@ -153,10 +146,8 @@ def _cell(value: str, reports: Sequence[Report]) -> Cell:
 
 
 def _decode(report: Report) -> float | None:
-    best: Any = report.recommendation
-    if best is None or best.predicted.decode_tok_s is None:
-        return None
-    return float(best.predicted.decode_tok_s.value)
+    speed = report.recommendation.predicted.decode_tok_s if report.recommendation else None
+    return speed.value if speed is not None else None
 
 
 def _suggest(axes: Sequence[Axis], kinds: Sequence[Kind], most: int = 3) -> tuple[Suggestion, ...]:

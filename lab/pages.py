@@ -10,7 +10,7 @@ from ..base.names import Verdict
 from ..reports.pages import charts
 from ..reports.pages.render import environment
 from .compare import Comparison, Kind
-from .job import Row
+from .job import Ended, Row
 from .matrix import Matrix
 
 _KINDS = {Kind.REGRESSION: "fail", Kind.IMPROVEMENT: "pass", Kind.CHANGE: "warn", Kind.UNCLEAR: "unknown"}
@@ -18,12 +18,10 @@ _KINDS = {Kind.REGRESSION: "fail", Kind.IMPROVEMENT: "pass", Kind.CHANGE: "warn"
 
 def comparison_page(comparison: Comparison, before: str, after: str, threshold: float) -> str:
     """The page of a comparison: a wall of phones, then what changed in each."""
-    if comparison.has(Kind.REGRESSION):
-        verdict = {"status": "fail", "word": "regression"}
-    elif comparison.has(Kind.UNCLEAR):
-        verdict = {"status": "unknown", "word": "unclear"}
-    else:
-        verdict = {"status": "pass", "word": "no regression"}
+    worst = comparison.worst
+    verdict = (
+        {"status": _KINDS[worst], "word": worst} if worst else {"status": "pass", "word": "no regression"}
+    )
     cells = [
         (phone.name, _KINDS[phone.changes[0].kind] if phone.changes else "skip",
          str(phone.changes[0].kind) if phone.changes else "unchanged")
@@ -45,7 +43,13 @@ def matrix_page(matrix: Matrix) -> str:
     )
 
 
-_ENDED = {"done": "pass", "partial": "fail", "failed": "fail", "unreachable": "warn", "stopped": "unknown"}
+_ENDED = {
+    Ended.DONE: "pass",
+    Ended.PARTIAL: "fail",
+    Ended.FAILED: "fail",
+    Ended.UNREACHABLE: "warn",
+    Ended.STOPPED: "unknown",
+}
 
 
 def lab_page(rows: Sequence[Row], folder: str) -> str:

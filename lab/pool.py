@@ -13,7 +13,7 @@ from typing import Protocol
 
 from .discovery import discover
 from .inventory import Inventory, Phone
-from .job import Control, Finished, Job, ended, run_phone
+from .job import Control, Ended, Finished, Job, ended, run_phone
 
 GRACE_S = 60.0
 """How long a job may take beyond its own deadline and patience before it is given up."""
@@ -60,7 +60,7 @@ class ThreadPool:
             now = time.monotonic()
             for job in [job for job, until in running.values() if now > until]:
                 del running[job.id]
-                yield ended(job, "failed", f"did not end within {limit_s(job):.0f} s and was given up")
+                yield ended(job, Ended.FAILED, f"did not end within {limit_s(job):.0f} s and was given up")
 
 
 def _work(job: Job, control: Control, ready: queue.SimpleQueue[Finished]) -> None:

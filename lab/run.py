@@ -20,13 +20,14 @@ from pathlib import Path
 import msgspec
 
 from ..base.errors import GemmafitError, InputError, UsageError
-from ..reports.writers import Format
+from ..base.names import ReportFormat
+from ..reports.writers import writer
 from .inventory import NO_SERVER, READY, Group, Inventory, Phone, absent, assign
-from .job import Control, Finished, Job, Row
+from .job import Control, Ended, Finished, Job, Row
 from .pool import Pool
 
 PLAN, RESULTS = "plan.json", "results.jsonl"
-FINAL = frozenset({"done", "unreachable"})
+FINAL = frozenset({Ended.DONE, Ended.UNREACHABLE})
 """Rows that `--resume` does not run again; broken, failed and stopped ones it does."""
 
 
@@ -59,7 +60,13 @@ def make_plan(inventory: Inventory, phones: Sequence[Phone]) -> Plan:
 
 def _unreachable(phone: Phone, group: Group, error: str) -> Row:
     return Row(
-        job_id(phone), phone.serial, phone.server, group.name, "unreachable", error=error, hint=phone.advice
+        job_id(phone),
+        phone.serial,
+        phone.server,
+        group.name,
+        Ended.UNREACHABLE,
+        error=error,
+        hint=phone.advice,
     )
 
 
@@ -123,7 +130,7 @@ class LabRun:
             folder = self.folder / row.id
             with writing(folder):
                 folder.mkdir(exist_ok=True)
-            write_whole(folder / "report.yaml", Format.YAML.writer()(finished.report).encode())
+            write_whole(folder / "report.yaml", writer(ReportFormat.YAML)(finished.report).encode())
             row = replace(row, report=f"{row.id}/report.yaml")
         self.append(row)
         return row
@@ -188,16 +195,3 @@ def interrupts(control: Control) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def exit_code(rows: Sequence[Row]) -> int:
-    """The worst of the phones: 4 broken or failed, 3 unreachable, 1 a fail verdict, 5 inconclusive, 0."""
-    statuses = {row.status for row in rows}
-    verdicts = {row.verdict for row in rows if row.status == "done"}
-    if statuses & {"failed", "partial", "stopped"}:
-        return 4
-    if "unreachable" in statuses:
-        return 3
-    if "fail" in verdicts:
-        return 1
-    return 5 if "inconclusive" in verdicts else 0

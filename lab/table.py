@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from ..base.names import Exit
 from ..reports.writers.markdown import table
-from .job import Row
+from .job import Ended, Row
 
 
 def markdown(rows: Sequence[Row]) -> str:
     """A headline with counts and a row a phone; those that need somebody first."""
-    counts = Counter(row.verdict if row.status == "done" and row.verdict else row.status for row in rows)
-    ordered = sorted(rows, key=lambda row: (row.status == "done" and row.verdict == "pass", row.serial))
+    counts = Counter(row.verdict if row.status is Ended.DONE and row.verdict else row.status for row in rows)
+    ordered = sorted(rows, key=lambda row: (row.exit() is Exit.PASS, row.serial))
     lines = ["# gemmafit: " + ", ".join(f"{n} {what}" for what, n in counts.most_common()), ""]
     lines += table(
         ("phone", "group", "ended", "verdict", "time", "what happened"),

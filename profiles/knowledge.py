@@ -118,7 +118,8 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Model(Entry, frozen=True, kw_only=True):
-    """One model file at one revision; `earlier` are other bytes that were published under its name."""
+    """One model file at one revision; `earlier` are other bytes that were published under its name.
+    `counterpart`: the file with the same weights for the backends that this one is not for."""
 
     file: Text
     family: Annotated[Text, Ref("families")]
@@ -138,6 +139,7 @@ class Model(Entry, frozen=True, kw_only=True):
     npu_soc: SocName | None = None
     min_ram_gb: Positive | None = None
     rank: int = 0
+    counterpart: Annotated[Text, Ref("models")] | None = None
     memory: tuple[ObservedMemory, ...] = ()
     earlier: tuple[Revision, ...] = ()
 
@@ -163,6 +165,8 @@ class Model(Entry, frozen=True, kw_only=True):
 
 
 class Family(Entry, frozen=True, kw_only=True):
+    """A name for `--family`. `primary` is the file whose success on the GPU is the verdict pass."""
+
     title: Text
     primary: Annotated[Text, Ref("models")]
 
@@ -264,11 +268,15 @@ class KernelChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class OpenClChoice(KernelChoice, frozen=True, kw_only=True):
+    """Of OpenCL."""
+
     first: tuple[Annotated[Text, Ref("OpenCL variant")], ...] = ()
     never: tuple[Annotated[Text, Ref("OpenCL variant")], ...] = ()
 
 
 class VulkanChoice(KernelChoice, frozen=True, kw_only=True):
+    """Of Vulkan."""
+
     first: tuple[Annotated[Text, Ref("Vulkan variant")], ...] = ()
     never: tuple[Annotated[Text, Ref("Vulkan variant")], ...] = ()
 
@@ -311,11 +319,15 @@ class Use(Row, frozen=True, kw_only=True):
 
 
 class SpeedThresholds(Row, frozen=True, kw_only=True):
+    """Below `floor_tok_s` a speed is no use to anybody; `better_ratio` makes a backend the better one."""
+
     floor_tok_s: Positive
     better_ratio: Factor
 
 
 class MemoryThresholds(Row, frozen=True, kw_only=True):
+    """What of the RAM as sold Android shows, and what of that an app has to leave to others."""
+
     reserve_bytes: Positive
     reserve_fraction: Annotated[float, Meta(ge=0, lt=1)]
     ram_visible_fraction: Fraction
@@ -323,6 +335,8 @@ class MemoryThresholds(Row, frozen=True, kw_only=True):
 
 
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is enough (thresholds.yaml)."""
+
     uses: Annotated[dict[Text, Use], Meta(min_length=1)]
     speed: SpeedThresholds
     memory: MemoryThresholds
@@ -352,6 +366,8 @@ class Overheads(Row, frozen=True, kw_only=True):
 
 
 class OpsPerCycle(Row, frozen=True, kw_only=True):
+    """int8 operations of one core in one cycle, by the widest product it has."""
+
     i8mm: Positive
     asimddp: Positive
     asimd: Positive
@@ -366,6 +382,8 @@ class CoreFeatures(Row, frozen=True, kw_only=True):
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How speeds follow from limits where nothing ran (prediction.yaml)."""
+
     spec: dict[BackendName, SpecModel]
     measured: Spread
     known_bandwidth: Spread
@@ -375,17 +393,31 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     max_threads: Count
 
 
+class Assumption(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is taken for granted of a phone that somebody only describes, where they do not say.
+
+    Attributes:
+        text: a clause, for the line `assumed:` of the report.
+        unless: phones of which it would be wrong; there it stays unknown.
+    """
+
+    text: Text
+    unless: Annotated[Condition, Asks(("snapshot",))] | None = None
+
+
 class Reason(Entry, frozen=True, kw_only=True):
     """A stable code that a report may carry. `because` is its sentence; `remedy` says what to do.
 
     `gravity` orders reservations when all candidates have some: 1 slower than asked, 2 may not fit or not be
     offered, 3 may be wrong or crash.
     `agent`: the agent would have told. Where it did not run, why and what to do about that is said instead.
+    `assumed`: of a phone that is only described, this is taken for granted instead of the unknown.
     """
 
     remedy: Text | None = None
     agent: bool = False
     gravity: Literal[1, 2, 3] = 2
+    assumed: Assumption | None = None
 
 
 class ListRule(Entry, frozen=True, kw_only=True):

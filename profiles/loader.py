@@ -453,6 +453,11 @@ def _misfits(knowledge: Knowledge) -> Iterator[tuple[str, str, str]]:
                 yield "models", model.id, f"has a peak of memory on {seen.backend!r}, which it is not for"
         if (model.npu_soc is None) == ("npu" in model.backends):
             yield "models", model.id, "names npu_soc if and only if it is for the backend npu"
+        if (other := knowledge.models.get(model.counterpart or "")) is not None:
+            same = (model.architecture, model.bits) == (other.architecture, other.bits)
+            if not same or set(model.backends) & set(other.backends):
+                why = f"has the counterpart {other.id!r}, which is no file of its weights for other backends"
+                yield "models", model.id, why
         if model.context > knowledge.architectures[model.architecture].context:
             yield "models", model.id, f"has a longer context than its architecture {model.architecture}"
     for network in knowledge.architectures.values():

@@ -209,17 +209,23 @@ class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Cores(File, frozen=True, kw_only=True):
+    """The content of cores.yaml."""
+
     schema: Literal["gemmafit.cores/1"]
     cores: tuple[Core, ...] = ()
 
 
 class Socs(File, frozen=True, kw_only=True):
+    """The content of socs.yaml."""
+
     schema: Literal["gemmafit.socs/1"]
     designators: tuple[Pattern, ...] = ()
     socs: tuple[SocRow, ...] = ()
 
 
 class GpuFile(File, frozen=True, kw_only=True):
+    """The content of gpus.yaml."""
+
     schema: Literal["gemmafit.gpus/1"]
     rules: tuple[GpuRule, ...] = ()
     software: tuple[Software, ...] = ()
@@ -230,11 +236,15 @@ class GpuFile(File, frozen=True, kw_only=True):
 
 
 class Emulators(File, frozen=True, kw_only=True):
+    """The content of emulators.yaml."""
+
     schema: Literal["gemmafit.emulators/1"]
     emulators: tuple[EmulatorRule, ...] = ()
 
 
 class PowerModes(File, frozen=True, kw_only=True):
+    """The content of powermodes.yaml."""
+
     schema: Literal["gemmafit.powermodes/1"]
     modes: tuple[PowerMode, ...] = ()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..base.names import CheckStatus
+from ..base.names import CheckStatus, Scope
 from ..probes.snapshot import Android, AppVisibility, Gpu, Identity, Memory, OpenCl, Snapshot, Soc
 from .report import Report
 
@@ -22,6 +22,7 @@ def snapshot_of(report: Report) -> Snapshot:
         kind=str(report.target.get("kind", "report")),
         identity=Identity(
             manufacturer=_text(device, "manufacturer"),
+            brand=_text(device, "brand"),
             model=_text(device, "model"),
             device=_text(device, "device"),
             emulator=device["emulator"] if isinstance(device.get("emulator"), bool) else None,
@@ -50,7 +51,7 @@ def _opencl(report: Report) -> OpenCl:
     if row is None:
         return OpenCl()
     visible = {CheckStatus.PASS: True, CheckStatus.WARN: True, CheckStatus.FAIL: False}.get(row.visible)
-    if row.scope.startswith("app"):
+    if row.scope in (Scope.APP_INFERRED, Scope.APP_TESTED):
         return OpenCl(app=AppVisibility(visible, "the report's line about OpenCL"))
     # Seen by a shell process: what it lacks an application lacks too, the reverse does not hold.
     app = AppVisibility(False, "not even a shell process finds OpenCL") if visible is False else None

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ...base.bounds import require
 from ...base.errors import TransportError
 from ...base.events import Event, Listener, ignore
 from ...base.names import Backend, Status
@@ -70,6 +71,9 @@ class Wish:
     classes: Mapping[str, KernelClass] = field(default_factory=dict[str, KernelClass])
     hazards: Mapping[str, str] = field(default_factory=dict[str, str])
     force: bool = False
+
+    def __post_init__(self) -> None:
+        require(vars(self))
 
     @property
     def swept(self) -> tuple[Sweep, ...]:
@@ -255,7 +259,7 @@ class _Run:
                 for row in rows
                 if row.phase == "decode" and row.scheme == scheme and row.variant in candidates
             }
-            best = run.fastest(tried) or next((c for c, row in tried.items() if trust.right(row)), None)
+            best = run.fastest(tried) or next((c for c, row in tried.items() if row.right), None)
             if best is not None:
                 options = self.wish.options
                 return Base(

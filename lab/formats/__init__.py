@@ -1,10 +1,11 @@
-"""The axis "who reads the allowlist": our own YAML, AI Edge Gallery, Google Play, an app."""
+"""The axis "who reads the allowlist": a member of `AllowlistFormat` and the module of its name here."""
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Protocol, assert_never
+from importlib import import_module
+from typing import Protocol, cast
 
+from ...base.names import AllowlistFormat
 from ...profiles.knowledge import Knowledge
 from ..allowlist import Allowlist
 
@@ -17,25 +18,6 @@ class AllowlistWriter(Protocol):
         ...
 
 
-class AllowlistFormat(StrEnum):
-    """The formats; the value is what a user types."""
-
-    YAML = "yaml"
-    GALLERY = "gallery"
-    PLAY = "play"
-    APP = "app"
-
-    def writer(self) -> AllowlistWriter:
-        """The writer, imported only when asked for."""
-        match self:
-            case AllowlistFormat.YAML:
-                from .own import write
-            case AllowlistFormat.GALLERY:
-                from .gallery import write
-            case AllowlistFormat.PLAY:
-                from .play import write
-            case AllowlistFormat.APP:
-                from .app import write
-            case _:
-                assert_never(self)
-        return write
+def writer(format: AllowlistFormat) -> AllowlistWriter:
+    """The writer of a format, imported only when asked for."""
+    return cast(AllowlistWriter, import_module(f".{format}", __name__).write)

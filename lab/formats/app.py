@@ -11,23 +11,26 @@ from typing import Any
 import msgspec
 
 from ...profiles.knowledge import Knowledge
-from ..allowlist import Allowlist, Rule
+from ..allowlist import Allowlist, Coverage, Rule
 
 SCHEMA = "gemmafit.app-allowlist/1"
 
 
 def write(allowlist: Allowlist, knowledge: Knowledge) -> str:
-    """The table as JSON. Unknown conditions are left out: they match every phone."""
-    data = {"schema": SCHEMA, "rules": [_rule(rule, knowledge) for rule in allowlist.rules]}
+    """The table as JSON. Unknown conditions are left out: they match every phone; a rule about a SoC of which
+    `android.os.Build` says nothing would match all, and is left out whole."""
+    told = [rule for rule in allowlist.rules if rule.coverage is Coverage.DEVICE or rule.build_soc]
+    data = {"schema": SCHEMA, "rules": [_rule(rule, knowledge) for rule in told]}
     return msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n"
 
 
 def _rule(rule: Rule, knowledge: Knowledge) -> dict[str, Any]:
+    maker, model = (rule.coverage is Coverage.SOC and rule.build_soc) or (None, None)
     match = {
         "brand": rule.brand,
         "device": rule.device,
-        "socManufacturer": rule.soc_manufacturer if rule.device is None else None,
-        "socModel": rule.soc_model if rule.device is None else None,
+        "socManufacturer": maker,
+        "socModel": model,
         "ramMinBytes": rule.ram_min_bytes,
         "sdkMin": rule.sdk_min,
     }

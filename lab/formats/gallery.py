@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from ...profiles.knowledge import Knowledge, Model
-from ..allowlist import Allowlist, Rule
+from ..allowlist import Allowlist, Rule, weakest
 
 GIB = 2**30
 ACCELERATOR = {"opencl": "gpu", "cpu": "cpu", "npu": "npu"}
@@ -44,11 +44,12 @@ def write(allowlist: Allowlist, knowledge: Knowledge) -> str:
 def _entry(model: Model, rules: Iterable[Rule]) -> dict[str, Any]:
     rules = list(rules)
     ram = [rule.ram_min_bytes for rule in rules if rule.ram_min_bytes]
+    evidence = weakest(rule.evidence for rule in rules)
     return {
         "name": model.id,
         "modelId": model.repository,
         "modelFile": model.file,
-        "description": f"{model.file}: seen to fit {len(rules)} kinds of phones.",
+        "description": f"{model.file}: {evidence} for {len(rules)} kinds of phones.",
         "sizeInBytes": model.bytes,
         "minDeviceMemoryInGb": math.ceil(min(ram) / GIB) if ram else math.ceil(model.min_ram_gb or 8),
         "commitHash": model.revision,

@@ -29,7 +29,7 @@ def write(allowlist: Allowlist, knowledge: Knowledge) -> str:
     ET.register_namespace("config", NAMESPACE)
     root = ET.Element(_tag("device-targeting-config"))
     for note in _notes(allowlist):
-        root.append(ET.Comment(f" {note.replace('--', '- -')} "))
+        root.append(ET.Comment(f" {note} "))
     # Groups of device ids come first: the first match wins, and a device's own rule is the stronger one.
     for coverage in Coverage:
         for name, rules in _groups(allowlist.rules, coverage).items():
@@ -53,18 +53,17 @@ def _tag(name: str) -> str:
     return f"{{{NAMESPACE}}}{name}"
 
 
-def _expressible(rule: Rule) -> bool:
-    """A device id needs Build.BRAND; a SoC needs both strings, which exist since API 31."""
-    names = (rule.brand, rule.device)
-    if rule.coverage is Coverage.SOC:
-        names = (rule.soc_manufacturer, rule.soc_model) if (rule.sdk_min or 0) >= 31 else (None, None)
-    return all(name and _NAME.fullmatch(name) for name in names)
+def _names(rule: Rule) -> tuple[str, str] | None:
+    """What Play compares a phone with: brand and device, or both SoC strings; None where it cannot."""
+    names = (rule.brand, rule.device) if rule.coverage is Coverage.DEVICE else rule.build_soc or (None, None)
+    first, second = (name if name and _NAME.fullmatch(name) else None for name in names)
+    return (first, second) if first and second else None
 
 
 def _groups(rules: Iterable[Rule], coverage: Coverage) -> dict[str, list[Rule]]:
     groups: dict[str, list[Rule]] = defaultdict(list)
     for rule in rules:
-        if rule.coverage is coverage and _expressible(rule):
+        if rule.coverage is coverage and _names(rule):
             groups[group_name(rule)].append(rule)
     return groups
 
@@ -73,19 +72,16 @@ def _selectors(rules: Sequence[Rule], coverage: Coverage) -> list[ET.Element]:
     """One selector per RAM bound; inside it the ids or SoCs, of which any one has to match."""
     by_ram: dict[int, dict[tuple[str, str], None]] = defaultdict(dict)
     for rule in rules:
-        if coverage is Coverage.DEVICE:
-            key = (rule.brand or "", rule.device or "")
-        else:
-            key = (rule.soc_manufacturer or "", rule.soc_model or "")
-        by_ram[_ram_bound(rule)][key] = None
+        if (names := _names(rule)) is not None:
+            by_ram[_ram_bound(rule)][names] = None
     selectors: list[ET.Element] = []
     for ram, keys in sorted(by_ram.items()):
-        names = list(keys)
-        for start in range(0, len(names), MAX_IDS):
+        listed = list(keys)
+        for start in range(0, len(listed), MAX_IDS):
             selector = ET.Element(_tag("device-selector"))
             if ram:
                 selector.set("ram-min-bytes", str(ram))
-            for first, second in names[start : start + MAX_IDS]:
+            for first, second in listed[start : start + MAX_IDS]:
                 if coverage is Coverage.DEVICE:
                     ET.SubElement(selector, _tag("included-device-id"), brand=first, device=second)
                 else:
@@ -95,7 +91,7 @@ def _selectors(rules: Sequence[Rule], coverage: Coverage) -> list[ET.Element]:
 
 
 def _ram_bound(rule: Rule) -> int:
-    """The smallest phone seen, rounded down to half a GB so that phones of one kind share a selector.
+    """The smallest phone of the reports, rounded down to half a GB so that phones of one kind share one.
 
     A denial holds for every memory size.
     """
@@ -107,11 +103,14 @@ def _notes(allowlist: Allowlist) -> list[str]:
     notes = ["Written by gemmafit. Groups are matched in this order; the first match wins."]
     for rule in allowlist.rules:
         what = rule.device if rule.coverage is Coverage.DEVICE else rule.soc_model
-        if not _expressible(rule):
+        if _names(rule) is None:
             notes.append(
                 f"left out: {what}: its Build.BRAND or SoC strings (API 31) are unknown or not plain text"
             )
         elif rule.driver_min and rule.driver_min != rule.driver_max:
-            notes.append(f"{what}: seen with drivers {rule.driver_min} to {rule.driver_max}; Play cannot ask")
+            notes.append(
+                f"{what}: {rule.evidence} for drivers {rule.driver_min} to {rule.driver_max}; Play cannot ask"
+            )
     notes += [f"conflict, no rule: {conflict.what}: {conflict.because}" for conflict in allowlist.conflicts]
-    return [re.sub(r"[^\x20-\x7e]", "?", note) for note in notes]
+    # Nothing escapes inside an XML comment, and two dashes end it.
+    return [re.sub(r"-(?=-)", "- ", re.sub(r"[^\x20-\x7e]", "?", note)) for note in notes]

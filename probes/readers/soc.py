@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ...profiles.tables import SocRow, Tables
 from ..parsers.proc import CpuInfo
-from ..parsers.text import name
+from ..parsers.text import integer, name
 from ..snapshot import Soc
 from .facts import Facts
 
@@ -40,7 +40,7 @@ _STATED = (
 )
 _FAMILY = frozenset(_STATED[_STATED.index("ro.vendor.mediatek.platform") :])
 """Set for a board or platform that sister chips share, or that was copied from a predecessor."""
-_MAKERS = ("ro.soc.manufacturer",)
+BUILD_SOC_SDK = 31
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,13 @@ def read_soc(facts: Facts, cpuinfo: CpuInfo | None) -> tuple[Soc, SocRow | None]
     named = [claim for claim in claims if claim.row is not None]
     best = next(iter(exact or named), None)
     stated = name(facts.prop("ro.soc.model") or "")
-    manufacturer = name(facts.prop(*_MAKERS) or "")
+    manufacturer = name(facts.prop("ro.soc.manufacturer") or "")
+    build = _build(facts, manufacturer, stated)
     if best is None or best.row is None:
         model = stated or _designator(facts.tables, [claim.text for claim in claims])
         if model:
             facts.note("soc.model", "ro.soc.model" if stated else "the only part number stated")
-        return Soc(manufacturer, model, None), None
+        return Soc(manufacturer, model, None, *build), None
     row = best.row
     facts.note("soc.name", best.source)
     told: set[str] = {row.name}
@@ -86,7 +87,13 @@ def read_soc(facts: Facts, cpuinfo: CpuInfo | None) -> tuple[Soc, SocRow | None]
                 else f"{best.source} comes closer to the chip than {claim.source}",
             )
     model = stated or (_designator(facts.tables, [best.text]) if best.exact else None)
-    return Soc(row.manufacturer, model, row.name), row
+    return Soc(row.manufacturer, model, row.name, *build), row
+
+
+def _build(facts: Facts, manufacturer: str | None, model: str | None) -> tuple[str | None, str | None]:
+    """What `android.os.Build` tells apps; the two fields exist since API 31, the properties came earlier."""
+    sdk = integer(facts.prop("ro.build.version.sdk") or "")
+    return (manufacturer, model) if sdk is not None and sdk >= BUILD_SOC_SDK else (None, None)
 
 
 def _claim(facts: Facts, cpuinfo: CpuInfo | None, source: str) -> Claim | None:

@@ -1,10 +1,11 @@
-"""The axis "in which form the report leaves": one writer a module, chosen by name."""
+"""The axis "in which form the report leaves": a member of `ReportFormat` and the module of its name here."""
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Protocol, assert_never
+from importlib import import_module
+from typing import Protocol, cast
 
+from ...base.names import ReportFormat
 from ..report import Report
 
 
@@ -16,38 +17,6 @@ class Writer(Protocol):
         ...
 
 
-class Format(StrEnum):
-    """The formats a report can be written in; the value is what a user types."""
-
-    YAML = "yaml"
-    JSON = "json"
-    MARKDOWN = "markdown"
-    JUNIT = "junit"
-    GITHUB = "github"
-
-    def writer(self) -> Writer:
-        """The writer, imported only when asked for."""
-        match self:
-            case Format.YAML:
-                from .yaml import write
-            case Format.JSON:
-                from .json import write
-            case Format.MARKDOWN:
-                from .markdown import write
-            case Format.JUNIT:
-                from .junit import write
-            case Format.GITHUB:
-                from .github import write
-            case _:
-                assert_never(self)
-        return write
-
-
-SUFFIXES = {
-    ".yaml": Format.YAML,
-    ".yml": Format.YAML,
-    ".json": Format.JSON,
-    ".md": Format.MARKDOWN,
-    ".xml": Format.JUNIT,
-}
-"""File name ending -> format, used when no format is named."""
+def writer(format: ReportFormat) -> Writer:
+    """The writer of a format, imported only when asked for."""
+    return cast(Writer, import_module(f".{format}", __name__).write)

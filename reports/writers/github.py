@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from ...base.names import CheckStatus, Verdict
+from ...base.names import CheckStatus, Exit, Verdict
 from ..report import Report
 
 _LEVEL = {CheckStatus.FAIL: "error", CheckStatus.ERROR: "error", CheckStatus.UNKNOWN: "warning"}
+_MILDER = {"error": "warning", "warning": "notice"}
+"""Where the job is green all the same."""
 _VERDICT = {
     Verdict.PASS: "notice",
     Verdict.DEGRADED: "warning",
     Verdict.FAIL: "error",
-    Verdict.INCONCLUSIVE: "warning",
+    Verdict.INCONCLUSIVE: "error",
 }
 
 
 def write(report: Report) -> str:
-    """The verdict first, then one line a check that failed or is unknown."""
-    name = " ".join(str(report.device.get(k)) for k in ("manufacturer", "model") if report.device.get(k))
-    title = f"{name or report.target.get('serial', '?')}: {report.verdict}"
-    lines = [_command(_VERDICT[report.verdict], title, report.summary)]
+    """The verdict, then a line for each check that failed or is unknown; errors only where the job is red."""
+    green = report.exit() is Exit.PASS
+    lines = [_command(_VERDICT[report.verdict], f"{report.name}: {report.verdict}", report.summary)]
+    if report.incomplete is not None:
+        lines.append(_command("error", f"{report.name}: the run broke", report.incomplete))
     for check in report.checks:
         if (level := _LEVEL.get(check.status)) is not None:
             remedy = f" {check.remedy}" if check.remedy else ""
-            lines.append(_command(level, f"{name}: {check.id}", f"{check.because}{remedy}"))
+            text = f"{check.because}{remedy} Found: {check.found}. Required: {check.required}."
+            lines.append(_command(_MILDER[level] if green else level, f"{report.name}: {check.id}", text))
     return "\n".join(lines) + "\n"
 
 

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from gemmafit.base.names import Evidence, Verdict
+from gemmafit.base.names import Backend, Evidence, Status, Verdict
+from gemmafit.benchmarks.measurements import Deviation, Measurement
+from gemmafit.judge.device import describe
 from gemmafit.lab.collection import Source
 from gemmafit.pipeline import Request, examine
 from gemmafit.probes.replay import ReplayTarget
+from gemmafit.probes.snapshot import Android, Cluster, Cpu, Gpu, Identity, Memory, Snapshot, Soc
 from gemmafit.reports.report import FallbackStep, Predicted, Range, Recommendation, Report
 
 CAPTURES = Path(__file__).parents[1] / "replay" / "captures"
@@ -30,7 +33,8 @@ def golden() -> list[Source]:
 
 @pytest.fixture(scope="session")
 def phone_report() -> Phone:
-    """A report of a named device; keyword arguments change what matters to the lab."""
+    """A report of a named device; keyword arguments change what matters to the lab. What it says of the device and
+    of what ran there has the product's own keys."""
 
     def make(
         device: str = "a", driver: str = "512.1", gpu: str = "Adreno 730", soc: str = "SM8450",
@@ -40,11 +44,19 @@ def phone_report() -> Phone:
         variant: str = "gemma3-1b-it-int4.litertlm", backend: str = "opencl",
         fallback: tuple[tuple[str, str], ...] = (("gemma3-1b-it-int4.litertlm", "cpu"),),
     ) -> Report:  # fmt: skip
-        row = {
-            "backend": "cpu", "scheme": "int8", "phase": "decode", "variant": "dotprod", "status": status,
-            "samples_s": list(samples), "deterministic": True,
-            "deviation": {"rel_l2": 0.01, "tolerance": 0.02},
-        }  # fmt: skip
+        row = Measurement(
+            Backend.CPU, "int8", "decode", "dotprod", Status(status), samples_s=samples, deterministic=True,
+            deviation=Deviation(0.1, 0.01, 0.9999, "ffn", 0.02),
+        )  # fmt: skip
+        snapshot = Snapshot(
+            kind="adb",
+            identity=Identity("Maker", brand, f"Phone {device}", device),
+            soc=Soc("Qualcomm", soc, "a chip", "QTI", soc),
+            android=Android("14", 34),
+            memory=Memory(ram),
+            gpu=Gpu("Qualcomm", gpu, "Adreno 7xx", driver=driver),
+            cpu=Cpu((Cluster("Cortex-A510", 4), Cluster("Cortex-A710", 4))),
+        )
         best = Recommendation(
             variant, f"{variant}.file", "abc123", "litert-lm", "litertlm", backend, {"max_tokens": 1024},
             Predicted(decode_tok_s=Range(20.0, 15.0, 30.0)), Evidence.PROBED, "fastest that fits",
@@ -53,13 +65,7 @@ def phone_report() -> Phone:
             tool={"name": "gemmafit", "version": "0.1.0"},
             created=created,
             target={"kind": "adb", "serial": serial or device},
-            device={
-                "manufacturer": "Maker", "brand": brand, "model": f"Phone {device}", "device": device,
-                "soc": {"manufacturer": "QTI", "model": soc},
-                "android": {"release": "14", "sdk": 34}, "ram_bytes": ram,
-                "gpu": {"vendor": "Qualcomm", "model": gpu, "architecture": "Adreno 7xx", "driver": driver},
-                "cpu": {"clusters": [{"core": "Cortex-A510"}, {"core": "Cortex-A710"}]},
-            },
+            device=describe(snapshot),
             verdict=verdict,
             summary="",
             recommendation=None if verdict is Verdict.FAIL else best,

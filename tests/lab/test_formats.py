@@ -6,22 +6,27 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from gemmafit.base.names import Verdict
+from gemmafit.base.names import AllowlistFormat, Evidence, Verdict
+from gemmafit.judge.device import describe
 from gemmafit.judge.references import load
 from gemmafit.lab import allowlist
 from gemmafit.lab.collection import Source
-from gemmafit.lab.formats import AllowlistFormat
+from gemmafit.lab.formats import writer
 from gemmafit.lab.formats.play import NAMESPACE
+from gemmafit.probes.snapshot import Android, Gpu, Identity, Memory, Snapshot, Soc
 from gemmafit.profiles.knowledge import Knowledge
 from gemmafit.reports.report import Report
 
-ROOT = Path(__file__).parents[2]
+ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").exists())
 KOTLIN = ROOT / "docs" / "android" / "GemmaBackendChooser.kt"
 JSON_JAR = Path("/usr/share/java/com.android.json.jar")
 """org.json as Android has it, from Debian's libandroid-json-java."""
@@ -49,7 +54,7 @@ def test_golden_reports_give_rules_and_every_report_is_accounted_for(golden: lis
 
 def test_own_format_reads_back(golden: list[Source], knowledge: Knowledge) -> None:
     built = allowlist.build(golden)
-    data = yaml.safe_load(AllowlistFormat.YAML.writer()(built, knowledge))
+    data = yaml.safe_load(writer(AllowlistFormat.YAML)(built, knowledge))
     assert data["schema"] == "gemmafit.allowlist/1"
     assert [rule["coverage"] for rule in data["rules"]] == [str(rule.coverage) for rule in built.rules]
 
@@ -61,7 +66,7 @@ def test_play_keeps_its_limits(phone_report: Phone, sources: Sources, knowledge:
         for n in range(60)
     ]
     root = ET.fromstring(
-        AllowlistFormat.PLAY.writer()(
+        writer(AllowlistFormat.PLAY)(
             allowlist.build(sources(*reports, phone_report("x", brand=None))), knowledge
         )
     )
@@ -77,11 +82,109 @@ def test_play_keeps_its_limits(phone_report: Phone, sources: Sources, knowledge:
 
 
 def test_play_says_what_it_cannot_say(phone_report: Phone, sources: Sources, knowledge: Knowledge) -> None:
-    text = AllowlistFormat.PLAY.writer()(
+    text = writer(AllowlistFormat.PLAY)(
         allowlist.build(sources(phone_report("x", brand=None), phone_report("a--b>\x00"))), knowledge
     )
     assert "left out: x" in text
     ET.fromstring(text)
+
+
+def test_play_lists_the_phones_of_real_reports(golden: list[Source], knowledge: Knowledge) -> None:
+    """What Play compares with is in the report because the product writes it, not because a test does."""
+    allowed, denied = (allowlist.build(golden).only(denied=which) for which in (False, True))
+    root = ET.fromstring(writer(AllowlistFormat.PLAY)(allowed, knowledge))
+    listed = {(i.get("brand"), i.get("device")) for i in root.iter(f"{C}included-device-id")}
+    works = [s.report.device for s in golden if s.report.verdict is Verdict.PASS]
+    assert listed == {(device["brand"], device["device"]) for device in works} and len(listed) == 5
+    none = ET.fromstring(writer(AllowlistFormat.PLAY)(denied, knowledge))
+    assert {i.get("device") for i in none.iter(f"{C}included-device-id")} == {"sp9850"}
+
+
+def test_soc_rules_name_what_build_says_and_not_how_people_call_the_chip(
+    golden: list[Source], knowledge: Knowledge
+) -> None:
+    """Build.SOC_MANUFACTURER is QTI, whatever the table calls the maker; before API 31 there is none."""
+    qualcomm = next(s.report for s in golden if s.report.device["soc"]["build_model"] == "SM8450")
+    other = replace(
+        qualcomm,
+        device={**qualcomm.device, "device": "another"},
+        target={"kind": "adb", "serial": "2"},
+    )
+    built = allowlist.build([Source("1", qualcomm), Source("2", other)])
+    root = ET.fromstring(writer(AllowlistFormat.PLAY)(built, knowledge))
+    chips = {(soc.get("manufacturer"), soc.get("model")) for soc in root.iter(f"{C}system-on-chip")}
+    assert chips == {("QTI", "SM8450")} and qualcomm.device["soc"]["manufacturer"] != "QTI"
+    rules = json.loads(writer(AllowlistFormat.APP)(built, knowledge))["rules"]
+    assert [rule["match"].get("socManufacturer") for rule in rules] == [None, None, "QTI"]
+    old = next(s.report for s in golden if s.report.device["device"] == "beyond0q")
+    assert old.device["soc"]["build_model"] is None and old.device["soc"]["model"]
+
+
+@pytest.mark.parametrize("evidence", Evidence)
+def test_words_follow_the_evidence(
+    evidence: Evidence, phone_report: Phone, sources: Sources, knowledge: Knowledge
+) -> None:
+    """A list claims what its weakest report does, in every format and in its own words."""
+    strong = phone_report("a", driver="512.1")
+    assert strong.recommendation is not None
+    weak = replace(
+        phone_report("b", driver="512.9"), recommendation=replace(strong.recommendation, evidence=evidence)
+    )
+    best = replace(strong, recommendation=replace(strong.recommendation, evidence=Evidence.VERIFIED))
+    built = allowlist.build(sources(best, weak))
+    soc = next(rule for rule in built.rules if rule.coverage is allowlist.Coverage.SOC)
+    assert soc.evidence is evidence and soc.because.startswith(f"{evidence} for 2 different devices")
+    for format in AllowlistFormat:
+        text = writer(format)(built, knowledge)
+        assert "seen" not in text
+        assert str(evidence) in text or format is AllowlistFormat.GALLERY
+        for stronger in list(Evidence)[list(Evidence).index(evidence) + 1 :]:
+            claims = text.count(f"{stronger} for")
+            assert claims == (1 if stronger is Evidence.VERIFIED and format in ("yaml", "app") else 0)
+
+
+def test_the_gallery_says_predicted_where_nothing_ran(
+    golden: list[Source], phone_report: Phone, sources: Sources, knowledge: Knowledge
+) -> None:
+    model = next(m for m in knowledge.models.values() if m.format == "litertlm" and m.revision and m.bytes)
+    report = phone_report("a", variant=model.id)
+    assert report.recommendation is not None
+    report = replace(report, recommendation=replace(report.recommendation, evidence=Evidence.PREDICTED))
+    text = writer(AllowlistFormat.GALLERY)(allowlist.build(sources(report)), knowledge)
+    assert "predicted for 1 kinds of phones" in text and "seen" not in text
+
+
+DEVICE_TEXT = st.none() | st.text(max_size=30) | st.sampled_from(
+    ["-", "--", "---", "a---b", "-->", "]]>", "&", "\"'<>", "\x00", "\ufffe", "\u2028", "a: b\n- c"]
+)  # fmt: skip
+
+
+@given(
+    words=st.lists(st.lists(DEVICE_TEXT, min_size=7, max_size=7), min_size=1, max_size=5), deny=st.booleans()
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_list_is_well_formed_whatever_devices_say(
+    phone_report: Phone, knowledge: Knowledge, words: list[list[str | None]], deny: bool
+) -> None:
+    reports = []
+    for number, said in enumerate(words):
+        snapshot = Snapshot(
+            "adb",
+            identity=Identity(said[0], said[1], said[2], said[3]),
+            soc=Soc(said[0], said[4], None, said[5], said[4]),
+            android=Android(said[6], 34),
+            gpu=Gpu(model=said[5], driver=said[6]),
+            memory=Memory(4 << 30),
+        )
+        verdict = Verdict.FAIL if deny and number % 2 else Verdict.DEGRADED
+        reports.append(
+            Source(str(said[0]), replace(phone_report("a", verdict=verdict), device=describe(snapshot)))
+        )
+    built = allowlist.build(reports)
+    ET.fromstring(writer(AllowlistFormat.PLAY)(built, knowledge))
+    assert len(yaml.safe_load(writer(AllowlistFormat.YAML)(built, knowledge))["rules"]) == len(built.rules)
+    for format in (AllowlistFormat.APP, AllowlistFormat.GALLERY):
+        json.loads(writer(format)(built, knowledge))
 
 
 def test_gallery_entries_have_what_the_app_reads(
@@ -91,7 +194,7 @@ def test_gallery_entries_have_what_the_app_reads(
     model = next(m for m in knowledge.models.values() if m.format == "litertlm" and m.revision and m.bytes)
     gpu = phone_report("a", variant=model.id, backend="opencl", fallback=((model.id, "cpu"),), ram=6 << 30)
     cpu = phone_report("b", variant=model.id, backend="cpu", fallback=(), soc="other")
-    write = AllowlistFormat.GALLERY.writer()
+    write = writer(AllowlistFormat.GALLERY)
     both = json.loads(write(allowlist.build(sources(gpu, cpu)), knowledge))["models"]
     assert [entry["modelFile"] for entry in both] == [model.file]
     entry = both[0]
@@ -103,7 +206,7 @@ def test_gallery_entries_have_what_the_app_reads(
 
 
 def test_gallery_names_the_files_it_cannot_fetch(golden: list[Source], knowledge: Knowledge) -> None:
-    data = json.loads(AllowlistFormat.GALLERY.writer()(allowlist.build(golden), knowledge))
+    data = json.loads(writer(AllowlistFormat.GALLERY)(allowlist.build(golden), knowledge))
     assert any("gemma-2b-it-gpu-int8.bin" in line for line in data["_gemmafit"]["leftOut"])
 
 
@@ -135,7 +238,7 @@ def test_kotlin_chooser_compiles_and_falls_back(
     built = allowlist.build(
         sources(phone_report("a"), phone_report("denied", verdict=Verdict.FAIL, soc="SM1"))
     )
-    (tmp_path / "table.json").write_text(AllowlistFormat.APP.writer()(built, knowledge))
+    (tmp_path / "table.json").write_text(writer(AllowlistFormat.APP)(built, knowledge))
     (tmp_path / "Main.kt").write_text(_MAIN)
     jar = tmp_path / "chooser.jar"
     compiler = ["kotlinc", "-cp", str(JSON_JAR), "-include-runtime", "-d", str(jar)]

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from gemmafit.base.names import Verdict
+from gemmafit.base.names import ReportFormat, Verdict
+from gemmafit.benchmarks.measurements import Deviation
+from gemmafit.judge.device import describe
 from gemmafit.lab import allowlist, matrix
 from gemmafit.lab.collection import Source, read_all
 from gemmafit.lab.compare import Kind, compare, compare_all, speed_ratio
+from gemmafit.probes.snapshot import Identity, Snapshot
 from gemmafit.reports.report import Report
-from gemmafit.reports.writers import Format
+from gemmafit.reports.writers import writer
 
 Phone = Callable[..., Report]
 Sources = Callable[..., list[Source]]
@@ -35,7 +38,7 @@ def test_slower_wrong_or_broken_is_a_regression(phone_report: Phone, sources: So
     assert [(c.kind, c.what) for c in slower] == [(Kind.REGRESSION, "cpu/int8/decode/dotprod")]
     broken = compare(before, phone_report(status="error"))
     assert broken[0].kind is Kind.REGRESSION
-    row = {**before.measurements[0], "deviation": {"rel_l2": 0.5, "tolerance": 0.02}}
+    row = replace(before.measurements[0], deviation=Deviation(9.0, 0.5, 0.1, "ffn", 0.02))
     wrong = compare(before, replace(before, measurements=(row,)))
     assert [c.what for c in wrong] == ["cpu/int8/decode/dotprod numbers"]
     assert compare(replace(before, measurements=(row,)), before)[0].kind is Kind.IMPROVEMENT
@@ -54,6 +57,9 @@ def test_verdicts_rank_and_inconclusive_is_neither_better_nor_worse(
     assert kind(Verdict.PASS, Verdict.DEGRADED) is Kind.REGRESSION
     assert kind(Verdict.FAIL, Verdict.DEGRADED) is Kind.IMPROVEMENT
     assert kind(Verdict.PASS, Verdict.INCONCLUSIVE) is Kind.UNCLEAR
+    broke = replace(phone_report(verdict=Verdict.FAIL), extra={"incomplete": "the cable was pulled"})
+    assert compare(phone_report(verdict=Verdict.PASS), broke)[0].what == "recommendation"
+    assert {c.kind for c in compare(phone_report(verdict=Verdict.PASS), broke)} == {Kind.CHANGE, Kind.UNCLEAR}
 
 
 def test_sets_are_paired_by_phone_and_the_newest_report_counts(phone_report: Phone, sources: Sources) -> None:
@@ -97,8 +103,8 @@ def test_memory_sizes_of_one_device_stay_apart(phone_report: Phone, sources: Sou
     [
         ({"verdict": Verdict.INCONCLUSIVE}, "inconclusive"),
         ({"extra": {"incomplete": "x"}}, "broke"),
-        ({"device": {"emulator": True}}, "emulator"),
-        ({"device": {"model": "PC"}}, "not an Android"),
+        ({"device": describe(Snapshot("adb", identity=Identity(emulator=True)))}, "emulator"),
+        ({"device": describe(Snapshot("local", identity=Identity(model="PC")))}, "not an Android"),
     ],
 )
 def test_what_proves_nothing_is_left_out(
@@ -124,7 +130,7 @@ def test_matrix_counts_phones_and_names_gaps(phone_report: Phone, sources: Sourc
 
 
 def test_unreadable_files_are_listed(phone_report: Phone, sources: Sources, tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text(Format.YAML.writer()(phone_report()))
+    (tmp_path / "a.yaml").write_text(writer(ReportFormat.YAML)(phone_report()))
     (tmp_path / "b.yaml").write_text("schema: gemmafit.report/9\n")
     found, unreadable = read_all([tmp_path])
     assert len(found) == 1 and "report/9" in unreadable[0].reason

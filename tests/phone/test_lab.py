@@ -18,11 +18,12 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from gemmafit.base.names import Exit, ReportFormat
 from gemmafit.lab.inventory import Gate, Group, Inventory, RunOptions
 from gemmafit.lab.inventory import Phone as LabPhone
 from gemmafit.lab.job import Row
 from gemmafit.lab.pool import Pool, ThreadPool
-from gemmafit.lab.run import LabRun, execute, exit_code, make_plan
+from gemmafit.lab.run import LabRun, execute, make_plan
 from gemmafit.probes.adb.server import AdbServer
 from gemmafit.reports.report_io import load
 from gemmafit.tests.phone.vphone.handle import PROFILES, Phone, eventually, running
@@ -132,7 +133,7 @@ def test_forty_phones_some_of_which_do_not_play(
             row = rows[phone.serial]
             assert row.error or row.report, row
         assert rows[unauthorized].status == "unreachable" and rows[unauthorized].hint
-        assert exit_code(list(rows.values())) in (3, 4)
+        assert Exit.worst(row.exit() for row in rows.values()) in (3, 4)
         os.kill(frozen, signal.SIGCONT)
         eventually(lambda: _left(found) == [], 60)
 
@@ -151,15 +152,17 @@ def test_check_all_gives_a_report_each_and_one_exit_code(
     lab_server: AdbServer, unauthorized: str, tmp_path: Path
 ) -> None:
     with phones(2, lab_server) as found:
-        command = [*CLI, "check", "--all", "--no-push", "-o", str(tmp_path / "reports"), "-f", "junit"]
-        done = subprocess.run(
-            [*command, "--adb", str(lab_server.address)], capture_output=True, text=True, timeout=120
-        )
-        assert done.returncode == 3, done.stderr  # one of the phones cannot be reached
-        reports = sorted((tmp_path / "reports").iterdir())
-        assert len(reports) == 2 and all(ET.parse(path).getroot().get("tests") for path in reports)
-        for serial in (unauthorized, *(phone.serial for phone in found)):
-            assert serial in done.stderr
+        for format in ReportFormat:
+            command = [*CLI, "check", "--all", "--no-push", "-o", str(tmp_path / format), "-f", format]
+            done = subprocess.run(
+                [*command, "--adb", str(lab_server.address)], capture_output=True, text=True, timeout=120
+            )
+            assert done.returncode == 3, done.stderr  # one of the phones cannot be reached
+            reports = sorted((tmp_path / format).iterdir())
+            assert len(reports) == 2 and {path.suffix for path in reports} == {format.ending}
+            for serial in (unauthorized, *(phone.serial for phone in found)):
+                assert serial in done.stderr
+        assert all(ET.parse(path).getroot().get("tests") for path in (tmp_path / "junit").iterdir())
         assert _left(found) == []
 
 

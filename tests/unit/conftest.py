@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gemmafit.base.names import CheckStatus, Evidence, Verdict
+from gemmafit.base.names import Backend, CheckStatus, Evidence, Status, Verdict
+from gemmafit.benchmarks.measurements import Measurement
+from gemmafit.judge.device import describe
+from gemmafit.probes.snapshot import Identity, Memory, Snapshot
 from gemmafit.reports.report import (
     BackendResult,
     Check,
@@ -30,7 +33,7 @@ def report() -> Report:
         tool={"name": "gemmafit", "version": "0.1.0"},
         created="2026-11-23T10:00:00Z",
         target={"kind": "adb", "serial": HOSTILE},
-        device={"manufacturer": "Maker", "model": HOSTILE, "ram_bytes": 1 << 63},
+        device=describe(Snapshot("adb", identity=Identity("Maker", model=HOSTILE), memory=Memory(1 << 63))),
         verdict=Verdict.DEGRADED,
         summary=f"Works on the CPU only: {HOSTILE}",
         recommendation=Recommendation(
@@ -50,7 +53,9 @@ def report() -> Report:
             Check("opencl.visible", CheckStatus.FAIL, "shell", Evidence.PROBED, "", "libOpenCL.so", HOSTILE,
                   reason="opencl.visible"),
         ),
-        measurements=({"backend": "cpu", "samples_s": [0.00123456789, 0.2]},),
+        measurements=(
+            Measurement(Backend.CPU, "int8", "decode", "fused", Status.OK, samples_s=(0.00123456789, 0.2)),
+        ),
         conditions={},
         capture={"sha256": "0" * 64},
         extra={"incomplete": "the cable was pulled"},

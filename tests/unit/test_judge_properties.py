@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from gemmafit.base.names import Backend, CheckStatus, Evidence, Status, Verdict
+from gemmafit.base.names import Backend, CheckStatus, Evidence, ReportFormat, Status, Verdict
 from gemmafit.benchmarks.measurements import Deviation, Measurement
 from gemmafit.judge.judge import Options, judge
 from gemmafit.judge.references import load
 from gemmafit.probes.snapshot import Android, AppVisibility, Cluster, Cpu, Gpu, Memory, OpenCl, Snapshot, Soc
 from gemmafit.reports.report_io import from_dict, to_dict
-from gemmafit.reports.writers import Format
+from gemmafit.reports.writers import writer
 
 GB = 10**9
 NAMES = st.sampled_from(
@@ -111,8 +111,8 @@ def test_judges_whatever_it_is_given(snapshot: Snapshot, rows: list[Measurement]
     if report.verdict is Verdict.FAIL:
         assert best is None
     assert to_dict(from_dict(to_dict(report))) == to_dict(report)
-    for format in Format:
-        assert format.writer()(report)
+    for format in ReportFormat:
+        assert writer(format)(report)
 
 
 def test_strategies_reach_required_fields() -> None:

@@ -6,7 +6,7 @@ import ast
 import copy
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 import pytest
@@ -206,6 +206,14 @@ def test_every_field_of_every_row_is_read() -> None:
     read = reads()
     unread = [f"{s.__name__}.{f}" for s in structs() for f in s.__struct_fields__ if f not in read | PRINTED]
     assert not unread, "read them by what they are for, or delete them"
+
+
+def test_every_condition_says_which_facts_it_may_ask() -> None:
+    """Without that the loader could not tell a misspelt fact."""
+    for struct in structs():
+        for name, hint in get_type_hints(struct, include_extras=True).items():
+            if struct is not conditions.Condition and "Condition" in str(hint):
+                assert "Asks" in str(hint), f"{struct.__name__}.{name}"
 
 
 def test_a_listing_has_every_table_and_every_row() -> None:

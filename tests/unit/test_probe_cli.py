@@ -117,7 +117,10 @@ def test_programs_get_everything(recording: Path, tmp_path: Path, format: str) -
     load = json.loads if format == "json" else yaml.safe_load
     data = load(out.read_text("utf-8"))
     assert data["schema"] == "gemmafit.snapshot/1"
-    assert data["soc"] == {"manufacturer": "Qualcomm", "model": "SM8350", "name": "Snapdragon 888"}
+    assert data["soc"] == {
+        "manufacturer": "Qualcomm", "model": "SM8350", "name": "Snapdragon 888",
+        "build_manufacturer": None, "build_model": "SM8350",
+    }  # fmt: skip
     assert data["gpu"]["driver_version"] == [522, 0]
     assert data["opencl"]["app"]["needs_manifest"] == ["libOpenCL.so", "libvndksupport.so"]
     assert data["disagreements"][0]["because"]

@@ -53,6 +53,31 @@ class TestBits:
         assert snapshot().android is None
 
 
+class TestSoc:
+    """`build_*` is what `android.os.Build` tells apps, which is not how a table calls the maker."""
+
+    @pytest.mark.parametrize(
+        ("sdk", "maker", "model", "built"),
+        [
+            ("34", "QTI", "SM8650", ("QTI", "SM8650")),
+            ("31", "QTI", "SM8650", ("QTI", "SM8650")),
+            ("30", "QTI", "SM8650", (None, None)),
+            ("34", "Nobody", "XY-1", ("Nobody", "XY-1")),
+            ("34", "", "", (None, None)),
+        ],
+    )
+    def test_what_build_says(
+        self, sdk: str, maker: str, model: str, built: tuple[str | None, str | None]
+    ) -> None:
+        stated = props(
+            ro__build__version__sdk=sdk, ro__soc__manufacturer=maker, ro__soc__model=model,
+            ro__board__platform="pineapple",
+        )  # fmt: skip
+        soc = snapshot(getprop=stated).soc
+        assert (soc.build_manufacturer, soc.build_model) == built
+        assert soc.manufacturer == ("Nobody" if maker == "Nobody" and not soc.name else "Qualcomm")
+
+
 LISTED = "# file: /vendor/etc/public.libraries.txt\nlibOpenCL.so\n"
 FILE = "-rw-r--r-- 1 root root u:object_r:{label}:s0 4 2009-01-01 00:00 /vendor/{lib}/libOpenCL.so\n#\n"
 PACKAGE = (

@@ -1,0 +1,63 @@
+"""The numbers that a person may ask for, each with its range: what an option, LAB.yaml and the API accept.
+
+A number outside, or none at all (NaN), is refused at the door: every comparison with NaN is false, so that a
+demand of NaN tokens per second would be met by every phone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .errors import UsageError
+
+
+@dataclass(frozen=True)
+class Bound:
+    """From `low` to `high`, both allowed, in `unit`."""
+
+    low: float
+    high: float
+    unit: str
+
+    def __str__(self) -> str:
+        return f"from {self.low:g} to {self.high:.15g} {self.unit}".rstrip()
+
+
+_TOKENS = Bound(1, 10_000_000, "tokens")
+"""No model attends to ten million tokens yet."""
+
+BOUNDS: Mapping[str, Bound] = {
+    "decode_tok_s": Bound(0, 1_000_000, "tokens/s"),
+    "ttft_s": Bound(0.001, 86_400, "seconds"),
+    "prompt_tokens": _TOKENS,
+    "context": _TOKENS,
+    "ram_gb": Bound(0.25, 1024, "GB"),
+    "sdk": Bound(1, 1000, ""),
+    "sustained": Bound(1, 3600, "seconds"),
+    "threshold": Bound(0, 1000, "of the speed before"),
+    "parallel": Bound(1, 1024, "phones"),
+    "rows": Bound(1, 1_000_000, "reports"),
+    "identifier": Bound(1, 2**63 - 1, ""),
+    "battery_min_percent": Bound(0, 100, "%"),
+    "temperature_max_c": Bound(0, 1000, "°C"),
+    "thermal_status_max": Bound(0, 99, ""),
+    "wait_s": Bound(0, 604_800, "seconds"),
+    "deadline_s": Bound(0, 604_800, "seconds"),
+    "retries": Bound(0, 100, "times"),
+}
+"""By the name of the field that holds the number, wherever it is a field."""
+
+
+def require(values: Mapping[str, object]) -> None:
+    """Raises UsageError for the first field whose value is no number within its bound; None passes."""
+    for name, bound in BOUNDS.items():
+        value = values.get(name)
+        if value is None:
+            continue
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not bound.low <= value <= bound.high
+        ):
+            raise UsageError(f"{name} is {value!r}: a number {bound} is wanted")

@@ -1,0 +1,58 @@
+"""Whatever a consumer reads from a report is written by the product itself, from real input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from gemmafit.base.errors import TransportError
+from gemmafit.base.events import Listener, ignore
+from gemmafit.lab.collection import Source
+from gemmafit.pipeline import Request, examine
+from gemmafit.probes.capture import Answer, Capture
+from gemmafit.probes.files import dump_capture
+from gemmafit.probes.replay import ReplayTarget
+from gemmafit.probes.target import Command
+from gemmafit.reports.report import Report
+from gemmafit.tests.lab.consumers import Notes, made_up, noted
+
+
+class Lost(ReplayTarget):
+    """A phone that goes away while it is asked."""
+
+    kind = "adb"
+
+    def ask(self, commands: Sequence[Command], on_event: Listener = ignore) -> dict[str, Answer]:
+        raise TransportError("the cable was pulled", serial=self.serial)
+
+
+@pytest.fixture(scope="module")
+def reports(golden: list[Source], tmp_path_factory: pytest.TempPathFactory) -> list[Report]:
+    """Phones, one that was lost, one of which nothing and one of which only an unknown GPU is known: what a
+    consumer reads only where something else is missing is read as well."""
+    nothing, unknown = (
+        tmp_path_factory.mktemp("captures") / f"{name}.yaml" for name in ("nothing", "unknown")
+    )
+    nothing.write_text(dump_capture(Capture("assembled", {})))
+    gles = Answer(0, "GLES: Maker, Unheard-of 9000, OpenGL ES 3.2 v1\n")
+    unknown.write_text(dump_capture(Capture("assembled", {}, {"surfaceflinger": gles})))
+    others = [ReplayTarget(nothing), ReplayTarget(unknown), Lost(nothing)]
+    found = [examine(target, Request()).report for target in others]
+    assert found[-1].incomplete
+    return [*(source.report for source in golden), *found]
+
+
+def test_nobody_reads_a_key_that_the_product_never_writes(reports: list[Report], tmp_path: Path) -> None:
+    there, missing = made_up(reports, tmp_path)
+    assert there >= {"device.brand", "device.soc.build_model", "device.gpu.renderer", "extra.incomplete"}
+    assert missing == {}
+
+
+def test_a_key_that_no_report_has_is_found(reports: list[Report]) -> None:
+    """The check itself fails where a consumer reads what nobody writes."""
+    notes = Notes()
+    report = noted(reports[0], notes)
+    assert report.device.get("brand") and not report.device.get("brnad")
+    assert list(notes.made_up()) == ["device.brnad"]
