@@ -32,6 +32,7 @@ class Candidate:
         precision: of the activations at decode, a key of `deviation.TOLERANCE`.
         engine: its weights lie as in Google's engine, so its speed is the one to predict from.
         fused: several operators in one kernel.
+        fused_as: of one that is not fused, the candidate that differs in nothing else.
         cache_item: bytes of a value in the cache.
     """
 
@@ -39,6 +40,7 @@ class Candidate:
     precision: str
     engine: bool
     fused: bool
+    fused_as: str | None = None
     dot: bool = False
     """Its prefill has int8 activations."""
     cache_item: int = 4
@@ -78,7 +80,8 @@ class Cpu:
     def candidates(self) -> tuple[Candidate, ...]:
         threads = () if self._threads is None else (("threads", self._threads),)
         return tuple(
-            Candidate(v.name, "qd8", engine=False, fused=v.fused, details=threads) for v in cpu_plan.VARIANTS
+            Candidate(v.name, "qd8", engine=False, fused=v.fused, fused_as=v.fused_as, details=threads)
+            for v in cpu_plan.VARIANTS
         )
 
     def lower(self, block: Block, name: str, timing: Timing, *, logits: bool) -> Plan:
@@ -105,6 +108,7 @@ class OpenCl:
                 "fp16" if v.half and self._facts.fp16 else "fp32",
                 engine=v.layout is opencl_variants.Layout.ENGINE,
                 fused=v.fused,
+                fused_as=v.fused_as,
                 dot=v.dot,
                 cache_item=2 if v.half and self._facts.fp16 else 4,
                 details=(("layout", v.layout.name.lower()), ("work_group", v.work_group)),
@@ -135,6 +139,7 @@ class Vulkan:
                 v.precision(self._facts),
                 engine=v.layout is vulkan_variants.Layout.ENGINE,
                 fused=v.fused,
+                fused_as=v.fused_as,
                 cache_item=2 if v.half and self._facts.fp16 else 4,
                 details=(("layout", v.layout.name.lower()), ("work_group", v.work_group)),
             )

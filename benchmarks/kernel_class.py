@@ -15,6 +15,8 @@ ANY = KernelChoice()
 
 
 class Named(Protocol):
+    """A variant of any backend, as far as putting them in order needs it."""
+
     @property
     def name(self) -> str: ...
 

@@ -13,7 +13,6 @@ from typing import Any
 from ..base.names import Backend, Status
 from ..base.units import significant
 from .measurements import Measurement
-from .trust import sound
 
 PHASES = ("decode", "prefill")
 
@@ -39,8 +38,8 @@ class Layouts:
 
     @property
     def unit(self) -> str:
-        """Of the figure that counts: decode is bound by memory, prefill by arithmetic."""
-        return "GB/s" if self.best.phase == "decode" else "GFLOP/s"
+        """Of the figure that counts."""
+        return self.best.figure_unit
 
     def to_dict(self) -> dict[str, Any]:
         """For a file: both by name with their figures, and which of them the prediction rests on."""
@@ -59,15 +58,15 @@ class Layouts:
 
 def layouts(rows: Iterable[Measurement], backend: str, phase: str) -> list[Layouts]:
     """One for each scheme that has a right, undisturbed row."""
-    there = [r for r in rows if r.backend == backend and r.phase == phase and "sweep" not in r.details]
+    there = [r for r in rows if r.backend == backend and r.phase == phase and r.sweep is None]
     found: list[Layouts] = []
     for scheme in dict.fromkeys(row.scheme for row in there):
         own = [row for row in there if row.scheme == scheme]
         right = [row for row in own if usable(row)]
         if not right:
             continue
-        engine = max((row for row in right if _in_engine_layout(row)), key=_speed, default=None)
-        failed = next((row for row in own if _in_engine_layout(row)), None) if engine is None else None
+        engine = max((row for row in right if row.engine_layout), key=_speed, default=None)
+        failed = next((row for row in own if row.engine_layout), None) if engine is None else None
         found.append(Layouts(engine, max(right, key=_speed), None if failed is None else _problem(failed)))
     return found
 
@@ -85,7 +84,7 @@ def every(rows: Sequence[Measurement]) -> list[Layouts]:
 
 def usable(row: Measurement) -> bool:
     """Sound, with the figure that counts."""
-    return sound(row) and bool(row.gb_per_s if row.phase == "decode" else row.gflop_per_s)
+    return row.sound and bool(row.figure)
 
 
 def sentences(pairs: Iterable[Layouts]) -> list[str]:
@@ -110,17 +109,12 @@ def _words(pair: Layouts) -> str:
     return f"{name} {significant(_speed(engine))} with {engine.variant}, best {most} with {best.variant}"
 
 
-def _in_engine_layout(row: Measurement) -> bool:
-    # Details of a recording are untrusted: only a plain true counts.
-    return row.details.get("engine_layout") is True
-
-
 def _speed(row: Measurement) -> float:
-    return (row.gb_per_s if row.phase == "decode" else row.gflop_per_s) or 0.0
+    return row.figure or 0.0
 
 
 def _figure(row: Measurement) -> dict[str, Any]:
-    return {"variant": row.variant, "layout": row.details.get("layout"), "value": float(f"{_speed(row):.4g}")}
+    return {"variant": row.variant, "layout": row.layout, "value": float(f"{_speed(row):.4g}")}
 
 
 def _problem(row: Measurement) -> str:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from math import isfinite
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from ..base import typed
+from ..base.limits import FEW, NAME_CHARS
 from ..base.names import Backend, Status
+
+MARK = "*"
+"""Beside every figure of a device that is software."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,20 @@ class Measurement:
     unit: str | None = None
     details: dict[str, Any] = field(default_factory=dict[str, Any])
 
+    # Which rows count
+
+    @property
+    def sound(self) -> bool:
+        """Whether a number may be built upon: it ran, under steady conditions, undisturbed, and what it
+        computed is right. Whoever ranks, predicts, compares, draws or remembers takes such rows only."""
+        return self.right and self.valid
+
+    @property
+    def right(self) -> bool:
+        """Whether it ran and what it computed is right, however busy or hot the device was."""
+        fits = self.deviation is None or self.deviation.ok
+        return self.status is Status.OK and fits and min(self.samples_s, default=0.0) > 0
+
     @property
     def disturbed(self) -> bool:
         """Whether other programs took the processor, so that the row does not count."""
@@ -132,6 +151,91 @@ class Measurement:
     @property
     def gflop_per_s(self) -> float | None:
         return None if self.flops is None or not self.seconds else self.flops / self.seconds / 1e9
+
+    @property
+    def figure(self) -> float | None:
+        """The speed that counts: prefill is bound by arithmetic (GFLOP/s), all else by memory (GB/s)."""
+        return self.gflop_per_s if self.phase == "prefill" else self.gb_per_s
+
+    @property
+    def figure_unit(self) -> str:
+        """Of `figure`."""
+        return "GFLOP/s" if self.phase == "prefill" else "GB/s"
+
+    # What `details` says, typed: those of a recording are untrusted, and what has another type is not there.
+
+    @property
+    def software(self) -> bool:
+        """Whether a driver that computes on the CPU stood in for a GPU: PoCL, lavapipe, SwiftShader and
+        others say so themselves."""
+        return self.backend is not Backend.CPU and self.details.get("device_type") == "cpu"
+
+    @property
+    def mark(self) -> str:
+        """What stands beside its figures: `MARK` or nothing."""
+        return MARK if self.software else ""
+
+    @property
+    def engine_layout(self) -> bool:
+        """Whether the weights lie as in Google's engine."""
+        return self.details.get("engine_layout") is True
+
+    @property
+    def layout(self) -> str | None:
+        """Of the weights, by name."""
+        return self._text("layout")
+
+    @property
+    def sweep(self) -> str | None:
+        """The sweep that the row is a setting of; None: a row at ordinary sizes."""
+        return self._text("sweep")
+
+    @property
+    def at(self) -> str | int | None:
+        """The setting of the sweep."""
+        found = self.details.get("at")
+        return found[:NAME_CHARS] if isinstance(found, str) else _whole(found)
+
+    @property
+    def spread(self) -> float | None:
+        """Of the samples, relative (`statistics.spread`)."""
+        return _finite(self.details.get("spread"))
+
+    @property
+    def sustained(self) -> tuple[tuple[float, float], ...]:
+        """The curve under sustained load: (seconds, GB/s)."""
+        points: list[tuple[float, float]] = []
+        for point in self._list("sustained"):
+            at, speed = (
+                map(_finite, point) if isinstance(point, list | tuple) and len(point) == 2 else (None, None)
+            )
+            if at is None or speed is None:
+                return ()
+            points.append((at, speed))
+        return tuple(points)
+
+    @property
+    def capped(self) -> tuple[str, ...]:
+        """What capped the clocks meanwhile (`trust.caps`)."""
+        return tuple(str(what)[:NAME_CHARS] for what in self._list("capped")[:FEW])
+
+    @property
+    def peak_rss_bytes(self) -> int | None:
+        """Largest resident size of the process, or of the step where it loads."""
+        return _whole(self.details.get("peak_rss_bytes"))
+
+    @property
+    def shortage(self) -> bool:
+        """Whether it was left out for want of memory."""
+        return self.details.get("shortage") is True
+
+    def _text(self, key: str) -> str | None:
+        found = self.details.get(key)
+        return found[:NAME_CHARS] if isinstance(found, str) else None
+
+    def _list(self, key: str) -> list[Any]:
+        found = self.details.get(key)
+        return list(cast(list[Any], found)) if isinstance(found, list | tuple) else []
 
     def to_dict(self) -> dict[str, Any]:
         """A plain mapping for YAML and JSON; `None` and empty fields are left out."""
@@ -156,3 +260,13 @@ class Measurement:
         if any(value < 0 for value in (*found.samples_s, *found.device_s, *filter(None, counts))):
             raise ValueError(f"{found.key}: a time or a count is negative")
         return found
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63 else None
+
+
+def _finite(value: object) -> float | None:
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    return None if (whole := _whole(value)) is None else float(whole)

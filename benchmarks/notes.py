@@ -10,18 +10,14 @@ from typing import Any
 from ..base.names import Backend, Status
 from ..probes.snapshot import Conditions
 from . import trust
-from .measurements import Measurement
+from .measurements import MARK, Measurement
 
 AGENT_BYTES = 400 * 10**6
 """What the agent holds at most. Of a phone with 2 GB, Android itself leaves about twice that to one app."""
 
 SOFTWARE = "proves correctness and layout, not a phone's speed"
-_MEMORY = ("of memory are free", "the plan's buffers need")
-"""How the runner and the agent say that a plan is too large."""
 LEFT_ALONE, FORCED = "left_alone", "forced"
 """Keys of a row's details: the known fault for which a backend was not run, or in spite of which it was."""
-MARK = "*"
-"""Beside every figure of a software device."""
 
 
 def notes(rows: Iterable[Measurement], before: Conditions, after: Conditions | None = None) -> list[str]:
@@ -39,12 +35,6 @@ def notes(rows: Iterable[Measurement], before: Conditions, after: Conditions | N
     ]
 
 
-def is_software(row: Measurement) -> bool:
-    """Whether a driver that computes on the CPU stood in for a GPU: PoCL, lavapipe, SwiftShader and others
-    say so themselves."""
-    return row.backend is not Backend.CPU and row.details.get("device_type") == "cpu"
-
-
 def typed(rows: Iterable[Measurement]) -> list[Measurement]:
     """The rows, where those without a type of device (compile times) have that of the others on the same."""
     listed = list(rows)
@@ -59,7 +49,7 @@ def typed(rows: Iterable[Measurement]) -> list[Measurement]:
 
 def software_notes(rows: Sequence[Measurement]) -> list[str]:
     """One sentence a device."""
-    devices = dict.fromkeys((row.backend, row.device) for row in rows if is_software(row))
+    devices = dict.fromkeys((row.backend, row.device) for row in rows if row.software)
     return [
         f"{MARK} {backend}: {device or 'its device'} computes on the CPU; it {SOFTWARE}."
         for backend, device in devices
@@ -68,8 +58,8 @@ def software_notes(rows: Sequence[Measurement]) -> list[str]:
 
 def peak_memory(rows: Iterable[Measurement]) -> int | None:
     """Largest resident bytes (VmHWM) of any of the agent's processes, or None where it did not run."""
-    peaks = (row.details.get("peak_rss_bytes") for row in rows if row.executor == "agent" and row.samples_s)
-    return max((peak for peak in peaks if isinstance(peak, int)), default=None)
+    peaks = (row.peak_rss_bytes for row in rows if row.executor == "agent" and row.samples_s)
+    return max((peak for peak in peaks if peak is not None), default=None)
 
 
 def agent_memory(rows: Iterable[Measurement]) -> dict[str, Any]:
@@ -102,13 +92,17 @@ def _hazards(rows: Sequence[Measurement]) -> list[str]:
 
 
 def _void(rows: Sequence[Measurement]) -> list[str]:
-    reasons = Counter(row.reason or "the conditions changed" for row in rows if not row.valid)
+    """Other programs in one sentence, since each row has figures of its own; else one for each reason."""
+    others = [row for row in rows if not row.valid and not row.disturbed]
+    reasons = Counter(row.reason or "the conditions changed" for row in others)
+    if (seen := trust.busy_found(rows)) is not None:
+        reasons[f"the processor was busy ({seen})"] = sum(row.disturbed for row in rows)
     return [f"{count} of {len(rows)} rows are void: {reason}." for reason, count in reasons.items()]
 
 
 def _left_out(rows: Sequence[Measurement]) -> list[str]:
     """Rows that were skipped for want of memory, by backend. Other reasons stand in the rows alone."""
-    skipped = [r for r in rows if r.status is Status.SKIPPED and any(w in (r.reason or "") for w in _MEMORY)]
+    skipped = [row for row in rows if row.status is Status.SKIPPED and row.shortage]
     found: list[str] = []
     for backend in Backend:
         mine = [row for row in skipped if row.backend is backend]

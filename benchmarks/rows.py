@@ -141,6 +141,7 @@ def _timed(row: Measurement, result: Result, found: StepResult) -> Measurement:
         "device_type": result.device.type if result.device else None,
         "build_s": round(built, 4),
         "peak_rss_bytes": result.peak_rss,
+        "shortage": result.too_large or None,
     }
     return replace(
         row,

@@ -221,7 +221,7 @@ class _Bench:
                     yield replace(row, details={**row.details, "tuned": f"{choice.made:%Y-%m-%dT%H:%M:%SZ}"})
                     if row.phase == name:
                         tried[candidate] = row
-            if all(one in tried and trust.right(tried[one]) for one in chosen):
+            if all(one in tried and tried[one].right for one in chosen):
                 return
             self.runner.on_event(Event("tuning", "the remembered variant fails now: searching again"))
         for candidate in (c for c in candidates if c not in tried):
@@ -286,7 +286,7 @@ def fastest(tried: Mapping[Candidate, Measurement]) -> Candidate | None:
     counting = [
         (row.seconds / (row.tokens or 1), candidate)
         for candidate, row in tried.items()
-        if row.seconds and row.deviation is not None and trust.sound(row)
+        if row.seconds and row.deviation is not None and row.sound
     ]
     return min(counting, key=lambda pair: pair[0])[1] if counting else None
 

@@ -30,15 +30,18 @@ MEMORY_SHARE = 0.8
 
 @dataclass(frozen=True)
 class NotRun:
-    """Why a plan has no outcome. `cause`: its interpreter is not there, or did not start."""
+    """Why a plan has no outcome. `cause`: its interpreter is not there, or did not start. `shortage`: it
+    needs more memory than there is."""
 
     status: Status
     reason: str
     cause: AgentCause | None = None
+    shortage: bool = False
 
     def row(self, empty: Measurement) -> Measurement:
         """As a measurement."""
         details = empty.details if self.cause is None else {**empty.details, "cause": str(self.cause)}
+        details = {**details, "shortage": True} if self.shortage else details
         return replace(empty, status=self.status, reason=self.reason, details=details)
 
 
@@ -157,7 +160,7 @@ class Runner:
             free = self.snapshot.memory.available_bytes
             if free is not None and plan.size > MEMORY_SHARE * free:
                 needs = f"needs {plan.size >> 20} MiB, {free >> 20} MiB of memory are free"
-                return NotRun(Status.SKIPPED, needs)
+                return NotRun(Status.SKIPPED, needs, shortage=True)
             outcome = execute(self.session, plan, self.deadline, self.on_event)
         except (AgentError, ToolchainError) as error:
             cause = error.cause or AgentCause.FAILED

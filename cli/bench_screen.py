@@ -72,7 +72,7 @@ def line(row: Measurement) -> str:
 
 def _cells(row: Measurement) -> tuple[str, str, str, str]:
     """What, how long, how fast, how right."""
-    from ..reports.pages.bench import name, speed
+    from ..reports.figures import name, speed
 
     what = name(row)
     took = f"{significant(row.seconds * 1e3)} ms" if row.seconds else ""
@@ -89,10 +89,12 @@ def _table(rows: list[Measurement], width: int) -> Any:
     """What and how fast always fit; how long is left out where it is narrow, and the last column is cut."""
     from rich.table import Table
 
+    from ..reports.figures import main
+
     cells = [_cells(row) for row in rows]
     if width < WIDTH:
         cells = [
-            (what, took, _main(row), status) for row, (what, took, _, status) in zip(rows, cells, strict=True)
+            (what, took, main(row), status) for row, (what, took, _, status) in zip(rows, cells, strict=True)
         ]
     titles = [("what", 0), ("time", 1), ("speed", 2), ("numbers", 3)]
     if width < _NARROW:
@@ -109,21 +111,13 @@ def _table(rows: list[Measurement], width: int) -> Any:
     return table
 
 
-def _main(row: Measurement) -> str:
-    """The figure that counts for a row's phase."""
-    from ..reports.pages.bench import speed
-
-    figures = speed(row).split(", ")
-    return figures[-1] if row.phase == "prefill" else figures[0]
-
-
 def summary(bench: Bench, console: Console) -> None:
     """Bars, roofline, sentences and what to know about the numbers."""
     from textwrap import wrap
 
     from ..base.names import Backend
     from ..benchmarks import layouts
-    from ..reports.pages import bench as figures
+    from ..reports import figures
     from . import plot
 
     width = min(console.width, WIDTH)

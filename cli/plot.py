@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from ..base.units import significant
-from ..reports.pages.charts import Bar, Point, Roof
+from ..reports.figures import Bar, Point, Roof
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))

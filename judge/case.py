@@ -9,18 +9,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypedDict
 
 from ..base.bounds import require
 from ..base.errors import UsageError
-from ..base.names import Backend, CheckStatus, Evidence, Scope, Status
+from ..base.names import Backend, CheckStatus, Column, Evidence, Scope, Status
 from ..benchmarks.measurements import Measurement
 from ..benchmarks.states import Span
 from ..probes.snapshot import Conditions, Snapshot
-from ..profiles.conditions import Facts
-from ..profiles.knowledge import Architecture, Fault, Knowledge, Model, Runtime
+from ..profiles.conditions import Facts, evaluate
+from ..profiles.knowledge import Architecture, Fault, Knowledge, Model, Reason, Runtime
 from ..reports.report import Check
+from .predict import Anchor
 
 ANY_FAMILY = "any"
+
+STATED = "stated"
+"""The kind of a snapshot that holds what a person says of a phone, and nothing that a phone answered."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,61 @@ class Variant:
         return f"{self.model.id}.{self.backend}"
 
 
+class _Fields(TypedDict, total=False):
+    question: str
+    column: Column | None
+    variant: str
+    backend: str
+    runtime: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a check asks, and of what.
+
+    Attributes:
+        subject: a file on a backend, a backend, a runtime; a plain word is none of them (`device`).
+        name: of the question, e.g. `visible`.
+        column: of its backend's line that the answer decides; None: none.
+    """
+
+    subject: Variant | Backend | Runtime | str
+    name: str
+    column: Column | None = None
+
+    @property
+    def id(self) -> str:
+        match self.subject:
+            case Variant():
+                return f"{self.subject.key}.{self.name}"
+            case Runtime():
+                return f"{self.subject.id}.{self.name}"
+            case _:
+                return f"{self.subject}.{self.name}"
+
+    @property
+    def backend(self) -> str | None:
+        match self.subject:
+            case Variant():
+                return self.subject.backend
+            case Backend():
+                return str(self.subject)
+            case _:
+                return None
+
+    @property
+    def fields(self) -> _Fields:
+        """What a check says about it."""
+        found = _Fields(question=self.name, column=self.column)
+        if self.backend is not None:
+            found["backend"] = self.backend
+        if isinstance(self.subject, Variant):
+            found["variant"] = self.subject.model.id
+        elif isinstance(self.subject, Runtime):
+            found["runtime"] = self.subject.id
+        return found
+
+
 @dataclass(frozen=True)
 class Case:
     """See the module."""
@@ -80,6 +140,7 @@ class Case:
     knowledge: Knowledge
     options: Options
     spans: tuple[Span, ...] = ()
+    anchor: Anchor | None = None
 
     @property
     def before(self) -> Conditions:
@@ -98,6 +159,9 @@ class Case:
         if self.options.use not in self.knowledge.thresholds.uses:
             names = ", ".join(self.knowledge.thresholds.uses)
             raise UsageError(f"unknown use {self.options.use!r}", hint=f"Uses: {names}.")
+        if self.anchor is not None and self.anchor.model not in self.knowledge.models:
+            names = ", ".join(self.knowledge.models)
+            raise UsageError(f"unknown model {self.anchor.model!r}", hint=f"Names: {names}.")
 
     @cached_property
     def demand(self) -> Demand:
@@ -116,6 +180,18 @@ class Case:
     def android(self) -> bool:
         """Whether Android's own rules apply; a computer is judged without them."""
         return self.snapshot.kind != "local"
+
+    def assumed(self, reason: Reason) -> str | None:
+        """What is taken for granted instead of the unknown of this row; None: nothing, it stays unknown.
+
+        Only of a phone that somebody states (`STATED`): a phone that was asked and did not answer may well
+        be the exception. The rows say what, and for which phones it would be wrong.
+        """
+        row = reason.assumed
+        if row is None or self.snapshot.kind != STATED:
+            return None
+        wrong = row.unless is not None and evaluate(row.unless, self.facts()).value
+        return None if wrong else row.text
 
     @cached_property
     def variants(self) -> tuple[Variant, ...]:
@@ -161,7 +237,7 @@ class Case:
 
     def check(
         self,
-        id: str,
+        about: Question,
         status: CheckStatus,
         reason: str,
         *,
@@ -176,14 +252,15 @@ class Case:
         What is unknown because the agent did not run says so: no other advice helps.
         """
         row = self.knowledge.reasons[reason]
+        if status is CheckStatus.UNKNOWN and (taken := self.assumed(row)) is not None:
+            status, because, found = CheckStatus.PASS, assumption(taken), f"{found}; assumed"
         fine = status is CheckStatus.PASS
         remedy, problem = row.remedy, self.snapshot.agent_problem
-        # `id` is what.subject: opencl.visible, MODEL.cpu.decode.
-        if status is CheckStatus.UNKNOWN and row.agent and problem and problem.concerns(id.split(".")):
+        if status is CheckStatus.UNKNOWN and row.agent and problem and problem.concerns(about.backend):
             because = problem.statement
             remedy = self.knowledge.reasons[problem.reason].remedy
         return Check(
-            id=id,
+            id=about.id,
             status=status,
             scope=str(scope),
             evidence=evidence,
@@ -193,12 +270,15 @@ class Case:
             remedy=None if fine else remedy,
             source=row.source,
             reason=None if fine else reason,
+            gravity=None if fine else row.gravity,
+            **about.fields,
         )
 
-    def known(self, id: str, fault: Fault, found: str) -> Check:
+    def known(self, variant: Variant, fault: Fault, found: str) -> Check:
         """A check that rests on a row of drivers.yaml."""
+        about = Question(variant, fault.id, _COLUMN[fault.effect])
         return Check(
-            id=id,
+            id=about.id,
             status=CheckStatus.FAIL if fault.severity == "fail" else CheckStatus.WARN,
             scope=str(Scope.DEVICE),
             evidence=Evidence.PREDICTED,
@@ -208,7 +288,21 @@ class Case:
             remedy=fault.remedy,
             source=fault.source,
             reason=f"known.{fault.id}",
+            gravity=fault.gravity,
+            **about.fields,
         )
+
+
+_COLUMN = {
+    "refused": Column.CAPABLE,
+    "crash": Column.CAPABLE,
+    "compile": Column.CAPABLE,
+    "reboot": Column.CAPABLE,
+    "wrong-output": Column.CORRECT,
+    "unstable": Column.CORRECT,
+    "slow": Column.SPEED,
+}
+"""Effect of a known fault -> the column of the verdict sheet it belongs to."""
 
 
 _ORDER = (
@@ -224,6 +318,11 @@ _ORDER = (
 def worst(statuses: Sequence[CheckStatus]) -> CheckStatus:
     """What several answers amount to. One failure decides, whatever else is unknown; no answer is unknown."""
     return max(statuses, key=_ORDER.index, default=CheckStatus.UNKNOWN)
+
+
+def assumption(text: str) -> str:
+    """The sentence of a check that rests on one (`Assumption.text`)."""
+    return f"Assumed, as it was not stated: {text}."
 
 
 def is_backend(name: str) -> bool:

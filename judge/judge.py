@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .. import __version__
-from ..base.names import Backend, CheckStatus, Evidence, Scope
+from ..base.names import Backend, CheckStatus, Column, Evidence, Scope
 from ..benchmarks import layouts, notes
 from ..benchmarks.measurements import Measurement
 from ..benchmarks.states import Span, conditions
@@ -18,8 +18,8 @@ from ..probes.snapshot import Snapshot
 from ..profiles.knowledge import Knowledge
 from ..reports.report import BackendResult, Check, Predicted, Report, VariantResult
 from . import device, recommend, verdict
-from .case import Case, Options, Variant, is_backend, worst
-from .predict import predict
+from .case import Case, Options, Variant, assumption, is_backend, worst
+from .predict import Anchor, predict
 from .recommend import Judged
 from .rules import agent, correct, fits, loads, speed, state
 
@@ -36,6 +36,7 @@ def judge(
     created: str | None = None,
     serial: str | None = None,
     spans: Sequence[Span] = (),
+    anchor: Anchor | None = None,
 ) -> Report:
     """The report on one device.
 
@@ -44,16 +45,17 @@ def judge(
         created: ISO 8601 time that the report carries; "" if not given (the judge has no clock).
         serial: of the target.
         spans: the device's state around what was measured on each backend, if it was asked.
+        anchor: a model file that somebody measured on the device.
 
-    Raises UsageError for an unknown family or use.
+    Raises UsageError for an unknown family or use, or an anchor of an unknown model or that cannot be true.
     """
-    case = Case(snapshot, tuple(measurements), knowledge, options, tuple(spans))
+    case = Case(snapshot, tuple(measurements), knowledge, options, tuple(spans), anchor)
     shared = _Shared(case)
-    predictions = {v.key: _predict(case, v) for v in case.variants}
-    judged = [_judge_variant(case, v, shared, predictions) for v in case.variants]
+    judged = _judge_all(case, shared)
     found = verdict.decide(case, judged)
     best = recommend.best_of_all(case, judged)
     measured = layouts.every(measurements)
+    checks = _checks(case, shared, judged, (found.chosen, found.primary, best))
     return Report(
         tool={"name": "gemmafit", "version": __version__},
         created=created or "",
@@ -62,18 +64,41 @@ def judge(
         verdict=found.verdict,
         summary=found.summary,
         recommendation=found.recommendation,
+        works_instead=verdict.best_of_all(case, best) if found.chosen is None else None,
         fallback=recommend.chain(case, found.chosen, judged),
         variants=tuple(_result(j) for j in judged),
         backends={str(b): _backend(case, str(b), shared, judged) for b in Backend},
-        checks=tuple(_checks(case, shared, judged, (found.chosen, best))),
-        measurements=tuple(row.to_dict() for row in measurements),
+        checks=tuple(checks),
+        measurements=tuple(measurements),
         conditions=conditions(spans, snapshot.conditions),
         capture={"sha256": capture_sha256},
-        notes=(*notes.notes(measurements, case.before, case.after), *layouts.sentences(measured)),
+        notes=(
+            *_assumed(case, checks),
+            *notes.notes(measurements, case.before, case.after),
+            *layouts.sentences(measured),
+        ),
         layouts=tuple(pair.to_dict() for pair in measured),
         agent=notes.agent_memory(measurements),
         extra=_extra(case, best),
     )
+
+
+def judge_files(case: Case) -> list[Judged]:
+    """Every file of the case's catalogue on each of its backends: what `judge` rests on, with all checks."""
+    return _judge_all(case, _Shared(case))
+
+
+def _judge_all(case: Case, shared: _Shared) -> list[Judged]:
+    predictions = {v.key: _predict(case, v) for v in case.variants}
+    return [_judge_variant(case, v, shared, predictions) for v in case.variants]
+
+
+def _assumed(case: Case, checks: Sequence[Check]) -> list[str]:
+    """One line with everything that was taken for granted; nothing where nothing was."""
+    found = [case.assumed(row) for row in case.knowledge.reasons.values()]
+    said = {check.because for check in checks}
+    taken = [text for text in found if text is not None and assumption(text) in said]
+    return [f"assumed: {'; '.join(taken)}"] if taken else []
 
 
 class _Shared:
@@ -83,22 +108,22 @@ class _Shared:
         self.runtimes = {r.id: loads.runtime_loads(case, r) for r in case.knowledge.runtimes.values()}
         self.emulator = loads.emulator(case)
         self.agent = agent.ran(case)
-        self.backends: dict[str, dict[str, Check]] = {}
-        self.schemes: dict[tuple[str, str], dict[str, Check]] = {}
+        self.backends: dict[str, dict[Column, Check]] = {}
+        self.schemes: dict[tuple[str, str], dict[Column, Check]] = {}
         self.left_alone = {backend: loads.left_alone(case, backend) for backend in map(str, Backend)}
         for backend in map(str, Backend):
             columns = {
-                "visible": loads.backend_visible(case, backend),
-                "capable": loads.backend_capable(case, backend),
-                "correct": correct.numbers(case, backend),
+                Column.VISIBLE: loads.backend_visible(case, backend),
+                Column.CAPABLE: loads.backend_capable(case, backend),
+                Column.CORRECT: correct.numbers(case, backend),
             }
             if (repeats := correct.deterministic(case, backend)) is not None:
-                columns["deterministic"] = repeats
+                columns[Column.DETERMINISTIC] = repeats
             self.backends[backend] = columns
             for scheme in sorted({row.scheme for row in case.rows(backend)}):
                 self.schemes[backend, scheme] = {
-                    "capable": loads.backend_capable(case, backend, scheme),
-                    "correct": correct.numbers(case, backend, scheme),
+                    Column.CAPABLE: loads.backend_capable(case, backend, scheme),
+                    Column.CORRECT: correct.numbers(case, backend, scheme),
                 }
         self.remarks = [*loads.manifest(case), *correct.trusted_list(case), *fits.webgpu_binding(case)]
         for runtime in case.knowledge.runtimes.values():
@@ -130,6 +155,7 @@ def _predict(case: Case, variant: Variant) -> Predicted:
         case.knowledge,
         prompt_tokens=case.demand.prompt_tokens,
         context=min(case.demand.context, variant.model.context),
+        anchor=case.anchor,
     )
 
 
@@ -174,8 +200,8 @@ def _judge_variant(
 
 
 def _counterpart(variant: Variant, predictions: Mapping[str, Predicted]) -> Predicted | None:
-    """The same weights on the CPU: the same file, or the one named cpu instead of gpu."""
-    for id in (variant.model.id, variant.model.id.replace("-gpu-", "-cpu-")):
+    """The same weights on the CPU: the same file, or its counterpart."""
+    for id in (variant.model.id, variant.model.counterpart):
         if (found := predictions.get(f"{id}.cpu")) is not None:
             return found
     return None
@@ -207,31 +233,25 @@ def _result(judged: Judged) -> VariantResult:
 
 def _backend(case: Case, backend: str, shared: _Shared, judged: Sequence[Judged]) -> BackendResult:
     """One line of the verdict sheet; speed and memory are those of the family's best file there."""
-    columns = shared.backends[backend]
     there = [j for j in judged if j.variant.backend == backend and case.of_family(j.variant)]
     best = min(there, key=lambda j: recommend.status_order(case, j), default=None)
-    sheet = {name: [check] for name, check in columns.items()}
-    sheet["speed"] = _of(best, ".decode", ".first-token")
-    sheet["memory"] = _of(best, ".memory", ".publisher")
-    sheet["capable"] += shared.left_alone[backend]
-    for check in best.checks if best is not None else ():
-        fault = case.knowledge.drivers.get((check.reason or "").removeprefix("known."))
-        if fault is not None:
-            sheet[_COLUMN[fault.effect]].append(check)
+    own = [check for check in best.checks if check.variant is not None] if best is not None else []
+    answers = [*shared.backends[backend].values(), *shared.left_alone[backend], *own]
+    sheet = {column: [check for check in answers if check.column is column] for column in Column}
     checks = [check for column in sheet.values() for check in column]
     reasons = [c.reason for c in checks if c.reason is not None]
     if backend == Backend.VULKAN:
         reasons.append("vulkan.fallback-only")
-    status = {name: worst([c.status for c in column]) for name, column in sheet.items() if column}
+    status = {column: worst([c.status for c in found]) for column, found in sheet.items() if found}
     return BackendResult(
         status=worst(list(status.values())),
-        scope=columns["visible"].scope,
-        visible=status["visible"],
-        capable=status["capable"],
-        correct=_right(sheet["correct"]),
-        deterministic=status.get("deterministic", CheckStatus.SKIP),
-        speed=status.get("speed", CheckStatus.SKIP),
-        memory=status.get("memory", CheckStatus.SKIP),
+        scope=shared.backends[backend][Column.VISIBLE].scope,
+        visible=status[Column.VISIBLE],
+        capable=status[Column.CAPABLE],
+        correct=_right(sheet[Column.CORRECT]),
+        deterministic=status.get(Column.DETERMINISTIC, CheckStatus.SKIP),
+        speed=status.get(Column.SPEED, CheckStatus.SKIP),
+        memory=status.get(Column.MEMORY, CheckStatus.SKIP),
         reasons=tuple(dict.fromkeys(reasons)),
     )
 
@@ -241,22 +261,6 @@ def _right(checks: Sequence[Check]) -> CheckStatus:
     status = worst([check.status for check in checks])
     computed = any(check.evidence is not Evidence.PREDICTED for check in checks)
     return CheckStatus.SKIP if status is CheckStatus.PASS and not computed else status
-
-
-_COLUMN = {
-    "refused": "capable",
-    "crash": "capable",
-    "compile": "capable",
-    "reboot": "capable",
-    "wrong-output": "correct",
-    "unstable": "correct",
-    "slow": "speed",
-}
-"""Effect of a known fault -> the column of the verdict sheet it belongs to."""
-
-
-def _of(judged: Judged | None, *endings: str) -> list[Check]:
-    return [c for c in judged.checks if c.id.endswith(endings)] if judged is not None else []
 
 
 def _checks(

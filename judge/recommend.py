@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..base.names import CheckStatus, Evidence
-from ..benchmarks.trust import sound
 from ..reports.report import Check, FallbackStep, Predicted, Recommendation
 from .case import Case, Variant
 from .rules import fits, speed
@@ -51,14 +50,9 @@ class Judged:
         return not set(reasons).isdisjoint(self.reasons)
 
 
-def gravity(case: Case, judged: Judged) -> int:
+def gravity(judged: Judged) -> int:
     """Of the gravest reservation; 0 without any."""
-    grave = 0
-    for check in judged.checks:
-        if check.reason is not None:
-            fault = case.knowledge.drivers.get(check.reason.removeprefix("known."))
-            grave = max(grave, fault.gravity if fault else case.knowledge.reasons[check.reason].gravity)
-    return grave
+    return max((check.gravity or 0 for check in judged.checks), default=0)
 
 
 def best_of_family(case: Case, all_judged: Iterable[Judged]) -> Judged | None:
@@ -87,7 +81,7 @@ def _rank(case: Case, by_capability: bool = False) -> Callable[[Judged], tuple[f
         stands_for = family is not None and model.id == family.primary and judged.variant.backend == "opencl"
         return (
             judged.status is not CheckStatus.PASS,
-            gravity(case, judged),
+            gravity(judged),
             seconds if judged.has("speed.slow", "speed.first-token") else 0.0,
             by_capability or not stands_for or judged.has("gpu.slower-than-cpu"),
             case.runtime(model).deprecated,
@@ -118,7 +112,7 @@ def chain(case: Case, chosen: Judged | None, all_judged: Sequence[Judged]) -> tu
     Only files that are expected to work; those with reports of wrong answers only if nothing else is left.
     """
     family = [j for j in all_judged if j.works and case.of_family(j.variant) and j is not chosen]
-    sound = [j for j in family if gravity(case, j) < 3] or family
+    sound = [j for j in family if gravity(j) < 3] or family
     if chosen is not None and chosen.variant.backend == "cpu":
         # Who is on the CPU because the GPU is slower gains nothing by going back.
         sound = [j for j in sound if not j.has("gpu.slower-than-cpu")]
@@ -158,7 +152,7 @@ def _smaller(case: Case, chosen: Judged | None, all_judged: Sequence[Judged]) ->
         if j.works
         and j.variant.model.family != family
         and not case.runtime(j.variant.model).deprecated
-        and gravity(case, j) < 3
+        and gravity(j) < 3
     ]
     steps: list[Judged] = []
     for judged in sorted(candidates, key=_rank(case, by_capability=True)):
@@ -219,7 +213,7 @@ def _max_tokens(case: Case, judged: Judged) -> int | None:
 
 
 def _prefill_chunk(case: Case, judged: Judged) -> int | None:
-    rows = [row for row in case.rows(judged.variant.backend, "prefill") if row.tokens and sound(row)]
+    rows = [row for row in case.rows(judged.variant.backend, "prefill") if row.tokens and row.sound]
     own = [row for row in rows if row.scheme == judged.variant.model.scheme] or rows
     best = max(own, key=lambda row: (row.tokens or 0) / (row.seconds or 1), default=None)
     return best.tokens if best is not None else None

@@ -178,7 +178,7 @@ def _evidence(report: Report) -> Evidence:
     """Of the recommendation, or the weakest of the files that were asked for and all do not work."""
     if report.recommendation is not None:
         return report.recommendation.evidence
-    return weakest(v.evidence for v in report.variants if report.about(v.key))
+    return weakest(v.evidence for v in report.variants if report.about(variant=v.id, backend=v.backend))
 
 
 def weakest(several: Iterable[Evidence]) -> Evidence:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ..base.bounds import require
-from ..base.errors import InputError
 from ..base.names import Exit, Status, Verdict
 from ..base.units import significant
 from ..benchmarks.measurements import Measurement
@@ -103,10 +102,7 @@ def compare_all(
 
 
 def compare(before: Report, after: Report, threshold: float = THRESHOLD) -> tuple[Change, ...]:
-    """Differences in verdict, recommendation, facts and speeds, worst first.
-
-    Raises InputError for a report whose measurements cannot be read.
-    """
+    """Differences in verdict, recommendation, facts and speeds, worst first."""
     changes = [*_verdict(before, after), *_recommendation(before, after), *_facts(before, after)]
     old, new = _rows(before), _rows(after)
     for key in old.keys() | new.keys():
@@ -141,11 +137,7 @@ def _facts(before: Report, after: Report) -> list[Change]:
 
 
 def _rows(report: Report) -> dict[str, Measurement]:
-    try:
-        rows = [Measurement.from_dict(dict(row)) for row in report.measurements]
-    except ValueError as error:
-        raise InputError(f"the report of {report.name}: measurements: {error}") from error
-    return {row.key: row for row in rows}
+    return {row.key: row for row in report.measurements}
 
 
 def _row(key: str, old: Measurement | None, new: Measurement | None, threshold: float) -> list[Change]:
@@ -164,7 +156,7 @@ def _row(key: str, old: Measurement | None, new: Measurement | None, threshold: 
         kind = Kind.IMPROVEMENT if new.deviation.ok else Kind.REGRESSION
         changes.append(Change(f"{key} numbers", kind, _word(old.deviation.ok), _word(new.deviation.ok)))
     ratio = speed_ratio(old.samples_s, new.samples_s, threshold)
-    if ratio is not None and old.valid and new.valid:
+    if ratio is not None and old.sound and new.sound:
         kind = Kind.IMPROVEMENT if ratio > 1 else Kind.REGRESSION
         before, after = (f"{significant((row.seconds or 0) * 1e3)} ms" for row in (old, new))
         changes.append(Change(key, kind, before, after, ratio))

@@ -60,7 +60,7 @@ done; exit 127"""
 # of 1 to 3 s. $n is as long as the lines printed so far.
 _SURFACEFLINGER = """\
 dumpsys SurfaceFlinger 2>&1 | { n= p= o=
-while IFS= read -r l
+while IFS= read -r l || [ "$l" ]
 do case $l in
 "GLES: "*) for m in "$o" "$p"; do case $m in "EGL implementation"*) echo "$m";; esac; done; echo "$l"; l= p=;;
 *) [ ${#n} -lt 3 ] && echo "$l";;
@@ -73,7 +73,7 @@ done; }"""
 _POWER = """\
 for d in power "window policy"
 do dumpsys $d 2>&1 | { n=
-while read -r l
+while read -r l || [ "$l" ]
 do case $l in mWakefulness=*|"Display Power: state="*|mLowPowerModeEnabled=*|\
 mSettingBatterySaverEnabled=*|"Battery Saver is currently: "*|\
 showing=*|mIsShowing=*|mShowingLockscreen=*) ;;
@@ -89,7 +89,7 @@ done"""
 _POWER_MODES = """\
 p() {
 c=
-while read -r l
+while read -r l || [ "$l" ]
 do case $l in *=*|\\[*) c=1;; esac
 case $l in \\[ro.*|\\[init.*|*[/@]*|*com.*) ;;
 *[Pp][Oo][Ww][Ee][Rr]*|*[Ss]aver*|*[Pp]erf*|*SmartMode*|*psm_*|*battery_use*)

@@ -6,7 +6,6 @@ Every field may be None, which means unknown. `answers` says why (missing, refus
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -41,6 +40,8 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Cpu:
+    """The processor: cores of one kind are a cluster."""
+
     clusters: tuple[Cluster, ...] = ()
     features: frozenset[str] | None = None
     """Instruction-set features common to all cores, as /proc/cpuinfo or hwcap names them (asimddp, i8mm)."""
@@ -50,6 +51,8 @@ class Cpu:
 
 @dataclass(frozen=True)
 class Soc:
+    """The chip."""
+
     manufacturer: str | None = None
     model: str | None = None
     """Part number, stated or read from another property, e.g. SM8450."""
@@ -62,6 +65,8 @@ class Soc:
 
 @dataclass(frozen=True)
 class Android:
+    """The system that apps run on."""
+
     release: str | None = None
     sdk: int | None = None
     security_patch: str | None = None
@@ -73,6 +78,8 @@ class Android:
 
 @dataclass(frozen=True)
 class Identity:
+    """Who the device says it is, and whether it is an emulator of that."""
+
     manufacturer: str | None = None
     brand: str | None = None
     model: str | None = None
@@ -85,6 +92,8 @@ class Identity:
 
 @dataclass(frozen=True)
 class Memory:
+    """Of the whole device; available and free as they were when it was asked."""
+
     total_bytes: int | None = None
     available_bytes: int | None = None
     swap_bytes: int | None = None
@@ -93,6 +102,8 @@ class Memory:
 
 @dataclass(frozen=True)
 class Gpu:
+    """The GPU and its driver, from every source that names it (`Snapshot.sources`)."""
+
     vendor: str | None = None  # Qualcomm, Arm, Imagination, Samsung, ...: a row of profiles/gpus.yaml
     model: str | None = None  # Adreno 730, Mali-T820, ...
     architecture: str | None = None  # Adreno 7xx, Midgard, Bifrost, Valhall, ...
@@ -267,9 +278,9 @@ class AgentProblem:
     backends: tuple[str, ...] = ()
     ended: bool = True
 
-    def concerns(self, words: Iterable[str]) -> bool:
-        """Whether one of the words is a backend that was left out, or all of them were."""
-        return self.ended or not set(self.backends).isdisjoint(words)
+    def concerns(self, backend: str | None) -> bool:
+        """Whether that backend was left out, or all of them were."""
+        return self.ended or backend in self.backends
 
     @property
     def clause(self) -> str:

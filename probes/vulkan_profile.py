@@ -53,6 +53,8 @@ _INSTANCE = re.compile(
 
 
 class Outcome(StrEnum):
+    """Whether a device meets a requirement."""
+
     MET = "met"
     MISSED = "missed"
     UNKNOWN = "unknown"  # the device's dump does not hold the field

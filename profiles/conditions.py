@@ -13,7 +13,7 @@ carries a sentence with the value that decided it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,10 +66,24 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
 
 @dataclass(frozen=True)
 class Truth:
-    """The answer to a condition: True, False or None for unknown, and the fact that decided it."""
+    """The answer to a condition: True, False or None for unknown, and the facts that decided it: each by
+    name, with the words for its value."""
 
     value: bool | None
-    because: str
+    facts: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def because(self) -> str:
+        """The facts in words."""
+        return self._words(self.facts) or "nothing is asked"
+
+    def without(self, *names: str) -> str:
+        """The same without some facts, unless there are no others."""
+        return self._words([fact for fact in self.facts if fact[0] not in names]) or self.because
+
+    @staticmethod
+    def _words(facts: Iterable[tuple[str, str]]) -> str:
+        return ", ".join(f"{name} is {value}" for name, value in facts)
 
 
 @dataclass(frozen=True)
@@ -95,7 +109,7 @@ def evaluate(condition: Condition, facts: Facts) -> Truth:
     """Kleene logic: `any` is True as soon as one part is, unknown only if none is and one is unknown."""
     if condition.not_ is not None:
         inner = evaluate(condition.not_, facts)
-        return Truth(None if inner.value is None else not inner.value, inner.because)
+        return Truth(None if inner.value is None else not inner.value, inner.facts)
     if condition.all is not None:
         return _combine([evaluate(c, facts) for c in condition.all], decisive=False)
     if condition.any is not None:
@@ -103,8 +117,8 @@ def evaluate(condition: Condition, facts: Facts) -> Truth:
     assert condition.fact is not None  # __post_init__
     value = facts.get(condition.fact)
     if value is None or value == ():
-        return Truth(None, f"{condition.fact} is unknown")
-    return Truth(_holds(condition, value), f"{condition.fact} is {_show(value)}")
+        return Truth(None, ((condition.fact, "unknown"),))
+    return Truth(_holds(condition, value), ((condition.fact, _show(value)),))
 
 
 def _combine(parts: list[Truth], *, decisive: bool) -> Truth:
@@ -113,8 +127,8 @@ def _combine(parts: list[Truth], *, decisive: bool) -> Truth:
         if found:
             # One decisive part is reason enough; otherwise every part counts.
             shown = found[:1] if wanted is decisive else found
-            return Truth(wanted, ", ".join(dict.fromkeys(part.because for part in shown)))
-    return Truth(not decisive, "nothing is asked")
+            return Truth(wanted, tuple(dict.fromkeys(fact for part in shown for fact in part.facts)))
+    return Truth(not decisive)
 
 
 def _holds(condition: Condition, value: Any) -> bool | None:

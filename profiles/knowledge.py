@@ -17,7 +17,7 @@ from msgspec import Meta
 
 from ..base.errors import InputError
 from .calibration import Calibration
-from .conditions import FILE_FACTS
+from .conditions import FILE_FACTS, Condition
 from .rows import Conditional, Count, Entry, Positive, Row, Text
 from .signatures import Signature
 from .tablefile import Table, compose
@@ -110,7 +110,8 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Model(Entry, frozen=True, kw_only=True):
-    """One model file at one revision; `earlier` are other bytes that were published under its name."""
+    """One model file at one revision; `earlier` are other bytes that were published under its name.
+    `counterpart`: the file with the same weights for the backends that this one is not for."""
 
     file: Text
     family: Text
@@ -130,6 +131,7 @@ class Model(Entry, frozen=True, kw_only=True):
     npu_soc: str | None = None
     min_ram_gb: Positive | None = None
     rank: int = 0
+    counterpart: str | None = None
     memory: tuple[ObservedMemory, ...] = ()
     earlier: tuple[Revision, ...] = ()
 
@@ -155,6 +157,8 @@ class Model(Entry, frozen=True, kw_only=True):
 
 
 class Family(Entry, frozen=True, kw_only=True):
+    """A name for `--family`. `primary` is the file whose success on the GPU is the verdict pass."""
+
     title: Text
     primary: Text
 
@@ -282,11 +286,15 @@ class Use(Row, frozen=True, kw_only=True):
 
 
 class SpeedThresholds(Row, frozen=True, kw_only=True):
+    """Below `floor_tok_s` a speed is no use to anybody; `better_ratio` makes a backend the better one."""
+
     floor_tok_s: Positive
     better_ratio: Positive
 
 
 class MemoryThresholds(Row, frozen=True, kw_only=True):
+    """What of the RAM as sold Android shows, and what of that an app has to leave to others."""
+
     reserve_bytes: Positive
     reserve_fraction: Positive
     ram_visible_fraction: Positive
@@ -294,6 +302,8 @@ class MemoryThresholds(Row, frozen=True, kw_only=True):
 
 
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is enough (thresholds.yaml)."""
+
     uses: dict[str, Use]
     speed: SpeedThresholds
     memory: MemoryThresholds
@@ -302,6 +312,8 @@ class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Share(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A fraction and its interval."""
+
     value: Positive
     low: Positive
     high: Positive
@@ -330,6 +342,8 @@ class Overheads(Row, frozen=True, kw_only=True):
 
 
 class OpsPerCycle(Row, frozen=True, kw_only=True):
+    """int8 operations of one core in one cycle, by the widest product it has."""
+
     i8mm: Positive
     asimddp: Positive
     asimd: Positive
@@ -344,6 +358,8 @@ class CoreFeatures(Row, frozen=True, kw_only=True):
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How speeds follow from limits where nothing ran (prediction.yaml)."""
+
     spec: dict[BackendName, SpecModel]
     measured: Spread
     known_bandwidth: Spread
@@ -353,17 +369,31 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     max_threads: Count
 
 
+class Assumption(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is taken for granted of a phone that somebody only describes, where they do not say.
+
+    Attributes:
+        text: a clause, for the line `assumed:` of the report.
+        unless: phones of which it would be wrong; there it stays unknown.
+    """
+
+    text: Text
+    unless: Condition | None = None
+
+
 class Reason(Entry, frozen=True, kw_only=True):
     """A stable code that a report may carry. `because` is its sentence; `remedy` says what to do.
 
     `gravity` orders reservations when all candidates have some: 1 slower than asked, 2 may not fit or not be
     offered, 3 may be wrong or crash.
     `agent`: the agent would have told. Where it did not run, why and what to do about that is said instead.
+    `assumed`: of a phone that is only described, this is taken for granted instead of the unknown.
     """
 
     remedy: Text | None = None
     agent: bool = False
     gravity: Literal[1, 2, 3] = 2
+    assumed: Assumption | None = None
 
 
 class ListRule(Conditional, frozen=True, kw_only=True):
@@ -478,11 +508,27 @@ def _check_references(knowledge: Knowledge, place: Path) -> None:
             raise InputError(
                 f"{place}: {model.runtime!r} does not load {model.format!r} (model {model.id!r})"
             )
+        if (other := model.counterpart) is not None:
+            _check_counterpart(model, knowledge.models.get(other), place)
     for family in knowledge.families.values():
         if family.primary not in knowledge.models:
             raise InputError(
                 f"{place}: family {family.id!r} names {family.primary!r}, which is not in models.yaml"
             )
+
+
+def _check_counterpart(model: Model, other: Model | None, place: Path) -> None:
+    """Two files that are compared as the same weights have to be."""
+    if other is None:
+        raise InputError(
+            f"{place}: model {model.id!r} names {model.counterpart!r}, which is not in models.yaml"
+        )
+    same = (model.architecture, model.bits) == (other.architecture, other.bits)
+    if not same or set(model.backends) & set(other.backends):
+        raise InputError(
+            f"{place}: {other.id!r} is no counterpart of {model.id!r}",
+            hint="It has the same architecture and bits, and is for other backends.",
+        )
 
 
 def _table(folder: Path, overlay: Path | None, stem: str) -> Table:

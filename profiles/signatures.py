@@ -17,6 +17,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import Literal
 
 import msgspec
 
@@ -36,11 +37,15 @@ class Certainty(StrEnum):
 
 
 class Kind(StrEnum):
+    """What a signature is about."""
+
     FAILURE = "failure"
     NOTICE = "notice"  # looks like an error and is none, or is evidence of what ran
 
 
 class Cause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why it fails, and how sure that is."""
+
     status: Certainty
     text: str
 
@@ -51,6 +56,7 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
     Attributes:
         patterns: the messages it shows itself by; any one of them is an exact match.
         phrases: how people describe it where there is no message. They only ever make text *resemble* it.
+        takes: backends of which the remedy tells to take a file, where it names no file itself.
         applies_when: what has to hold of a phone (or file) for this cause to be possible there; None: the
             cause does not depend on the phone.
     """
@@ -64,6 +70,7 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
     kind: Kind = Kind.FAILURE
     patterns: tuple[str, ...] = ()
     phrases: tuple[str, ...] = ()
+    takes: tuple[Literal["cpu", "opencl", "npu"], ...] = ()
     applies_when: Condition | None = None
 
     def __post_init__(self) -> None:

@@ -9,13 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..base.names import CheckStatus, Evidence, Exit, Verdict
+from ..base.names import CheckStatus, Column, Evidence, Exit, Verdict
 from ..base.units import significant
+from ..benchmarks.measurements import Measurement
 
 SCHEMA = "gemmafit.report/1"
 
 BUSY = "device.busy"
 """Id of the check that other programs disturbed the measurements: a screen shows it first."""
+AGENT = "agent.ran"
+"""Id of the check that the agent did not run. Nothing rests on it: it says why others are unknown, so that a
+screen shows it first."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,8 @@ class Predicted:
     ttft_s: Range | None = None
     peak_memory_bytes: Range | None = None
     basis: str | None = None
-    """What the speeds rest on: measured (kernels ran here), chip (a figure reached on this chip elsewhere) or
-    specification."""
+    """What the speeds rest on: measured model (a file that was run here), measured (kernels ran here), chip
+    (a figure reached on this chip elsewhere) or specification."""
     capped: str | None = None
     """What held the clocks down while they were measured (`battery saver was on`): the phone can do more."""
 
@@ -54,8 +58,19 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Check:
-    """One question and its answer. `id` is stable: what.subject, e.g. opencl.visible. `reason` is the code
-    under which `variants` and `backends` refer to it, None where nothing is wrong."""
+    """One question and its answer.
+
+    Attributes:
+        id: stable; its subject and the question, e.g. opencl.visible. Nothing reads a meaning out of it: that
+            is in the fields below.
+        reason: the code under which `variants` and `backends` refer to it, None where nothing is wrong.
+        question: what is asked of the subject, e.g. visible; None in reports of earlier versions.
+        column: the column of its backend's line that it decides; None: none.
+        gravity: how grave it is if all choices have something: 1 slower than asked, 2 may not fit or not be
+            offered, 3 may be wrong or crash. None where nothing is wrong.
+        variant, backend: the model file (id) and the backend it is about; a backend alone, or neither.
+        runtime: the runtime it is about, where it is about one.
+    """
 
     id: str
     status: CheckStatus
@@ -67,6 +82,12 @@ class Check:
     remedy: str | None = None
     source: str | None = None
     reason: str | None = None
+    question: str | None = None
+    column: Column | None = None
+    gravity: int | None = None
+    variant: str | None = None
+    backend: str | None = None
+    runtime: str | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +126,8 @@ class BackendResult:
 
 @dataclass(frozen=True)
 class Recommendation:
+    """The file to ship for this device, on which backend, with which settings."""
+
     variant: str
     file: str
     revision: str | None
@@ -124,6 +147,8 @@ class Recommendation:
 
 @dataclass(frozen=True)
 class FallbackStep:
+    """What to try next, in order, where the recommendation fails in an app."""
+
     variant: str
     backend: str
 
@@ -139,11 +164,13 @@ class Report:
     verdict: Verdict
     summary: str
     recommendation: Recommendation | None
+    works_instead: Recommendation | None = field(default=None, kw_only=True)
+    """Where nothing of the family works: the best file of any family that does."""
     fallback: tuple[FallbackStep, ...]
     variants: tuple[VariantResult, ...]
     backends: Mapping[str, BackendResult]
     checks: tuple[Check, ...]
-    measurements: tuple[Mapping[str, Any], ...]
+    measurements: tuple[Measurement, ...]
     conditions: Mapping[str, Any]
     capture: Mapping[str, Any]  # sha256 of the capture it was judged from
     schema: str = SCHEMA
@@ -162,6 +189,8 @@ class Report:
         """What a person calls the device."""
         if self.target.get("kind") == "local":
             return "this computer"
+        if self.target.get("kind") == "stated":
+            return "a phone as described"
         words = [str(self.device[key]) for key in ("manufacturer", "model") if self.device.get(key)]
         return " ".join(words) or str(self.target.get("serial") or "unknown device")
 
@@ -174,12 +203,15 @@ class Report:
         """The exit status of the command that made this report; strict: degraded is a failure too."""
         return Exit.BROKE if self.incomplete is not None else Exit.of(self.verdict, strict=strict)
 
-    def about(self, subject: str) -> list[Check]:
-        """The checks about one subject: a backend, a runtime, or a file on a backend (`VariantResult.key`).
+    def about(
+        self, *, variant: str | None = None, backend: str | None = None, runtime: str | None = None
+    ) -> list[Check]:
+        """The checks about exactly that: a file on a backend, a backend alone, or a runtime.
 
         None about a file that was not asked for: the report then has only its reason codes.
         """
-        return [check for check in self.checks if check.id.startswith(f"{subject}.")]
+        subject = (variant, backend, runtime)
+        return [c for c in self.checks if (c.variant, c.backend, c.runtime) == subject]
 
     def notable(self, most: int) -> list[VariantResult]:
         """The recommended and the fallback rows first, then the others in their order; at most `most`."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, NamedTuple, TypedDict, cast
 
 import msgspec
 
 from ..base import typed
 from ..base.errors import InputError
 from ..base.yaml_input import load_yaml
-from .report import SCHEMA, Report
+from ..benchmarks.measurements import Measurement
+from .report import SCHEMA, Check, Report
 
 MAX_BYTES = 32 << 20
 """A report is some 50 KB; a file far beyond that is not one."""
@@ -54,7 +56,8 @@ class _Shape(TypedDict, total=False):
 
 def to_dict(report: Report) -> dict[str, Any]:
     """Plain data in the contract's order: `schema` first, then the fields as declared."""
-    data = cast(dict[str, Any], msgspec.to_builtins(report))
+    data = cast(dict[str, Any], msgspec.to_builtins(dataclasses.replace(report, measurements=())))
+    data["measurements"] = [msgspec.to_builtins(row.to_dict()) for row in report.measurements]
     extra = data.pop("extra")
     return {"schema": data.pop("schema"), **data, **extra}
 
@@ -80,9 +83,52 @@ def from_dict(data: object, name: str = "report") -> Report:
     known["extra"] = {str(k): v for k, v in found.items() if k not in fields}
     try:
         typed.convert(known, _Shape)  # additive keys of the device are kept, so that it stays a mapping
-        return typed.convert(known, Report)
-    except msgspec.ValidationError as error:
+        report = typed.convert(known | {"measurements": ()}, Report)
+        return dataclasses.replace(report, measurements=_rows(found), checks=_checks(report))
+    except (msgspec.ValidationError, ValueError) as error:
         raise InputError(f"{name}: {error}") from error
+
+
+def _checks(report: Report) -> tuple[Check, ...]:
+    """The checks; those of a report from before they said what they are about, with what its own lists of
+    files, backends and runtimes say of their ids."""
+    if any(check.question is not None for check in report.checks):
+        return report.checks
+    subjects: dict[str, _Subject] = {name: _Subject(backend=name) for name in report.backends}
+    for row in report.variants:
+        subjects[row.runtime] = _Subject(runtime=row.runtime)
+        subjects[row.key] = _Subject(row.id, row.backend)
+    return tuple(
+        dataclasses.replace(check, variant=about.variant, backend=about.backend, runtime=about.runtime)
+        for check in report.checks
+        for about in [next((subjects[s] for s in _starts(check.id) if s in subjects), _Subject())]
+    )
+
+
+class _Subject(NamedTuple):
+    variant: str | None = None
+    backend: str | None = None
+    runtime: str | None = None
+
+
+def _starts(id: str) -> list[str]:
+    """What an id of dotted words may begin with, the longest first."""
+    words = id.split(".")
+    return [".".join(words[:end]) for end in range(len(words) - 1, 0, -1)]
+
+
+def _rows(found: Mapping[str, Any]) -> tuple[Measurement, ...]:
+    """The measured rows. Raises ValueError naming the one that is wrong."""
+    rows = found.get("measurements")
+    if not isinstance(rows, list | tuple):
+        raise ValueError("Object missing required field `measurements`, a list")
+    read: list[Measurement] = []
+    for number, row in enumerate(cast(list[Any], rows)):
+        try:
+            read.append(Measurement.from_dict(row))
+        except ValueError as error:
+            raise ValueError(f"measurements[{number}]: {error}") from error
+    return tuple(read)
 
 
 def load(path: Path) -> Report:

@@ -104,6 +104,7 @@ def _ranges(what: str, found: Sequence[Measurement]) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--loops", type=int, default=os.cpu_count() or 1)

@@ -38,7 +38,7 @@ def synthetic(base: Report, reports: int, phones: int, seed: int) -> Iterator[So
         rows = []
         for row in base.measurements:
             factor = chance.uniform(0.9, 1.1)
-            rows.append({**row, "samples_s": [t * factor for t in row.get("samples_s") or ()]})
+            rows.append(replace(row, samples_s=tuple(t * factor for t in row.samples_s)))
         created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(1_700_000_000 + 86400 * day + phone))
         target = {"kind": "adb", "serial": f"serial{phone}"}
         report = replace(base, device=device, measurements=tuple(rows), created=created, target=target)

@@ -45,6 +45,10 @@ static int threads_cpu(void) {
     return cpu_pool_threads(cpu.pool);
 }
 
+static void wake_cpu(void) {
+    cpu_pool_wake(cpu.pool);
+}
+
 static status build_cpu(int kernel, const char *source, size_t size, char *log, bool *kept, fault *f) {
     const plan_kernel *k = &cpu.plan->kernels[kernel];
     (void)source, (void)size, (void)log, (void)kept;
@@ -92,6 +96,7 @@ const executor cpu_executor = {
     .allocate = allocate_cpu,
     .host = host_cpu,
     .threads = threads_cpu,
+    .wake = wake_cpu,
     .build = build_cpu,
     .prepare = prepare_cpu,
     .submit = submit_cpu,

@@ -36,6 +36,8 @@ typedef struct executor {
     bool uncached;
     /* How many threads of this process share the work of a submission; NULL: the device has its own. */
     int (*threads)(void);
+    /* Wakes them, so that a submission right after it finds all of them running; NULL likewise. */
+    void (*wake)(void);
     /* Copies into or out of a buffer that has no host address. */
     status (*write)(int buffer, size_t offset, const void *data, size_t size, fault *f);
     status (*read)(int buffer, void *data, fault *f);

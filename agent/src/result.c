@@ -84,6 +84,7 @@ bool result_save(const result *r, bool complete) {
     }
     json_open(&j, "memory", '{');
     json_uint(&j, "peak_rss_bytes", memory_peak());
+    json_bool(&j, "too_large", r->too_large);
     json_close(&j, '}');
     json_open(&j, "load", '{');
     load_json(&j, "before", &r->before);

@@ -29,6 +29,7 @@ typedef struct result {
     const char *name;
     device_info device; /* type NULL: none */
     const char *error;  /* or NULL */
+    bool too_large;     /* the plan was refused: it needs more memory than it may have */
     machine_load before, after;
     int build_count, step_count;
     build_row *builds; /* one per kernel, build_count of them valid */

@@ -145,8 +145,10 @@ static status visit_outputs(run *r, const plan_step *step, uint64_t *hash, fault
 }
 
 /* What is not timed, before each repeat. */
-static status ready(const plan_step *step, fault *f) {
-    return step->load && step->cold ? storage_evict(f) : STATUS_OK;
+static status ready(const run *r, const plan_step *step, fault *f) {
+    if (step->load) return step->cold ? storage_evict(f) : STATUS_OK;
+    if (r->on->wake && step->dispatch_count) r->on->wake();
+    return STATUS_OK;
 }
 
 /* One repeat. */
@@ -189,7 +191,7 @@ static status time_step(run *r, const plan_step *step, step_row *row, fault *f) 
             break;
         }
         uint64_t hash = UINT64_C(0xcbf29ce484222325);
-        if ((s = ready(step, f)) != STATUS_OK) break;
+        if ((s = ready(r, step, f)) != STATUS_OK) break;
         contention_before(&row->others);
         int64_t start = clock_ns();
         s = perform(r, step, &device_ns, f);
@@ -319,6 +321,7 @@ int run_plan(const char *plan_path, const char *name, uint64_t max_memory) {
         fault_set(&f, STATUS_SKIPPED, "the plan's buffers need %llu bytes, the limit is %llu",
                   (unsigned long long)needed, (unsigned long long)limit);
         r.result.error = f.text;
+        r.result.too_large = true;
         refuse_all(&r, STATUS_SKIPPED, f.text);
         return save(&r, true) ? EXIT_OK : EXIT_BROKEN;
     }

@@ -2,7 +2,7 @@
 
 Everything that a backend must agree on is here: sizes, tensors with their seeds and ranges, phases, and
 the stages whose intermediate results are compared. How it is computed is `reference.py` (NumPy) and the
-lowerings (`cpu_plan.py`, `opencl/plan.py`, `vulkan/plan.py`).
+lowerings (`cpu/plan.py`, `opencl/plan.py`, `vulkan/plan.py` of the backends).
 
     norm1  = rmsnorm(x, w_norm1)                      q, k, v = norm1 . wq^T, wk^T, wv^T
     q, k   = rope(q), rope(k)                         k, v -> cache rows past .. past+n-1
@@ -75,10 +75,12 @@ class Phase:
 
 
 def decode(context: int = 128) -> Phase:
+    """One token against a cache of `context` tokens."""
     return Phase("decode", 1, context)
 
 
 def prefill(chunk: int = 128, past: int = 0) -> Phase:
+    """`chunk` tokens of a prompt at once, after `past` others."""
     return Phase("prefill", chunk, past)
 
 
@@ -148,7 +150,7 @@ class Weight:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A float matrix, uniform in [lo, hi]."""
+    """A float matrix, uniform in [lo, hi]. `norm`: the weights of a norm, which stay fp32 in the engines."""
 
     name: str
     rows: int
@@ -156,6 +158,7 @@ class Tensor:
     seed: int
     lo: float
     hi: float
+    norm: bool = False
 
     def buffer(self, half: bool = False) -> Buffer:
         size = self.rows * self.cols * (2 if half else 4)
@@ -232,9 +235,9 @@ class Block:
         peak = unit * sqrt(SCORE_STD)
         rows = (
             Tensor("x", p.n, d.d_model, 1, -unit, unit),
-            Tensor("w_norm1", 1, d.d_model, 2, -0.5, 0.5),
-            Tensor("w_norm2", 1, d.d_model, 3, -0.5, 0.5),
-            Tensor("w_norm3", 1, d.d_model, 4, -0.5, 0.5),
+            Tensor("w_norm1", 1, d.d_model, 2, -0.5, 0.5, norm=True),
+            Tensor("w_norm2", 1, d.d_model, 3, -0.5, 0.5, norm=True),
+            Tensor("w_norm3", 1, d.d_model, 4, -0.5, 0.5, norm=True),
             Tensor("kcache", p.context, d.head_dim, 5, -peak, peak),
             Tensor("vcache", p.context, d.head_dim, 6, -peak, peak),
         )

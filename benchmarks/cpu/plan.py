@@ -18,13 +18,15 @@ from .layout import CPU_TILES
 @dataclass(frozen=True)
 class Variant:
     """`fused`: QKV in one product, RoPE with the cache append, norms and attention that quantise, residual
-    with the norm, gate+up+GeGLU in one."""
+    with the norm, gate+up+GeGLU in one. `fused_as`: of one that is not, the variant that differs in nothing
+    else."""
 
     name: str
     fused: bool
+    fused_as: str | None = None
 
 
-VARIANTS = (Variant("fused", True), Variant("unfused", False))
+VARIANTS = (Variant("fused", True), Variant("unfused", False, fused_as="fused"))
 
 
 @dataclass

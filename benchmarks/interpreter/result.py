@@ -84,6 +84,8 @@ class Result:
     steps: tuple[StepResult, ...] = ()
     data: Path | None = None
     written_by: str | None = None
+    too_large: bool = False
+    """Nothing was run, as the plan needs more memory than it may have."""
     load: Load = NO_LOAD
     """After the plan; before it where it did not come to its end."""
 
@@ -281,6 +283,7 @@ def _result(f: _Fields, data: Path | None, available: int) -> Result:
         f.rows("steps", step),
         data if available else None,
         f.text("executor"),
+        memory.value.get("too_large") is True,
         _load(f.part("load")),
     )
 

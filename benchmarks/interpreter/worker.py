@@ -261,6 +261,7 @@ def probe(module: Module, backend: str, out: Path) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """The exit status, which is the agent's."""
     parser = argparse.ArgumentParser(prog="worker", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("backend", choices=[Backend.OPENCL, Backend.VULKAN])
     parser.add_argument("command", choices=["run", "probe"])
@@ -274,7 +275,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # A driver that hangs holds the interpreter lock; this watchdog is a native thread and needs none.
     # It says on stderr where the process hung, and ends it.
     faulthandler.dump_traceback_later(args.deadline + 1, exit=True)
-    module = cast(Module, importlib.import_module(f".{args.backend}", __package__))
+    module = cast(Module, importlib.import_module(f"..{args.backend}.executor", __package__))
     if args.command == "probe":
         return probe(module, args.backend, args.out)
     return run(module, args.backend, args.plan, args.out, args.deadline)

@@ -62,8 +62,8 @@ class _Lowering:
 
     def tensor(self, name: str) -> str:
         """A float tensor of the block; norm weights stay fp32, as in the shipped engines."""
-        half = self.half and not name.startswith("w_")
-        self.buffers.setdefault(name, self.block.tensors[name].buffer(half))
+        tensor = self.block.tensors[name]
+        self.buffers.setdefault(name, tensor.buffer(self.half and not tensor.norm))
         return name
 
     def weight(self, w: Weight) -> tuple[str, str]:

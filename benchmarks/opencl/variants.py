@@ -153,6 +153,7 @@ class Variant:
 
     Attributes:
         fused: QKV in one product, RoPE with the cache append, residual with the norm, gate+up+GeGLU in one.
+        fused_as: of one that is not fused, the variant that differs in nothing else.
         half: activations in fp16 where the device has it.
         dot: prefill with int8 activations and integer dot products, where the device has them.
         subgroups: sums go through subgroups, where the device has them.
@@ -171,6 +172,7 @@ class Variant:
     tile: int = 16
     group: int = 0
     fused: bool = True
+    fused_as: str | None = None
     half: bool = True
     dot: bool = False
     subgroups: bool = False
@@ -226,6 +228,7 @@ VARIANTS: tuple[Variant, ...] = (
         items=1,
         half=False,
         fused=False,
+        fused_as="lanes",
     ),
     Variant(
         "engine",
@@ -307,6 +310,7 @@ VARIANTS: tuple[Variant, ...] = (
         items=32,
         tile=32,
         fused=False,
+        fused_as="tiled",
     ),
 )
 

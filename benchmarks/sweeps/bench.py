@@ -259,7 +259,7 @@ class _Run:
                 for row in rows
                 if row.phase == "decode" and row.scheme == scheme and row.variant in candidates
             }
-            best = run.fastest(tried) or next((c for c, row in tried.items() if trust.right(row)), None)
+            best = run.fastest(tried) or next((c for c, row in tried.items() if row.right), None)
             if best is not None:
                 options = self.wish.options
                 return Base(

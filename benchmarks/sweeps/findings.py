@@ -10,7 +10,6 @@ from ...base.units import significant
 from .. import trust
 from ..measurements import Measurement
 from ..statistics import Gain, gain
-from ..trust import sound
 from .settings import Sweep
 
 THRESHOLD = 0.03
@@ -43,12 +42,12 @@ def findings(rows: Iterable[Measurement]) -> list[Finding]:
     found: list[Finding] = []
     for backend in Backend:
         for sweep in Sweep:
-            mine = [r for r in listed if r.backend is backend and r.details.get("sweep") == sweep]
+            mine = [r for r in listed if r.backend is backend and r.sweep == sweep]
             if not mine or all(row.status is Status.UNSUPPORTED for row in mine):
                 continue
             found += _of(sweep, backend, mine)
         for row in listed:
-            if row.backend is backend and row.details.get("sustained"):
+            if row.backend is backend and row.sustained:
                 found.append(_sustained(row))
     return found
 
@@ -59,12 +58,12 @@ def above_the_roof(rows: Iterable[Measurement]) -> list[str]:
     limits = {
         r.backend: r.value
         for r in listed
-        if r.phase == "limit" and r.variant == "read" and r.value and r.valid
+        if r.phase == "limit" and r.variant == "read" and r.value and r.sound
     }
     found: list[str] = []
     for backend, limit in limits.items():
         speeds = [
-            r.gb_per_s or 0.0 for r in listed if r.backend is backend and r.phase == "decode" and sound(r)
+            r.gb_per_s or 0.0 for r in listed if r.backend is backend and r.phase == "decode" and r.sound
         ]
         top = max(speeds, default=0.0)
         if top > limit * (1 + _ROOF_MARGIN):
@@ -76,7 +75,7 @@ def above_the_roof(rows: Iterable[Measurement]) -> list[str]:
 
 
 def _of(sweep: Sweep, backend: Backend, rows: Sequence[Measurement]) -> list[Finding]:
-    good = [row for row in rows if sound(row)]
+    good = [row for row in rows if row.sound]
     if not good:
         return [Finding(sweep, backend, f"{sweep}: nothing measured ({_why_not(rows)}).")]
     match sweep:
@@ -98,7 +97,7 @@ def _of(sweep: Sweep, backend: Backend, rows: Sequence[Measurement]) -> list[Fin
 
 def _why_not(rows: Sequence[Measurement]) -> str:
     wrong = "its numbers are wrong"
-    return next((row.reason or wrong for row in rows if not sound(row)), "no row")
+    return next((row.reason or wrong for row in rows if not row.sound), "no row")
 
 
 def _phases(rows: Sequence[Measurement]) -> list[str]:
@@ -111,7 +110,7 @@ def _pairs(
     """One finding a phase that has both."""
     found: list[Finding] = []
     for phase in _phases(rows):
-        at = {row.details["at"]: row for row in rows if row.phase == phase}
+        at = {row.at: row for row in rows if row.phase == phase}
         if before not in at or after not in at:
             found.append(
                 Finding(sweep, backend, f"{phase}: {new} and {old} cannot be compared; one is missing.")
@@ -137,7 +136,7 @@ def compared(change: Gain | None, new: str, old: str) -> str:
 
 def _build(backend: Backend, rows: Sequence[Measurement]) -> list[Finding]:
     """What the driver's own cache saves, and what keeping compiled kernels does."""
-    at = {row.details["at"]: row for row in rows}
+    at = {row.at: row for row in rows}
     first = at.get("first")
     if first is None:
         return [Finding(Sweep.BUILD, backend, "build: no first build to compare with.")]
@@ -170,7 +169,7 @@ def _refusal(row: Measurement) -> str:
 
 def _load(backend: Backend, rows: Sequence[Measurement]) -> list[Finding]:
     """Time to the first token and peak memory: in shards against at once."""
-    at = {row.details["at"]: row for row in rows}
+    at = {row.at: row for row in rows}
     found: list[Finding] = []
     for state in ("cold", "warm"):
         whole, shards = at.get(f"whole-{state}"), at.get(f"shards-{state}")
@@ -181,8 +180,8 @@ def _load(backend: Backend, rows: Sequence[Measurement]) -> list[Finding]:
             f"{state} weights: {compared(change, 'loading in shards', 'loading at once')}: "
             f"{_ms(shards)} against {_ms(whole)} to the first token of a layer"
         )
-        peaks = [row.details.get("peak_rss_bytes") for row in (shards, whole)]
-        if isinstance(peaks[0], int) and isinstance(peaks[1], int):
+        peaks = [row.peak_rss_bytes for row in (shards, whole)]
+        if peaks[0] is not None and peaks[1] is not None:
             text += f", with {significant(peaks[0] / 1e6)} against {significant(peaks[1] / 1e6)} MB at most"
         found.append(Finding(Sweep.LOAD, backend, f"{text}.", change))
     return found or [Finding(Sweep.LOAD, backend, "load: no two ways of loading to compare.")]
@@ -215,17 +214,19 @@ def _context(backend: Backend, rows: Sequence[Measurement]) -> Finding:
     first, last = ordered[0], ordered[-1]
     change = gain(first.samples_s, last.samples_s)
     if first is last or change is None:
-        return Finding(Sweep.CONTEXT, backend, f"decode was measured at {first.details['at']} tokens only.")
+        return Finding(Sweep.CONTEXT, backend, f"decode was measured at {first.at} tokens only.")
     text = (
-        f"decode with {last.details['at']} tokens in the cache takes {_factor(1 / change.ratio)} times "
-        f"as long as with {first.details['at']}: {_ms(last)} against {_ms(first)}"
+        f"decode with {last.at} tokens in the cache takes {_factor(1 / change.ratio)} times "
+        f"as long as with {first.at}: {_ms(last)} against {_ms(first)}"
     )
     return Finding(Sweep.CONTEXT, backend, f"{text}.", change)
 
 
 def _threads(backend: Backend, rows: Sequence[Measurement], phase: str) -> Finding:
     """The least number of threads that is as fast as the best."""
-    at = {int(row.details["at"]): row for row in rows if row.phase == phase}
+    at = {row.at: row for row in rows if row.phase == phase and isinstance(row.at, int)}
+    if not at:
+        return Finding(Sweep.THREADS, backend, f"{phase}: no row says how many threads it had.")
     fastest = min(at, key=lambda n: at[n].seconds or 0.0)
     best = next(
         n
@@ -243,7 +244,9 @@ def _threads(backend: Backend, rows: Sequence[Measurement], phase: str) -> Findi
 
 
 def _sustained(row: Measurement) -> Finding:
-    samples = row.details["sustained"]
+    if not row.sound:
+        return Finding("sustained", row.backend, f"sustained: nothing measured ({_why_not([row])}).")
+    samples = row.sustained
     change = trust.trend(samples)
     end = f"{significant(samples[-1][0])} s"
     if change is None:

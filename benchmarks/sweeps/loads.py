@@ -26,6 +26,8 @@ from ..timing import DEFAULT, Timing
 SHARD_BYTES = 16 << 20
 """Large enough that storage reads at full speed, small beside a layer (66 to 110 MB)."""
 REPEATS = 3
+_WAYS = {f"load.{way}-{state}": f"{way}-{state}" for way in ("shards", "whole") for state in ("cold", "warm")}
+"""Step of the plan -> the way of loading that it times, as `details["at"]` of its row says."""
 _STORAGE_SHARE = 0.25
 """Of the free storage: a file larger than this is not written."""
 
@@ -58,7 +60,7 @@ def rows(runner: Runner, scheme: Scheme, context: int, candidate: Candidate) -> 
         plan, done = outcome
         for row in block_rows(empty, block, plan, candidate, done, runner.references, runner.place):
             step = None if done.result is None else done.result.step(row.phase)
-            details = {**row.details, "at": row.phase.removeprefix("load.")}
+            details = {**row.details, "at": _WAYS[row.phase]}
             if step is not None and step.peak_rss_bytes:
                 details["peak_rss_bytes"] = step.peak_rss_bytes
             yield replace(row, bytes=size, flops=None, details=details)
@@ -82,6 +84,7 @@ def with_loads(plan: Plan) -> Plan:
 
 
 def stored_bytes(plan: Plan) -> int:
+    """What a load reads: all buffers of the plan that lie in a file."""
     return sum(b.size for b in plan.buffers if b.stored)
 
 

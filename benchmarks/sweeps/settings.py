@@ -105,13 +105,11 @@ def points(sweep: Sweep, base: Base, candidates: Sequence[Candidate], cores: int
 
 
 def fusion_pair(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """(unfused, the same fused), or () without such a pair. `X-unfused` is X with single operators."""
-    by_name = {c.name: c for c in candidates if c.fused}
+    """(unfused, the same fused), or () without such a pair."""
+    by_name = {c.name: c for c in candidates}
     for unfused in candidates:
-        if not unfused.fused:
-            partner = by_name.get(unfused.name.removesuffix("-unfused")) or by_name.get("fused")
-            if partner is not None:
-                return unfused, partner
+        if unfused.fused_as is not None and (partner := by_name.get(unfused.fused_as)) is not None:
+            return unfused, partner
     return ()
 
 
@@ -177,7 +175,7 @@ def merged(rows: Iterable[Measurement]) -> list[Measurement]:
     """Rows of the same setting as one: all samples, the worse of what else they found."""
     found: dict[tuple[str, object], Measurement] = {}
     for row in rows:
-        key = (row.phase, row.details.get("at"))
+        key = (row.phase, row.at)
         other = found.setdefault(key, row)
         if other is not row:
             found[key] = _merge(other, row)

@@ -66,7 +66,7 @@ class _Lowering:
 
     def tensor(self, name: str) -> str:
         """A float tensor of the block; norm weights stay fp32, as in the shipped engines."""
-        half = self.half and not name.startswith("w_")
+        half = self.half and not self.block.tensors[name].norm
         self.buffers.setdefault(name, self.block.tensors[name].buffer(half))
         return name
 

@@ -141,6 +141,7 @@ class Variant:
         because: why the row exists.
         fused: one product for query, key and value, RoPE with the cache append, residual with the norm, gate,
             up and GeGLU in one, residual with the last product.
+        fused_as: of one that is not fused, the variant that differs in nothing else.
         half: activations and cache in fp16 where the device has it.
         subgroups: subgroup operations, where the device has them.
         shuffle: hand activations around by shuffles rather than broadcasts, where the device has them.
@@ -158,6 +159,7 @@ class Variant:
     because: str
     layout: Layout = Layout.LANES
     fused: bool = True
+    fused_as: str | None = None
     half: bool = True
     subgroups: bool = True
     shuffle: bool = True
@@ -197,7 +199,7 @@ class Variant:
 
 VARIANTS: tuple[Variant, ...] = (
     Variant("lanes", "a CPU driver runs a work-group on one thread: splits only cost", split=(), cpu=True),
-    Variant("lanes-unfused", "what fusing gains", split=(), fused=False, cpu=True),
+    Variant("lanes-unfused", "what fusing gains", split=(), fused=False, fused_as="lanes", cpu=True),
     Variant("lanes-split", "128 invocations, the least any device takes; few rows share out their columns"),
     Variant("lanes-dot8", "int8 arithmetic, as Google's engine does at prefill", dot8=True),
     Variant("lanes-broadcast", "drivers with slow shuffles", shuffle=False),
@@ -206,7 +208,7 @@ VARIANTS: tuple[Variant, ...] = (
         "lanes-64-required", "the same where 64 is not the default", lanes=64, split=((2048, 2),), subgroup=64
     ),
     Variant("lanes-s8", "compilers that convert bytes better than they shift", storage8=True),
-    Variant("lanes-split-unfused", "what fusing gains", fused=False),
+    Variant("lanes-split-unfused", "what fusing gains", fused=False, fused_as="lanes-split"),
     Variant(
         "engine",
         "ML Drift: 64 work-items on Mali; runs on all",

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from ...base.names import CheckStatus
 from ...reports.report import Check
-from ..case import Case
-
-ID = "agent.ran"
-"""Nothing rests on this check: it says why others are unknown."""
+from ..case import Case, Question
 
 
 def ran(case: Case) -> list[Check]:
@@ -21,7 +18,7 @@ def ran(case: Case) -> list[Check]:
     left_out = "" if problem.ended else f"; not looked at: {', '.join(problem.backends)}"
     return [
         case.check(
-            ID,
+            Question("agent", "ran"),
             CheckStatus.ERROR if problem.ended else CheckStatus.SKIP,
             problem.reason,
             found=problem.clause + left_out,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from math import isnan
 
-from ...base.names import CheckStatus, Status
+from ...base.names import Backend, CheckStatus, Column, Status
 from ...benchmarks.measurements import Measurement
 from ...profiles.conditions import evaluate
 from ...reports.report import Check
-from ..case import Case, Variant
+from ..case import Case, Question, Variant
 
 PASS, WARN, FAIL, UNKNOWN = CheckStatus.PASS, CheckStatus.WARN, CheckStatus.FAIL, CheckStatus.UNKNOWN
 
@@ -16,7 +16,9 @@ PASS, WARN, FAIL, UNKNOWN = CheckStatus.PASS, CheckStatus.WARN, CheckStatus.FAIL
 def numbers(case: Case, backend: str, scheme: str | None = None) -> Check:
     """The deviations of a backend's rows, or of those of one weight scheme. Without rows: what is known of
     such a processor."""
-    id = f"{backend}.correct" + (f".{scheme}" if scheme else "")
+    about = Question(
+        Backend(backend), "correct" + (f".{scheme}" if scheme else ""), None if scheme else Column.CORRECT
+    )
     required = "results within the tolerance of their precision"
     rows = [
         row
@@ -25,11 +27,11 @@ def numbers(case: Case, backend: str, scheme: str | None = None) -> Check:
     ]
     evidence = case.evidence(backend)
     if not rows:
-        return _expected(case, backend, id, required)
+        return _expected(case, about, required)
     wrong = [row for row in rows if row.deviation is not None and not row.deviation.ok]
     if not wrong:
         return case.check(
-            id,
+            about,
             PASS,
             "numbers.wrong",
             found=f"at most {_worst(rows)}",
@@ -43,7 +45,7 @@ def numbers(case: Case, backend: str, scheme: str | None = None) -> Check:
     hopeless = {row.scheme for row in wrong if (row.scheme, row.phase) not in right}
     nothing_left = hopeless >= {row.scheme for row in rows}
     return case.check(
-        id,
+        about,
         FAIL if nothing_left else WARN,
         "numbers.wrong" if nothing_left else "numbers.some-kernels-wrong",
         found=f"{len(wrong)} of {len(rows)} rows wrong: {_worst(wrong)}",
@@ -52,14 +54,15 @@ def numbers(case: Case, backend: str, scheme: str | None = None) -> Check:
     )
 
 
-def _expected(case: Case, backend: str, id: str, required: str) -> Check:
+def _expected(case: Case, about: Question, required: str) -> Check:
+    backend = about.backend
     known = backend == "cpu" or case.snapshot.gpu.model or case.snapshot.opencl.device
     if backend == "vulkan":
         known = known or case.snapshot.vulkan.device
     if not known:
-        return case.check(id, UNKNOWN, "gpu.unknown", found="not known", required=required)
+        return case.check(about, UNKNOWN, "gpu.unknown", found="not known", required=required)
     return case.check(
-        id,
+        about,
         PASS,
         "gpu.unknown",
         found="nothing ran; no fault on record makes all results wrong",
@@ -82,7 +85,7 @@ def deterministic(case: Case, backend: str) -> Check | None:
         return None
     changing = [row for row in rows if not row.deterministic]
     return case.check(
-        f"{backend}.deterministic",
+        Question(Backend(backend), "deterministic", Column.DETERMINISTIC),
         WARN if changing else PASS,
         "numbers.not-deterministic",
         found=f"{len(changing)} of {len(rows)} rows changed between repeats",
@@ -99,14 +102,12 @@ def known_faults(case: Case, variant: Variant) -> list[Check]:
     for fault in case.knowledge.drivers.values():
         truth = evaluate(fault.when, facts)
         if truth.value:
-            checks.append(case.known(f"{variant.key}.{fault.id}", fault, _shown(truth.because)))
+            checks.append(case.known(variant, fault, truth.without(*_OF_THE_CHECK)))
     return checks
 
 
-def _shown(because: str) -> str:
-    """The deciding facts without the ones that the check's own name already holds."""
-    own = ("backend is", "runtime is", "model.id is", "format is")
-    return ", ".join(part for part in because.split(", ") if not part.startswith(own)) or because
+_OF_THE_CHECK = ("backend", "runtime", "model.id", "format")
+"""Facts that the name of a check about a variant already holds."""
 
 
 def trusted_list(case: Case) -> list[Check]:
@@ -126,7 +127,7 @@ def trusted_list(case: Case) -> list[Check]:
     fine = verdict == "supported"
     return [
         case.check(
-            "opencl.tflite-list",
+            Question(Backend.OPENCL, "tflite-list"),
             PASS if fine else WARN,
             "list.unsupported",
             found=because,

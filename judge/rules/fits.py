@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ...base.names import CheckStatus
+from ...base.names import Backend, CheckStatus, Column
 from ...reports.report import Check, Predicted, Range
-from ..case import Case, Variant, megabytes
+from ..case import Case, Question, Variant, megabytes
 
 PASS, WARN, FAIL, UNKNOWN = CheckStatus.PASS, CheckStatus.WARN, CheckStatus.FAIL, CheckStatus.UNKNOWN
 
@@ -37,7 +37,7 @@ def memory(case: Case, variant: Variant, predicted: Predicted) -> list[Check]:
         if total < visible:
             checks.append(
                 case.check(
-                    f"{variant.key}.publisher",
+                    Question(variant, "publisher", Column.MEMORY),
                     WARN,
                     "memory.below-publisher",
                     found=f"{megabytes(total)} in all",
@@ -48,20 +48,20 @@ def memory(case: Case, variant: Variant, predicted: Predicted) -> list[Check]:
 
 
 def _peak(case: Case, variant: Variant, peak: Range) -> Check:
-    id = f"{variant.key}.memory"
+    about = Question(variant, "memory", Column.MEMORY)
     room = budget(case)
     required = f"{megabytes(peak.value)} ({megabytes(peak.low)} to {megabytes(peak.high)}) for the app"
     if room is None:
-        return case.check(id, UNKNOWN, "memory.unknown", found="not known", required=required)
+        return case.check(about, UNKNOWN, "memory.unknown", found="not known", required=required)
     found = f"about {megabytes(room)} for one app"
     if case.snapshot.memory.total_bytes is not None:
         found += f" of {megabytes(case.snapshot.memory.total_bytes)}"
     if peak.low > room:
-        return case.check(id, FAIL, "memory.too-small", found=found, required=required)
+        return case.check(about, FAIL, "memory.too-small", found=found, required=required)
     if peak.value > room:
-        return case.check(id, WARN, "memory.tight", found=found, required=required)
+        return case.check(about, WARN, "memory.tight", found=found, required=required)
     return case.check(
-        id,
+        about,
         PASS,
         "memory.too-small",
         found=found,
@@ -77,7 +77,7 @@ def busy(case: Case, variant: Variant, predicted: Predicted) -> list[Check]:
         return []
     return [
         case.check(
-            f"{variant.key}.free-now",
+            Question(variant, "free-now"),
             WARN,
             "memory.busy",
             found=f"{megabytes(free)} free now",
@@ -93,7 +93,7 @@ def storage(case: Case, variant: Variant) -> list[Check]:
         return []
     return [
         case.check(
-            f"{variant.key}.storage",
+            Question(variant, "storage"),
             WARN,
             "storage.full",
             found=f"{megabytes(free)} free",
@@ -107,14 +107,18 @@ def buffers(case: Case, variant: Variant) -> list[Check]:
     limit = case.snapshot.opencl.max_alloc_bytes
     if variant.backend != "opencl" or limit is None:
         return []
-    architecture = case.architecture(variant.model)
+    architecture = case.knowledge.architectures.get(variant.model.architecture)
+    if architecture is None:  # a file that is not in the catalogue
+        return []
     table = architecture.embedding_weights * variant.model.bits.embedding // 8
-    id, required = f"{variant.key}.buffer", f"one buffer of {megabytes(table)}"
+    about, required = Question(variant, "buffer"), f"one buffer of {megabytes(table)}"
     if table > limit:
-        return [case.check(id, WARN, "buffer.small", found=f"at most {megabytes(limit)}", required=required)]
+        return [
+            case.check(about, WARN, "buffer.small", found=f"at most {megabytes(limit)}", required=required)
+        ]
     return [
         case.check(
-            id,
+            about,
             PASS,
             "buffer.small",
             found=f"up to {megabytes(limit)}",
@@ -135,7 +139,7 @@ def webgpu_binding(case: Case) -> list[Check]:
         return []
     return [
         case.check(
-            "vulkan.binding",
+            Question(Backend.VULKAN, "binding"),
             WARN,
             "vulkan.small-binding",
             found=f"at most {megabytes(limit)} a binding",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ...base.names import CheckStatus, Scope, Status
+from ...base.names import Backend, CheckStatus, Column, Scope, Status
 from ...benchmarks import notes
 from ...probes.snapshot import Android
 from ...profiles.knowledge import Runtime
 from ...reports.report import Check
-from ..case import Case, Variant
+from ..case import Case, Question, Variant
 
 PASS, WARN, FAIL, UNKNOWN = CheckStatus.PASS, CheckStatus.WARN, CheckStatus.FAIL, CheckStatus.UNKNOWN
 
@@ -26,7 +26,7 @@ def deprecated(case: Case, runtime: Runtime) -> list[Check]:
         return []
     return [
         case.check(
-            f"{runtime.id}.deprecated",
+            Question(runtime, "deprecated"),
             WARN,
             "runtime.deprecated",
             found=f"{runtime.title}, {runtime.versions}",
@@ -36,16 +36,16 @@ def deprecated(case: Case, runtime: Runtime) -> list[Check]:
 
 
 def _abi(case: Case, runtime: Runtime, android: Android) -> Check:
-    id, required = f"{runtime.id}.abi", f"a 64-bit zygote and one of {', '.join(runtime.abis)}"
+    about, required = Question(runtime, "abi"), f"a 64-bit zygote and one of {', '.join(runtime.abis)}"
     if android.abis is not None and not set(android.abis) & set(runtime.abis):
         reason = "abi.32-bit" if android.bits == 32 else "abi.no-arm64"
-        return case.check(id, FAIL, reason, found=", ".join(android.abis) or "none", required=required)
+        return case.check(about, FAIL, reason, found=", ".join(android.abis) or "none", required=required)
     if android.bits == 32:
-        return case.check(id, FAIL, "abi.32-bit", found="a 32-bit zygote", required=required)
+        return case.check(about, FAIL, "abi.32-bit", found="a 32-bit zygote", required=required)
     if android.abis is None or android.bits is None:
-        return case.check(id, UNKNOWN, "abi.unknown", found="not known", required=required)
+        return case.check(about, UNKNOWN, "abi.unknown", found="not known", required=required)
     return case.check(
-        id,
+        about,
         PASS,
         "abi.no-arm64",
         found=f"{', '.join(android.abis)}, {android.bits}-bit zygote",
@@ -55,12 +55,12 @@ def _abi(case: Case, runtime: Runtime, android: Android) -> Check:
 
 
 def _sdk(case: Case, runtime: Runtime, android: Android) -> Check:
-    id, required = f"{runtime.id}.sdk", f"API {runtime.min_sdk} or later"
+    about, required = Question(runtime, "sdk"), f"API {runtime.min_sdk} or later"
     if android.sdk is None:
-        return case.check(id, UNKNOWN, "sdk.unknown", found="not known", required=required)
+        return case.check(about, UNKNOWN, "sdk.unknown", found="not known", required=required)
     status = PASS if android.sdk >= runtime.min_sdk else FAIL
     return case.check(
-        id,
+        about,
         status,
         "sdk.too-old",
         found=f"API {android.sdk}",
@@ -76,7 +76,7 @@ def emulator(case: Case) -> list[Check]:
         return []
     return [
         case.check(
-            "device.emulator",
+            Question("device", "emulator"),
             WARN,
             "device.emulator",
             found=identity.emulator_kind or "an emulator",
@@ -91,7 +91,7 @@ def file_is_for_device(case: Case, variant: Variant) -> list[Check]:
     if not model.backends:
         return [
             case.check(
-                f"{variant.key}.platform",
+                Question(variant, "platform"),
                 FAIL,
                 "file.not-for-android",
                 found=model.file,
@@ -100,14 +100,20 @@ def file_is_for_device(case: Case, variant: Variant) -> list[Check]:
         ]
     if model.npu_soc is None:
         return []
-    id, required = f"{variant.key}.soc", model.npu_soc
+    about, required = Question(variant, "soc"), model.npu_soc
     soc = case.snapshot.soc
     names = [name for name in (soc.model, soc.name) if name]
     if not names:
-        return [case.check(id, UNKNOWN, "npu.soc-unknown", found="not known", required=required)]
-    if any(required.casefold() in name.casefold() for name in names):
-        return [case.check(id, UNKNOWN, "npu.untested", found=names[0], required=required)]
-    return [case.check(id, FAIL, "npu.other-soc", found=names[0], required=required)]
+        return [case.check(about, UNKNOWN, "npu.soc-unknown", found="not known", required=required)]
+    if any(_same_soc(required, name) for name in names):
+        return [case.check(about, UNKNOWN, "npu.untested", found=names[0], required=required)]
+    return [case.check(about, FAIL, "npu.other-soc", found=names[0], required=required)]
+
+
+def _same_soc(a: str, b: str) -> bool:
+    """`Tensor_G5` and `Google Tensor G5`: one says less than the other."""
+    plain = [name.casefold().replace("_", " ").replace("-", " ") for name in (a, b)]
+    return plain[0] in plain[1] or plain[1] in plain[0]
 
 
 def backend_visible(case: Case, backend: str) -> Check:
@@ -115,7 +121,7 @@ def backend_visible(case: Case, backend: str) -> Check:
     match backend:
         case "cpu":
             return case.check(
-                "cpu.visible",
+                Question(Backend.CPU, "visible", Column.VISIBLE),
                 PASS,
                 "cpu.kernels-failed",
                 found="the CPU",
@@ -133,12 +139,13 @@ def _opencl(case: Case) -> Check:
     cl = case.snapshot.opencl
     ran = case.ran("opencl")
     seen = True if ran else cl.present
-    id, required = "opencl.visible", "an OpenCL library that the process may open, with a device"
+    about = Question(Backend.OPENCL, "visible", Column.VISIBLE)
+    required = "an OpenCL library that the process may open, with a device"
     evidence = case.evidence("opencl")
     where = _opencl_found(case)
     if seen is False:
         return case.check(
-            id,
+            about,
             FAIL,
             "opencl.missing",
             found=cl.error or "no library could be opened",
@@ -147,17 +154,23 @@ def _opencl(case: Case) -> Check:
         )
     if not case.android:
         if not seen and cl.error:
-            return case.check(id, UNKNOWN, "opencl.probe-failed", found=cl.error, required=required)
+            return case.check(about, UNKNOWN, "opencl.probe-failed", found=cl.error, required=required)
         status = PASS if seen else UNKNOWN
         because = "The library opened and a device was found." if seen else None
         return case.check(
-            id, status, "opencl.unknown", found=where, required=required, because=because, evidence=evidence
+            about,
+            status,
+            "opencl.unknown",
+            found=where,
+            required=required,
+            because=because,
+            evidence=evidence,
         )
     visible = cl.app.visible if cl.app is not None else None
     if visible is False and cl.app is not None:
         missing = cl.paths == () and not seen
         return case.check(
-            id,
+            about,
             FAIL,
             "opencl.missing" if missing else "opencl.not-public",
             found=cl.app.because,
@@ -166,10 +179,10 @@ def _opencl(case: Case) -> Check:
             evidence=evidence,
         )
     if visible and cl.error and not seen:
-        return case.check(id, UNKNOWN, "opencl.probe-failed", found=cl.error, required=required)
+        return case.check(about, UNKNOWN, "opencl.probe-failed", found=cl.error, required=required)
     if visible and cl.app is not None:
         return case.check(
-            id,
+            about,
             PASS,
             "opencl.not-public",
             found=where,
@@ -180,7 +193,7 @@ def _opencl(case: Case) -> Check:
         )
     if seen:
         return case.check(
-            id,
+            about,
             UNKNOWN,
             "opencl.app-unknown",
             found=where,
@@ -189,7 +202,7 @@ def _opencl(case: Case) -> Check:
             evidence=evidence,
         )
     reason = "opencl.probe-failed" if cl.error else "opencl.unknown"
-    return case.check(id, UNKNOWN, reason, found=cl.error or "not known", required=required)
+    return case.check(about, UNKNOWN, reason, found=cl.error or "not known", required=required)
 
 
 def manifest(case: Case) -> list[Check]:
@@ -199,7 +212,7 @@ def manifest(case: Case) -> list[Check]:
         return []
     return [
         case.check(
-            "opencl.manifest",
+            Question(Backend.OPENCL, "manifest"),
             WARN,
             "opencl.manifest",
             found="the manifest was not seen"
@@ -228,10 +241,11 @@ def _opencl_found(case: Case) -> str:
 
 def _vulkan(case: Case) -> Check:
     vk = case.snapshot.vulkan
-    id, required = "vulkan.visible", "a Vulkan device for the WebGPU fallback"
+    about = Question(Backend.VULKAN, "visible", Column.VISIBLE)
+    required = "a Vulkan device for the WebGPU fallback"
     if case.ran("vulkan") or vk.present:
         return case.check(
-            id,
+            about,
             PASS,
             "vulkan.fallback-only",
             found=vk.device or "a device",
@@ -240,14 +254,16 @@ def _vulkan(case: Case) -> Check:
             evidence=case.evidence("vulkan"),
         )
     if vk.present is False:
-        return case.check(id, WARN, "vulkan.missing", found=vk.error or "no device", required=required)
+        return case.check(about, WARN, "vulkan.missing", found=vk.error or "no device", required=required)
     reason = "vulkan.probe-failed" if vk.error else "vulkan.unknown"
-    return case.check(id, UNKNOWN, reason, found=vk.error or "not known", required=required)
+    return case.check(about, UNKNOWN, reason, found=vk.error or "not known", required=required)
 
 
 def backend_capable(case: Case, backend: str, scheme: str | None = None) -> Check:
     """Whether the reference kernels (of one weight scheme) built and ran, or would by what is stated."""
-    id = f"{backend}.capable" + (f".{scheme}" if scheme else "")
+    about = Question(
+        Backend(backend), "capable" + (f".{scheme}" if scheme else ""), None if scheme else Column.CAPABLE
+    )
     required, failing = "the reference kernels build and run", f"{backend}.kernels-failed"
     rows = case.rows(backend, scheme=scheme)
     evidence = case.evidence(backend)
@@ -258,16 +274,29 @@ def backend_capable(case: Case, backend: str, scheme: str | None = None) -> Chec
         because = "The kernels built and ran."
     elif failed:
         found = f"{failed[0].key}: {failed[0].reason or failed[0].status}"
-        return case.check(id, FAIL, failing, found=found, required=required)
+        return case.check(about, FAIL, failing, found=found, required=required)
     elif _known(case, backend):
         found, because = "nothing ran", "By what the device states about itself; nothing ran."
     else:
-        return case.check(id, UNKNOWN, f"{backend}.unknown", found="not known", required=required)
+        return case.check(about, UNKNOWN, f"{backend}.unknown", found="not known", required=required)
     if backend == "opencl" and case.snapshot.opencl.fp16 is False:
         return case.check(
-            id, WARN, "opencl.no-fp16", found=f"no cl_khr_fp16; {found}", required=required, evidence=evidence
+            about,
+            WARN,
+            "opencl.no-fp16",
+            found=f"no cl_khr_fp16; {found}",
+            required=required,
+            evidence=evidence,
         )
-    return case.check(id, PASS, failing, found=found, required=required, because=because, evidence=evidence)
+    return case.check(
+        about,
+        PASS,
+        failing,
+        found=found,
+        required=required,
+        because=because,
+        evidence=evidence,
+    )
 
 
 def left_alone(case: Case, backend: str) -> list[Check]:
@@ -277,7 +306,7 @@ def left_alone(case: Case, backend: str) -> list[Check]:
         return []
     return [
         case.check(
-            f"{backend}.left-alone",
+            Question(Backend(backend), "left-alone", Column.CAPABLE),
             CheckStatus.SKIP,
             "backend.left-alone",
             found=fault,

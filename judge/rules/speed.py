@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ...base.names import CheckStatus, Evidence
+from ...base.names import Backend, CheckStatus, Column, Evidence
 from ...benchmarks import trust
-from ...reports.report import BUSY, Check, Predicted, Range
-from ..case import Case, Variant
+from ...reports.report import Check, Predicted, Range
+from ..case import Case, Question, Variant
 
 PASS, WARN, FAIL, UNKNOWN = CheckStatus.PASS, CheckStatus.WARN, CheckStatus.FAIL, CheckStatus.UNKNOWN
 
@@ -20,16 +20,16 @@ def evidence(predicted: Predicted) -> Evidence:
 
 def decode(case: Case, variant: Variant, predicted: Predicted) -> Check:
     """Tokens per second of the answer."""
-    id, wanted = f"{variant.key}.decode", case.demand.decode_tok_s
+    about, wanted = Question(variant, "decode", Column.SPEED), case.demand.decode_tok_s
     required = f"{wanted:g} tokens/s" if wanted is not None else "no limit"
     speed = predicted.decode_tok_s
     if speed is None:
-        return _unknown(case, variant, id, required)
+        return _unknown(case, about, required)
     found = f"{_range(speed)} tokens/s ({predicted.rests_on})"
     floor = case.knowledge.thresholds.speed.floor_tok_s
     if speed.value < floor and predicted.capped is not None:
         return case.check(
-            id,
+            about,
             UNKNOWN,
             "speed.capped",
             found=found,
@@ -38,7 +38,7 @@ def decode(case: Case, variant: Variant, predicted: Predicted) -> Check:
         )
     if speed.value < floor:
         return case.check(
-            id,
+            about,
             FAIL,
             "speed.unusable",
             found=found,
@@ -48,7 +48,7 @@ def decode(case: Case, variant: Variant, predicted: Predicted) -> Check:
     slow = wanted is not None and speed.value < wanted
     sure = wanted is None or speed.low >= wanted
     return case.check(
-        id,
+        about,
         WARN if slow else PASS,
         "speed.slow",
         found=found,
@@ -67,13 +67,13 @@ def first_token(case: Case, variant: Variant, predicted: Predicted) -> Check | N
     wanted, delay = case.demand.ttft_s, predicted.ttft_s
     if wanted is None:
         return None
-    id = f"{variant.key}.first-token"
+    about = Question(variant, "first-token", Column.SPEED)
     required = f"{wanted:g} s for {case.demand.prompt_tokens} tokens"
     if delay is None:
-        return _unknown(case, variant, id, required)
+        return _unknown(case, about, required)
     slow = delay.value > wanted
     return case.check(
-        id,
+        about,
         WARN if slow else PASS,
         "speed.first-token",
         found=f"{_range(delay)} s ({predicted.rests_on})",
@@ -94,13 +94,13 @@ def _capped(what: str, predicted: Predicted) -> str | None:
     return f"{what} It was measured while {predicted.capped}; without that it may be fast enough."
 
 
-def _unknown(case: Case, variant: Variant, id: str, required: str) -> Check:
+def _unknown(case: Case, about: Question, required: str) -> Check:
     """No speed: because nothing was measured, or nothing that counts."""
-    void = [row for row in case.rows(variant.backend) if not row.valid]
-    if not void:
-        return case.check(id, UNKNOWN, "speed.unknown", found="not predictable", required=required)
-    found = f"not predictable: {void[0].reason or 'conditions changed'}"
-    return case.check(id, UNKNOWN, "speed.disturbed", found=found, required=required)
+    void = [row for row in case.rows(about.backend or "") if not row.valid]
+    reason, found = "speed.unknown", "not predictable"
+    if void:
+        reason, found = "speed.disturbed", f"{found}: {void[0].reason or 'conditions changed'}"
+    return case.check(about, UNKNOWN, reason, found=found, required=required)
 
 
 def busy(case: Case) -> list[Check]:
@@ -114,7 +114,7 @@ def busy(case: Case) -> list[Check]:
     where = where[:1].upper() + where[1:]
     return [
         case.check(
-            BUSY,
+            Question("device", "busy"),
             WARN,
             "conditions.busy",
             found=f"{seen}; {len(void)} of {len(rows)} rows are void",
@@ -133,7 +133,7 @@ def disturbed(case: Case, backend: str) -> list[Check]:
         return []
     return [
         case.check(
-            f"{backend}.conditions",
+            Question(Backend(backend), "conditions"),
             WARN,
             "conditions.throttled",
             found=f"{len(rows)} rows: {rows[0].reason or 'conditions changed'}",
@@ -163,7 +163,7 @@ def better(case: Case, gpu: Variant, on_gpu: Predicted, on_cpu: Predicted) -> Ch
     slower = here > there * case.knowledge.thresholds.speed.better_ratio
     both_ran = evidence(on_gpu) is evidence(on_cpu) is Evidence.PROBED
     return case.check(
-        f"{gpu.key}.better",
+        Question(gpu, "better"),
         WARN if slower else PASS,
         "gpu.slower-than-cpu",
         found=f"GPU {here:.3g} s, CPU {there:.3g} s",

@@ -6,7 +6,7 @@ from __future__ import annotations
 from ...base.names import CheckStatus
 from ...benchmarks import trust
 from ...reports.report import Check
-from ..case import Case
+from ..case import Case, Question
 
 
 def conditions(case: Case) -> list[Check]:
@@ -15,14 +15,14 @@ def conditions(case: Case) -> list[Check]:
         return []
     states = [state for span in case.spans for state in (span.before, span.after)] or [case.before]
     noted = [what for state in states for what in trust.caps(state)]
-    capped = list(dict.fromkeys([*noted, *(what for row in case.measurements for what in trust.capped(row))]))
+    capped = list(dict.fromkeys([*noted, *(what for row in case.measurements for what in row.capped)]))
     off = any(state.screen_on is False for state in states)
     if not capped and not off:
         return []
     found = [*capped, *(["the screen was off"] if off else [])]
     return [
         case.check(
-            "device.conditions",
+            Question("device", "conditions"),
             CheckStatus.WARN,
             "conditions.capped" if capped else "conditions.screen-off",
             found=", ".join(found),
@@ -37,7 +37,7 @@ def services(case: Case) -> list[Check]:
         return []
     return [
         case.check(
-            "device.services",
+            Question("device", "services"),
             CheckStatus.WARN,
             "device.services-down",
             found="no answer to dumpsys, pm, settings and cmd",

@@ -27,6 +27,8 @@ EXTENSIONS: Mapping[Format, tuple[str, ...]] = {
 
 
 class Severity(StrEnum):
+    """What a finding means for whoever ships the file."""
+
     ERROR = "error"  # the file cannot be loaded as it is
     WARNING = "warning"  # it may load, but not everywhere or not as its name says
     NOTE = "note"

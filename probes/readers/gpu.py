@@ -7,6 +7,7 @@ table. How a text is read is in profiles/gpus.yaml.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ...profiles.tables import Gpus, SocGpu, SocRow
@@ -29,6 +30,15 @@ class Identified:
     cores: int | None = None
     desktop: bool = False
     software: bool = False
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """What one source says. `table`: what chips of this name usually hold, by the table of SoCs."""
+
+    source: str
+    said: Identified
+    table: bool = False
 
 
 def identify(gpus: Gpus, text: str) -> Identified | None:
@@ -72,17 +82,18 @@ def read_gpu(
     """The GPU, with every contradiction between sources noted."""
     gpus = facts.tables.gpus
     claims = _claims(facts, gles, opencl, vulkan, soc)
-    best = next((claim for claim in claims if claim[1].model and not claim[1].software), None)
+    best = next((claim for claim in claims if claim.said.model and not claim.said.software), None)
     best = best or (claims[0] if claims else None)
     if best is None:
         return Gpu(renderer=gles.renderer if gles else None, gles_version=_gles_version(facts, gles))
-    source, said = best
-    table = next((claim for name, claim in claims if name.startswith("socs.yaml")), None)
+    source, said = best.source, best.said
+    table = next((claim.said for claim in claims if claim.table), None)
     if said.model and not said.architecture and table and table.model and _same(said.model, table.model):
         # A driver that names only the family (`NVIDIA Tegra`): the chip tells which.
         said = replace(said, model=table.model, architecture=table.architecture)
     facts.note("gpu.model" if said.model else "gpu.vendor", source)
-    for other_source, other in claims:
+    for claim in claims:
+        other = claim.said
         if not (other.model and said.model) or (said.software and other.software):
             continue
         if other.model != said.model and not _same(said.model, other.model):
@@ -91,9 +102,9 @@ def read_gpu(
                 said.model,
                 source,
                 other.model,
-                other_source,
+                claim.source,
                 "the table says what chips of this name usually hold, the driver what is there"
-                if other_source.startswith("socs.yaml")
+                if claim.table
                 else "software rendering says nothing about the GPU"
                 if other.software
                 else f"{source} is asked first: it is what apps are told",
@@ -116,7 +127,7 @@ def read_gpu(
 
 def _claims(
     facts: Facts, gles: GlesStrings | None, opencl: OpenCl, vulkan: Vulkan, soc: SocRow | None
-) -> list[tuple[str, Identified]]:
+) -> list[_Claim]:
     gpus = facts.tables.gpus
     texts = [
         ("GL_RENDERER", gles.renderer if gles else None),
@@ -125,14 +136,14 @@ def _claims(
         ("Vulkan device", vulkan.device),
         ("kgsl gpu_model", facts.parse("kgsl_gpu_model", parse_kgsl_model)),
     ]
-    found = [(source, said) for source, text in texts if text and (said := identify(gpus, text))]
+    found = [_Claim(source, said) for source, text in texts if text and (said := identify(gpus, text))]
     mali = facts.parse("mali_gpuinfo", parse_mali_gpuinfo)
     if mali:
-        found.append(("Mali gpuinfo", _mali(gpus, mali)))
+        found.append(_Claim("Mali gpuinfo", _mali(gpus, mali)))
     if soc is not None and soc.gpu.model:
         said_soc = identify(gpus, soc.gpu.model)
         if said_soc:
-            found.append((f"socs.yaml: {soc.name}", replace(said_soc, cores=soc.gpu.cores)))
+            found.append(_Claim(f"socs.yaml: {soc.name}", replace(said_soc, cores=soc.gpu.cores), table=True))
     return found
 
 
@@ -149,11 +160,11 @@ def _same(model: str, other: str) -> bool:
 
 
 def _cores(
-    gpus: Gpus, claims: list[tuple[str, Identified]], said: Identified, opencl: OpenCl, soc: SocRow | None
+    gpus: Gpus, claims: list[_Claim], said: Identified, opencl: OpenCl, soc: SocRow | None
 ) -> tuple[int | None, str | None]:
-    for source, claim in claims:
-        if claim.cores and claim.vendor == said.vendor and not source.startswith("socs.yaml"):
-            return claim.cores, source
+    for claim in claims:
+        if claim.said.cores and claim.said.vendor == said.vendor and not claim.table:
+            return claim.said.cores, claim.source
     if opencl.compute_units and said.vendor in gpus.unit_vendors and not said.software:
         return opencl.compute_units, "OpenCL CL_DEVICE_MAX_COMPUTE_UNITS"
     own = soc.gpu if soc is not None else SocGpu()
@@ -177,16 +188,28 @@ def _driver(
         ("GL_VERSION", gles.version if gles else None),
         ("GL_RENDERER", gles.renderer if gles else None),
     ]
-    for row in facts.tables.gpus.drivers:
+    read = read_driver(facts.tables.gpus, vendor, texts)
+    if read is None:
+        return Gpu()
+    facts.note("gpu.driver", read[0])
+    return read[1]
+
+
+def read_driver(
+    gpus: Gpus, vendor: str | None, texts: Iterable[tuple[str, str | None]]
+) -> tuple[str, Gpu] | None:
+    """Of named texts the first that states a version of this vendor's driver: its name, and a GPU that holds
+    nothing else. None where none does."""
+    texts = list(texts)
+    for row in gpus.drivers:
         if row.vendor not in (vendor, "*"):
             continue
         for source, text in texts:
             found = row.pattern.search(text) if text else None
             if found:
-                facts.note("gpu.driver", source)
                 version = tuple(int(group) for group in found.groups() if group and group.isdecimal())
-                return Gpu(driver=found[0].strip(), driver_version=version, driver_kind=row.kind)
-    return Gpu()
+                return source, Gpu(driver=found[0].strip(), driver_version=version, driver_kind=row.kind)
+    return None
 
 
 def _gles_version(facts: Facts, gles: GlesStrings | None) -> str | None:

@@ -7,48 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 from markupsafe import Markup
 
 from ...base.units import significant
+from ..figures import Bar, Point, Roof
 
 WIDTH = 640
 """User units; the page scales every chart to its column."""
 
 ROW = 30
 LABEL = 230
-
-
-@dataclass(frozen=True)
-class Bar:
-    """A value with its interval. `note` stands behind the number; `strong` marks the recommended one."""
-
-    label: str
-    value: float
-    low: float | None = None
-    high: float | None = None
-    note: str = ""
-    strong: bool = False
-
-
-@dataclass(frozen=True)
-class Point:
-    """A kernel on the roofline: intensity in FLOP per byte, speed in GFLOP/s."""
-
-    label: str
-    intensity: float
-    gflop_per_s: float
-
-
-@dataclass(frozen=True)
-class Roof:
-    """What the machine can do: memory bandwidth in GB/s and arithmetic peak in GFLOP/s."""
-
-    label: str
-    gb_per_s: float
-    peak_gflop_per_s: float | None
 
 
 def bars(title: str, rows: Sequence[Bar], unit: str) -> Markup:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from statistics import median
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ...base.names import CheckStatus
+from ...base.names import CheckStatus, Column
 from ...base.units import significant
+from ...benchmarks.measurements import Measurement
+from .. import figures
 from ..report import Predicted, Report
 from . import charts
 
 MOST_BARS = 12
 """Files in a chart; the table has them all."""
 
-COLUMNS = ("visible", "capable", "correct", "deterministic", "speed", "memory")
 _MARKS = {"pass": "✓", "warn": "!", "fail": "✗", "error": "✗", "unknown": "?", "skip": "–"}
 
 
@@ -58,7 +58,8 @@ def report_page(report: Report) -> str:
     settings = [f"{k} {v}" for k, v in best.settings.items() if v is not None] if best else []
     return environment().get_template("report.html").render(
         report=report, name=report.name, facts=device_facts(report.device), best=best,
-        settings=settings, columns=COLUMNS, charts=report_charts(report),
+        settings=settings, columns=list(Column), charts=report_charts(report),
+        measured=lambda backend: figures.measured(report.measurements, backend),
     )  # fmt: skip
 
 
@@ -77,15 +78,15 @@ def device_facts(device: Mapping[str, Any]) -> list[str]:
 
 
 def report_charts(report: Report) -> list[Chart]:
-    """Predicted speeds with error bars, measured bandwidth, roofline."""
+    """Predicted speeds with error bars, then what was measured."""
     best = report.recommendation
-    figures: list[Chart] = []
+    drawn: list[Chart] = []
     for field, title in (
         ("decode_tok_s", "Predicted decode speed"),
         ("prefill_tok_s", "Predicted prefill speed"),
     ):
         rows = [
-            charts.Bar(
+            figures.Bar(
                 f"{row.id} {row.backend}", value.value, value.low, value.high,
                 strong=best is not None and (row.id, row.backend) == (best.variant, best.backend),
             )
@@ -94,62 +95,24 @@ def report_charts(report: Report) -> list[Chart]:
             and row.predicted
             and (value := getattr(row.predicted, field))
         ]  # fmt: skip
-        figures.append(
+        drawn.append(
             Chart(
                 title, charts.bars(title, rows, "tok/s"), "The interval should hold the truth 9 times in 10."
             )
         )
-    measured = [
-        row
-        for row in report.measurements
-        if row.get("status") == "ok" and row.get("valid", True) and min(row.get("samples_s") or (0.0,)) > 0
-    ]
-    figures.append(_bandwidth(measured))
-    figures.append(_roofline(report, measured))
-    return figures
+    return [*drawn, *measured_charts(report.measurements)]
 
 
-def _label(row: Mapping[str, Any]) -> str:
-    software = (row.get("details") or {}).get("device_type") == "cpu" and row.get("backend") != "cpu"
-    backend = f"{row.get('backend')}{'*' if software else ''}"
-    return " ".join([backend, *(str(row.get(key) or "") for key in ("scheme", "phase", "variant"))]).strip()
+WHISKERS = "Whiskers: slowest and fastest repeat."
 
 
-def _bandwidth(measured: list[Mapping[str, Any]]) -> Chart:
-    rows: list[charts.Bar] = []
-    for row in measured:
-        if row.get("phase") == "decode" and row.get("bytes"):
-            low, middle, high = _speeds(row, row["bytes"])
-            rows.append(charts.Bar(_label(row), middle, low, high))
-    title = "Measured decode bandwidth of the reference layer"
-    return Chart(title, charts.bars(title, rows, "GB/s"), "Whiskers: slowest and fastest repeat.")
-
-
-def _speeds(row: Mapping[str, Any], amount: float) -> tuple[float, float, float]:
-    samples = row["samples_s"]
-    scale = amount / 1e9
-    return scale / max(samples), scale / median(samples), scale / min(samples)
-
-
-_ROOFS = {"GB/s": "read", "GFLOP/s": "peak", "GOP/s": "peak"}
-
-
-def _roofline(report: Report, measured: list[Mapping[str, Any]]) -> Chart:
-    limits: dict[str, dict[str, float]] = {}
-    for row in report.measurements:
-        kind = _ROOFS.get(str(row.get("unit")))
-        counts = row.get("value") and row.get("valid", True) and row.get("executor") != "dd"
-        if kind and row.get("phase") == "limit" and counts:
-            here = limits.setdefault(str(row.get("backend")), {})
-            here[kind] = max(here.get(kind, 0.0), float(row["value"]))
-    roofs = [
-        charts.Roof(b, found["read"], found.get("peak")) for b, found in limits.items() if "read" in found
-    ]
-    points = [
-        charts.Point(_label(row), row["flops"] / row["bytes"], row["flops"] / median(row["samples_s"]) / 1e9)
-        for row in measured
-        if row.get("flops") and row.get("bytes")
-    ]
-    title = "Roofline"
+def measured_charts(rows: Sequence[Measurement]) -> list[Chart]:
+    """What was measured of the reference layer, and how near to the machine's limits it is."""
+    decode, prefill, roofline = "Decode", "Prefill", "Roofline"
+    points = figures.points(rows)
     legend = tuple(f"{p.label}: {significant(p.gflop_per_s)} GFLOP/s" for p in points)
-    return Chart(title, charts.roofline(title, roofs, points), legend=legend)
+    return [
+        Chart(decode, charts.bars(decode, figures.bandwidths(rows), "GB/s"), WHISKERS),
+        Chart(prefill, charts.bars(prefill, figures.rates(rows), "GFLOP/s"), WHISKERS),
+        Chart(roofline, charts.roofline(roofline, figures.roofs(rows), points), legend=legend),
+    ]

@@ -69,11 +69,11 @@ def _verdict(report: Report) -> _Case:
 
 def _backends(report: Report, red: bool) -> Iterator[_Case]:
     for name, row in report.backends.items():
-        yield _case(name, row.status, row.reasons, report.about(name), red)
+        yield _case(name, row.status, row.reasons, report.about(backend=name), red)
 
 
 def _variant(report: Report, row: VariantResult, red: bool) -> _Case:
-    name, own = f"{row.id} on {row.backend}", report.about(row.key)
+    name, own = f"{row.id} on {row.backend}", report.about(variant=row.id, backend=row.backend)
     if not own:
         codes = f": {', '.join(row.reasons)}" if row.reasons else ""
         return _Case(name, CheckStatus.SKIP, f"not asked for; {row.status}{codes}")
@@ -82,7 +82,7 @@ def _variant(report: Report, row: VariantResult, red: bool) -> _Case:
 
 def _shared(report: Report, row: VariantResult) -> list[Check]:
     """What a file shares with others of its backend or runtime: its reasons that one check alone has."""
-    shared = [*report.about(row.backend), *report.about(row.runtime)]
+    shared = [*report.about(backend=row.backend), *report.about(runtime=row.runtime)]
     codes = [check.reason for check in shared]
     return [c for c in shared if c.reason in row.reasons and codes.count(c.reason) == 1]
 

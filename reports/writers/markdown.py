@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from ...base.names import CheckStatus
+from ...base.names import CheckStatus, Column
+from ..figures import measured
 from ..report import Predicted, Report
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!~])")
@@ -39,15 +40,15 @@ def write(report: Report) -> str:
     if report.fallback:
         chain = " → ".join(f"`{_code(s.variant)}` on {escape(s.backend)}" for s in report.fallback)
         lines += [f"**Fallback chain:** {chain}", ""]
-    columns = ("visible", "capable", "correct", "deterministic", "speed", "memory")
     lines += ["## Backends", ""]
     lines += table(
-        ("backend", "status", *columns, "scope", "reasons"),
+        ("backend", "status", *Column, "measured", "scope", "reasons"),
         (
             (
                 backend,
                 _status(row.status),
-                *(_MARK[getattr(row, c)] for c in columns),
+                *(_MARK[getattr(row, c)] for c in Column),
+                measured(report.measurements, backend),
                 row.scope,
                 ", ".join(row.reasons),
             )

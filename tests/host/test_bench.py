@@ -33,7 +33,7 @@ from gemmafit.probes.collect import collect
 from gemmafit.probes.local import LocalTarget
 from gemmafit.probes.read import read
 from gemmafit.probes.snapshot import Snapshot
-from gemmafit.reports.pages import bench as figures
+from gemmafit.reports import figures
 
 assert "bench" in COMMANDS
 
@@ -275,7 +275,7 @@ def test_command_writes_rows_page_and_lines(snapshot: Snapshot, tmp_path: Path) 
     assert ran.exit_code == 0, ran.output
     data = yaml.safe_load(out.read_text())
     assert list(data)[:5] == ["schema", "tool", "created", "target", "device"]
-    assert data["target"]["kind"] == "local" and set(data["conditions"]) == {"before", "after"}
+    assert data["target"]["kind"] == "local" and set(data["conditions"]) == {"before", "after", "spans"}
     assert {r["phase"] for r in data["measurements"]} >= {"decode", "prefill", "logits"}
     assert "cpu int8 decode fused" in ran.stderr and ran.stdout == ""
     assert "<svg" in page.read_text()

@@ -21,12 +21,12 @@ from gemmafit.benchmarks import trust
 from gemmafit.benchmarks.block.dims import GEMMA_2B, Block, Scheme, decode
 from gemmafit.benchmarks.measurements import Measurement
 from gemmafit.benchmarks.timing import Timing
-from gemmafit.cli.render import measured
 from gemmafit.judge.judge import judge
 from gemmafit.pipeline import Request, examine
 from gemmafit.probes.collect import ask_conditions
 from gemmafit.probes.local import LocalTarget
 from gemmafit.profiles.knowledge import load
+from gemmafit.reports.figures import measured
 from gemmafit.tests.host.conftest import Runner
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="needs Linux's /proc")
@@ -82,7 +82,7 @@ def test_a_verdict_does_not_rest_on_what_was_measured_beside_others() -> None:
     check = next(c for c in report.checks if c.id == "device.busy")
     assert check.status is CheckStatus.WARN and check.because.startswith("This computer is busy (")
     assert f"of {CORES} cores" in check.because
-    assert measured(report, "cpu") == "void" and "(measured)" not in report.summary
+    assert measured(report.measurements, "cpu") == "void" and "(measured)" not in report.summary
     assert not any(v.predicted and v.predicted.basis == "measured" for v in report.variants)
     # The same rows are what the verdict rests on where nothing speaks against them.
     trusted = [replace(row, valid=True, contention=None, reason=None) for row in rows]

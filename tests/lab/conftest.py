@@ -73,7 +73,7 @@ def phone_report() -> Phone:
             variants=(),
             backends={},
             checks=(),
-            measurements=(row.to_dict(),),
+            measurements=(row,),
             conditions={},
             capture={},
         )  # fmt: skip

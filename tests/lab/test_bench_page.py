@@ -18,8 +18,9 @@ from gemmafit.benchmarks.sweeps.bench import Bench
 from gemmafit.cli import plot
 from gemmafit.judge.device import describe
 from gemmafit.probes.snapshot import Conditions, Snapshot, Soc
-from gemmafit.reports.pages import bench as figures
-from gemmafit.reports.pages.charts import Bar, Point, Roof
+from gemmafit.reports import figures
+from gemmafit.reports.figures import Bar, Point, Roof
+from gemmafit.reports.pages.bench import bench_page
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 RIGHT = Deviation(0.1, 0.01, 0.99, "out", 0.02)
@@ -65,7 +66,7 @@ def page() -> str:
     before = Conditions(battery_percent=4, charging=True, cpu_max_mhz={0: 1800}, governor=HOSTILE)
     after = Conditions(battery_percent=4, charging=True, cpu_max_mhz={0: 900})
     broken = TransportError(HOSTILE, serial="x")
-    return figures.bench_page(Bench(before, after, list(ROWS), broken), HEADER)
+    return bench_page(Bench(before, after, list(ROWS), broken), HEADER)
 
 
 def test_page_has_every_figure(page: str) -> None:
@@ -78,7 +79,7 @@ def test_page_has_every_figure(page: str) -> None:
 
 def test_a_recording_with_a_clock_that_stood_still_has_a_page() -> None:
     still = [replace(row, samples_s=(0.0, 0.0)) for row in ROWS]
-    made = figures.bench_page(Bench(rows=still), HEADER)
+    made = bench_page(Bench(rows=still), HEADER)
     assert "<h2>Decode</h2>" not in made and "<h2>Rows</h2>" in made
 
 

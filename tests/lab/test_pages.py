@@ -20,6 +20,7 @@ from gemmafit.lab.collection import Source
 from gemmafit.lab.compare import compare_all
 from gemmafit.lab.job import Ended, Row
 from gemmafit.lab.pages import comparison_page, lab_page, matrix_page
+from gemmafit.reports.figures import Bar, Point, Roof
 from gemmafit.reports.pages import charts
 from gemmafit.reports.pages.render import report_page
 from gemmafit.reports.report import Report
@@ -40,16 +41,15 @@ root.dataset.charts = [...document.querySelectorAll('svg')].filter(s => s.getBou
 def pages(golden: list[Source], phone_report: Phone, sources: Sources) -> dict[str, str]:
     """A page of every kind, with hostile names in it."""
     rows = [
-        Measurement(b, "int8", p, HOSTILE, Status.OK, samples_s=(t, t * 1.1), bytes=10**8, flops=f)
+        Measurement(b, "int8", p, HOSTILE, Status.OK, bytes=10**8, flops=f, samples_s=(t, t * 1.1))
         for b, p, t, f in (
-            (Backend.CPU, "decode", 0.005, 2 * 10**8),
-            (Backend.OPENCL, "prefill", 0.1, 3 * 10**10),
+            (Backend.CPU, "decode", 0.005, 2 * 10**8), (Backend.OPENCL, "prefill", 0.1, 3 * 10**10)
         )
     ] + [
-        Measurement(Backend.CPU, "", "limit", unit, Status.OK, unit=unit, value=value)
-        for unit, value in (("GB/s", 28.0), ("GFLOP/s", 400.0))
-    ]
-    full = replace(golden[2].report, measurements=tuple(row.to_dict() for row in rows), summary=HOSTILE)
+        Measurement(Backend.CPU, "", "limit", name, Status.OK, samples_s=(0.1,), value=value, unit=unit)
+        for name, value, unit in (("read", 28.0, "GB/s"), ("peak_fp32", 400.0, "GFLOP/s"))
+    ]  # fmt: skip
+    full = replace(golden[2].report, measurements=tuple(rows), summary=HOSTILE)
     slow = phone_report("a", samples=(2.0, 2.0))
     comparison = compare_all(sources(phone_report("a"), phone_report("b")), sources(slow, phone_report("b")))
     built = matrix.build(golden, {"GPU generation": ["Arm Valhall"]}, [])
@@ -116,23 +116,21 @@ def test_pages_in_a_browser(pages: dict[str, str], kind: str, width: int, tmp_pa
 
 
 def test_charts_say_their_numbers_in_words() -> None:
-    svg = ET.fromstring(
-        charts.bars("Speed", [charts.Bar("a & <b>", 1234.5, 1000.0, 1500.0, strong=True)], "tok/s")
-    )
+    svg = ET.fromstring(charts.bars("Speed", [Bar("a & <b>", 1234.5, 1000.0, 1500.0, strong=True)], "tok/s"))
     words = " ".join(svg.itertext())
     assert "a & <b>" in words and "1230 tok/s" in words and "Speed" in words
 
 
 def test_charts_without_data_are_left_out() -> None:
     assert charts.bars("x", [], "y") == ""
-    assert charts.roofline("x", [], [charts.Point("p", 1.0, 1.0)]) == ""
-    assert charts.roofline("x", [charts.Roof("r", 10.0, None)], [charts.Point("p", 0.0, 1.0)]) == ""
+    assert charts.roofline("x", [], [Point("p", 1.0, 1.0)]) == ""
+    assert charts.roofline("x", [Roof("r", 10.0, None)], [Point("p", 0.0, 1.0)]) == ""
     assert charts.curve("x", [(0.0, 1.0)], "y") == ""
 
 
 def test_roofline_points_stay_inside_the_frame() -> None:
-    roofs = [charts.Roof("cpu", 20.0, 500.0), charts.Roof("gpu", 50.0, None)]
-    points = [charts.Point("decode", 2.0, 35.0), charts.Point("prefill", 256.0, 400.0)]
+    roofs = [Roof("cpu", 20.0, 500.0), Roof("gpu", 50.0, None)]
+    points = [Point("decode", 2.0, 35.0), Point("prefill", 256.0, 400.0)]
     svg = ET.fromstring(charts.roofline("r", roofs, points))
     for dot in svg.iter("circle"):
         assert 0 < float(dot.get("cx", "nan")) < charts.WIDTH

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gemmafit.base.names import ReportFormat, Verdict
+from gemmafit.benchmarks.measurements import Deviation
 from gemmafit.judge.device import describe
 from gemmafit.lab import allowlist, matrix
 from gemmafit.lab.collection import Source, read_all
@@ -37,8 +38,7 @@ def test_slower_wrong_or_broken_is_a_regression(phone_report: Phone, sources: So
     assert [(c.kind, c.what) for c in slower] == [(Kind.REGRESSION, "cpu/int8/decode/dotprod")]
     broken = compare(before, phone_report(status="error"))
     assert broken[0].kind is Kind.REGRESSION
-    deviation = {**before.measurements[0]["deviation"], "rel_l2": 0.5}
-    row = {**before.measurements[0], "deviation": deviation}
+    row = replace(before.measurements[0], deviation=Deviation(9.0, 0.5, 0.1, "ffn", 0.02))
     wrong = compare(before, replace(before, measurements=(row,)))
     assert [c.what for c in wrong] == ["cpu/int8/decode/dotprod numbers"]
     assert compare(replace(before, measurements=(row,)), before)[0].kind is Kind.IMPROVEMENT

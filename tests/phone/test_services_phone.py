@@ -101,4 +101,4 @@ def test_the_person_is_told_once_and_the_rest_goes_on(
     report = yaml.safe_load(out.read_text("utf-8"))
     assert [c["status"] for c in report["checks"] if c["id"] == "device.services"] == ["warn"]
     assert any(row.get("samples_s") for row in report["measurements"])
-    assert " ".join(check.stdout.split()).count("device.services") == 1
+    assert " ".join(check.stderr.split()).count("device.services") == 1

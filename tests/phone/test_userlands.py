@@ -178,3 +178,18 @@ def test_what_data_may_be(
     eventually(lambda: adb_server.state(phone.serial) == "device")
     output = Transport(adb_server, phone.serial).shell(f"( {script} ) 2>&1", what="testing", seconds=30)
     assert complaint in output.stdout.decode()
+
+
+@pytest.mark.parametrize("how", ["end", "kill"])
+def test_a_phone_ends_with_its_test(how: str, boot_plain: Callable[..., Phone]) -> None:
+    """Also when the test is killed: what it leaves would stay in memory, a daemon and all its files a phone."""
+    phone = boot_plain()
+    init = phone.root.parent  # /proc/PID of its first process
+    assert init.exists()
+    if how == "kill":
+        phone._process.kill()
+        phone._process.wait()
+    else:
+        assert phone._process.stdin is not None
+        phone._process.stdin.close()
+    eventually(lambda: not init.exists(), 20)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gemmafit.base.names import CheckStatus, Evidence, Verdict
+from gemmafit.base.names import Backend, CheckStatus, Evidence, Status, Verdict
+from gemmafit.benchmarks.measurements import Measurement
 from gemmafit.judge.device import describe
 from gemmafit.probes.snapshot import Identity, Memory, Snapshot
 from gemmafit.reports.report import (
@@ -52,7 +53,9 @@ def report() -> Report:
             Check("opencl.visible", CheckStatus.FAIL, "shell", Evidence.PROBED, "", "libOpenCL.so", HOSTILE,
                   reason="opencl.visible"),
         ),
-        measurements=({"backend": "cpu", "samples_s": [0.00123456789, 0.2]},),
+        measurements=(
+            Measurement(Backend.CPU, "int8", "decode", "fused", Status.OK, samples_s=(0.00123456789, 0.2)),
+        ),
         conditions={},
         capture={"sha256": "0" * 64},
         extra={"incomplete": "the cable was pulled"},

@@ -14,7 +14,7 @@ from gemmafit.base.errors import AgentCause, UsageError
 from gemmafit.base.names import Backend, CheckStatus, Evidence, Status, Verdict
 from gemmafit.benchmarks.measurements import Contention, Deviation, Measurement
 from gemmafit.benchmarks.states import Span
-from gemmafit.cli.render import measured, render
+from gemmafit.cli.render import render
 from gemmafit.judge.judge import Options, judge
 from gemmafit.judge.references import load
 from gemmafit.probes.snapshot import (
@@ -33,6 +33,7 @@ from gemmafit.probes.snapshot import (
     Vulkan,
 )
 from gemmafit.profiles.knowledge import Knowledge
+from gemmafit.reports.figures import measured
 from gemmafit.reports.report import Check, Report
 
 GB = 10**9
@@ -586,9 +587,7 @@ class TestBusy:
         text = out.getvalue()
         assert text.count("This computer is busy") == 1
         assert text.index("This computer is busy") < text.index("backend")
-        assert measured(report, "cpu") == "void" and "GB/s" in measured(
-            Situation(PHONE, rows("cpu")).judged(), "cpu"
-        )
+        assert measured(report.measurements, "cpu") == "void" and "GB/s" in measured(rows("cpu"), "cpu")
 
 
 class TestCappedClocks:

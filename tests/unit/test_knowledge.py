@@ -147,6 +147,8 @@ def test_overlay_adds_and_replaces_rows(tmp_path: Path, knowledge: Knowledge) ->
         ("models", ROW.replace("bytes: 1000", "revision: x"), r"models\.yaml:2: exactly one of bytes"),
         ("models", ROW + ROW, r"models\.yaml:16: id 'my-model' is already used at .*models\.yaml:2"),
         ("models", ROW.replace("runtime: litert-lm", "runtime: llama"), "'my-model' names 'llama'"),
+        ("models", ROW + "  counterpart: nobody\n", "'my-model' names 'nobody'"),
+        ("models", ROW + "  counterpart: gemma-2b-it-gpu-int8\n", "is no counterpart of 'my-model'"),
         ("models", "models: {}\n", r"models\.yaml:1: a list of rows is expected"),
         ("models", "- just text\n", r"models\.yaml:1: Expected `object`"),
         ("models", "- {id: a\n", r"models\.yaml:2: "),
@@ -195,3 +197,18 @@ def test_a_table_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_tables_have_types_of_their_own() -> None:
     assert all(issubclass(kind, msgspec.Struct) for kind in (*ROWS.values(), *MAPPINGS.values()))
+
+
+def test_counterparts_name_each_other(knowledge: Knowledge) -> None:
+    """Every file for one backend that is published for another too, whatever the two are called."""
+    pairs = {m.id: m.counterpart for m in knowledge.models.values() if m.counterpart is not None}
+    assert pairs and all(pairs[other] == one for one, other in pairs.items())
+    same = [
+        (one.id, other.id)
+        for one in knowledge.models.values()
+        for other in knowledge.models.values()
+        if one.runtime == other.runtime == "tasks-genai" and one.format == other.format == "bin"
+        and (one.architecture, one.bits, one.rank) == (other.architecture, other.bits, other.rank)
+        and not set(one.backends) & set(other.backends)
+    ]  # fmt: skip
+    assert sorted(same) == sorted(pairs.items())

@@ -14,7 +14,7 @@ import yaml
 from typer.testing import CliRunner
 
 from gemmafit.base.names import CheckStatus
-from gemmafit.judge.modelfit import How, identify, will_load
+from gemmafit.judge.modelfit import How, identify, will_run
 from gemmafit.probes.modelfile import Finding, Format, ModelFile, Severity, TensorGroup, Tflite
 from gemmafit.probes.snapshot import Android, AppVisibility, Gpu, Identity, Memory, OpenCl, Snapshot, Soc
 from gemmafit.profiles import knowledge as base
@@ -87,7 +87,7 @@ def test_a_short_or_altered_file_is_said_to_be() -> None:
 
 def loads(file: Any, snapshot: Any) -> Any:
     identity = identify(file, KNOWLEDGE.models.values())
-    return {fit.backend: fit for fit in will_load(file, identity, snapshot, KNOWLEDGE)}
+    return {fit.backend: fit for fit in will_run(file, identity, snapshot, KNOWLEDGE)}
 
 
 def failed(fit: Any) -> Any:

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from gemmafit.base.names import Backend, Status
 from gemmafit.benchmarks import notes
-from gemmafit.benchmarks.measurements import Measurement
+from gemmafit.benchmarks.measurements import Contention, Measurement
 from gemmafit.probes.snapshot import Conditions
-from gemmafit.reports.pages.bench import name
+from gemmafit.reports.figures import name
 
 ROW = Measurement(
     Backend.OPENCL, "int8", "decode", "engine", Status.OK, samples_s=(0.01,), bytes=10**8,
@@ -33,7 +33,7 @@ def test_compile_times_of_a_software_device_are_marked_too() -> None:
     build = replace(ROW, phase="build", details={"sweep": "build", "at": "first"})
     other = replace(build, device="a GPU")
     _, first, second = notes.typed([ROW, build, other])
-    assert notes.is_software(first) and not notes.is_software(second)
+    assert first.software and not second.software
 
 
 def test_state_of_the_device() -> None:
@@ -47,12 +47,27 @@ def test_void_rows_with_their_reason() -> None:
     assert "1 of 2 rows are void: the thermal status went from 0 to 2." in text
 
 
+def test_rows_that_other_programs_disturbed_are_one_sentence() -> None:
+    def taken(others: float) -> Measurement:
+        found = Contention(True, 2, lost=0.5, others=others, load=11.0)
+        return replace(ROW, valid=False, reason=f"busy: {others}", contention=found)
+
+    lines = said(ROW, taken(1.7), taken(1.9), taken(1.8)).splitlines()
+    assert [line for line in lines if "void" in line] == [
+        "3 of 4 rows are void: the processor was busy (load 11, other programs use 1.8 of 2 cores)."
+    ]
+
+
 def test_what_was_left_out_for_want_of_memory() -> None:
     skipped = replace(
-        ROW, samples_s=(), status=Status.SKIPPED, reason="needs 141 MiB, 64 MiB of memory are free"
+        ROW,
+        samples_s=(),
+        status=Status.SKIPPED,
+        reason="needs 141 MiB, 64 MiB of memory are free",
+        details={"shortage": True},
     )
     assert "left out for want of memory: int8 decode engine (needs 141 MiB" in said(skipped)
-    assert "left out" not in said(replace(skipped, reason="the search for a variant ended after 20 s"))
+    assert "left out" not in said(replace(skipped, details={}))
 
 
 def test_the_agent_says_what_it_held() -> None:

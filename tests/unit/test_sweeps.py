@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gemmafit.base.names import Backend, Status
-from gemmafit.benchmarks.backends import Candidate
+from gemmafit.benchmarks.backends import Candidate, lowerer
 from gemmafit.benchmarks.block.dims import Scheme
 from gemmafit.benchmarks.measurements import Deviation, Measurement
 from gemmafit.benchmarks.statistics import gain, spread
@@ -23,10 +23,11 @@ from gemmafit.benchmarks.sweeps.settings import (
     points,
     thread_counts,
 )
+from gemmafit.probes.snapshot import Snapshot
 
 LANES = Candidate("lanes", "fp32", engine=False, fused=True)
 ENGINE = Candidate("engine", "fp32", engine=True, fused=True)
-LANES_UNFUSED = Candidate("lanes-unfused", "fp32", engine=False, fused=False)
+LANES_UNFUSED = Candidate("plain", "fp32", engine=False, fused=False, fused_as="lanes")
 BASE = Base(LANES, Scheme.INT8, context=128, chunk=32)
 RIGHT = Deviation(0.1, 0.01, 0.99, "out", 0.02)
 
@@ -45,7 +46,7 @@ def text(*rows: Measurement) -> str:
 
 def test_fusing_is_compared_with_the_same_layout() -> None:
     assert fusion_pair([ENGINE, LANES, LANES_UNFUSED]) == (LANES_UNFUSED, LANES)
-    cpu = [Candidate(n, "qd8", engine=False, fused=n == "fused") for n in ("fused", "unfused")]
+    cpu = lowerer(Backend.CPU, Snapshot("local")).candidates()
     assert [c.name for c in fusion_pair(cpu)] == ["unfused", "fused"]
     assert fusion_pair([ENGINE, LANES]) == ()
     assert fusion_pair([ENGINE, LANES_UNFUSED]) == ()

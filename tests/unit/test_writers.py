@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gemmafit.base.errors import InputError
-from gemmafit.base.names import CheckStatus, ReportFormat, Verdict
+from gemmafit.base.names import Backend, CheckStatus, ReportFormat, Status, Verdict
 from gemmafit.base.yaml_input import load_yaml
+from gemmafit.benchmarks.measurements import Contention, Deviation, Measurement
 from gemmafit.judge.device import describe
 from gemmafit.judge.judge import judge
 from gemmafit.judge.references import load as load_knowledge
@@ -25,7 +26,7 @@ from gemmafit.reports.schema import report_schema
 from gemmafit.reports.writers import writer
 from gemmafit.tests.unit.conftest import HOSTILE
 
-ROOT = Path(__file__).parents[2]
+ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").exists())
 CAPTURES = ROOT / "tests" / "replay" / "captures"
 ORDER = [
     "schema", "tool", "created", "target", "device", "verdict", "summary", "recommendation", "fallback",
@@ -47,6 +48,44 @@ def test_what_is_written_reads_back(report: Report, format: ReportFormat, tmp_pa
     assert again.device == report.device
     assert again.recommendation == report.recommendation
     assert again.variants == report.variants
+
+
+ROWS = (
+    Measurement(
+        Backend.OPENCL, "int8", "decode", "engine", Status.OK, samples_s=(0.5, 0.25), bytes=10**8, tokens=1,
+        deviation=Deviation(0.1, 0.01, 0.99, "out", 0.02), contention=Contention(False, 8, others=0.25),
+        details={"engine_layout": True, "capped": ["battery saver was on"]},
+    ),
+    Measurement(Backend.CPU, "", "limit", "read", Status.ERROR, "no memory", unit="GB/s"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("format", [ReportFormat.YAML, ReportFormat.JSON])
+def test_measured_rows_read_back_as_they_were(report: Report, format: ReportFormat, tmp_path: Path) -> None:
+    path = tmp_path / "r"
+    path.write_text(writer(format)(replace(report, measurements=ROWS)))
+    assert load(path).measurements == ROWS
+    data = to_dict(replace(report, measurements=ROWS))
+    assert data["measurements"] == [row.to_dict() for row in ROWS]
+    jsonschema.validate(json.loads(json.dumps(data)), report_schema())
+    data["measurements"][0] |= {"of_a_later_version": {"x": 1}}
+    data["measurements"][0]["deviation"] |= {"of_a_later_version": 1}
+    assert from_dict(data).measurements == ROWS
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([ROWS[0].to_dict(), {"backend": "cpu"}], r"measurements\[1\]: .*`scheme`"),
+        ([ROWS[0].to_dict() | {"samples_s": [-1.0]}], r"measurements\[0\]: .* negative"),
+        ([3], r"measurements\[0\]: "),
+        ("many", "measurements"),
+        (None, "measurements"),
+    ],
+)
+def test_a_row_that_cannot_be_is_named(report: Report, rows: object, expected: str) -> None:
+    with pytest.raises(InputError, match=expected):
+        from_dict(to_dict(report) | {"measurements": rows}, "phone.yaml")
 
 
 def test_schema_accepts_what_is_written_and_refuses_what_is_not(report: Report) -> None:
@@ -75,7 +114,7 @@ def test_markdown_has_no_live_markup_of_the_device(report: Report) -> None:
     text = writer(ReportFormat.MARKDOWN)(report)
     assert "<script>" not in text
     assert "\\<script\\>\\*x\\*" in text
-    assert all(line.count("|") - line.count("\\|") in (0, 7, 9, 11) for line in text.splitlines())
+    assert all(line.count("|") - line.count("\\|") in (0, 7, 9, 12) for line in text.splitlines())
 
 
 def _judged(name: str) -> Report:
@@ -135,9 +174,13 @@ def test_junit_shows_each_case_its_own_checks(phones: dict[str, Report]) -> None
         for row in report.variants:
             text = texts[f"{row.id} on {row.backend}"]
             for check in report.checks:
-                own = check.id.startswith((f"{row.key}.", f"{row.backend}.", f"{row.runtime}."))
+                own = (check.variant, check.backend, check.runtime) in (
+                    (row.id, row.backend, None),
+                    (None, row.backend, None),
+                    (None, None, row.runtime),
+                )
                 assert own or f" {check.id}: " not in text, (row.key, check.id)
-            for check in report.about(row.key):
+            for check in report.about(variant=row.id, backend=row.backend):
                 assert f"{check.id}: found {check.found}, required {check.required}. {check.because}" in text
                 shown += 1
     assert shown > 100
@@ -149,7 +192,7 @@ def test_junit_skips_what_nobody_asked_and_passes_warnings(phones: dict[str, Rep
     shown = cases(report)
     for row in report.variants:
         kinds = {child.tag for child in shown[f"{row.id} on {row.backend}"]}
-        if not report.about(row.key):
+        if not report.about(variant=row.id, backend=row.backend):
             assert kinds == {"skipped"}
         elif row.status is CheckStatus.WARN:
             assert kinds == {"system-out"}

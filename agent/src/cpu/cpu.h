@@ -74,6 +74,9 @@ const char *cpu_run(cpu_pool *pool, const cpu_kernel *kernel, const cpu_arg *arg
 cpu_pool *cpu_pool_create(int threads, const char *cpus, char *error, size_t error_size);
 void cpu_pool_destroy(cpu_pool *pool);
 int cpu_pool_threads(const cpu_pool *pool);
+/* Returns when all threads of the pool run, or after 20 ms: they sleep while nothing is asked of them, and a core that
+ * was idle may take a millisecond to wake, which is no part of a job among many. */
+void cpu_pool_wake(cpu_pool *pool);
 /* The chosen cores as a list "4-7", for the report. */
 const char *cpu_pool_cpus(const cpu_pool *pool);
 

@@ -17,6 +17,8 @@
 
 enum { FUTEX_WAIT_PRIVATE = 128, FUTEX_WAKE_PRIVATE = 129 };
 
+enum { WAKE_NS = 20000000 };
+
 enum {
     NEXT_BITS = 20,
 #if defined(__x86_64__)
@@ -162,6 +164,35 @@ void cpu_parallel(cpu_pool *pool, cpu_task_fn *fn, void *context, int tasks, int
         else
             sched_yield();
     }
+}
+
+typedef struct roll {
+    uint32_t present, threads;
+    int64_t end;
+} roll;
+
+static int64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Ends when every worker is in its own, so that none can do another's. */
+static void answer(void *context, int task, int worker) {
+    roll *r = context;
+    (void)task, (void)worker;
+    __atomic_fetch_add(&r->present, 1, __ATOMIC_SEQ_CST);
+    for (int spins = 1; __atomic_load_n(&r->present, __ATOMIC_ACQUIRE) < r->threads; spins++) {
+        relax();
+        if (spins % JOIN_SPINS) continue;
+        if (now_ns() > r->end) return;
+        sched_yield();
+    }
+}
+
+void cpu_pool_wake(cpu_pool *pool) {
+    roll r = {0, (uint32_t)pool->threads, now_ns() + WAKE_NS};
+    cpu_parallel(pool, answer, &r, pool->threads, 1);
 }
 
 void *cpu_scratch(cpu_pool *pool, size_t size) {

@@ -141,7 +141,7 @@ def test_nobody_listens(agent: Any) -> None:
 
 def test_too_large_a_plan_is_refused_before_it_is_touched(agent: Any) -> None:
     ended = agent.plan(HEAD + "buffer big bytes=3000000 fill=zero\n" + FIRST, "--max-memory", "2000000")
-    assert ended.exit == 0 and ended.result.complete
+    assert ended.exit == 0 and ended.result.complete and ended.result.too_large
     assert ended.result.error == "the plan's buffers need 3000132 bytes, the limit is 2000000"
     assert [(s.status, s.reason) for s in ended.result.steps] == [("skipped", ended.result.error)]
 
