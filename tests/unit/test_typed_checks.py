@@ -74,15 +74,19 @@ def test_columns_decide_the_line_of_their_backend(reports: dict[str, Report]) ->
     decided: set[Column] = set()
     for name, report in reports.items():
         for backend, line in report.backends.items():
-            files: set[str | None] = {c.variant for c in report.checks if c.backend == backend} - {None}
-            lines = [_line(report, backend, file) for file in files or {None}]
+            named = {c.variant for c in report.checks if c.backend == backend} - {None}
+            files: list[tuple[str | None, str | None]]
+            files = [(v.id, v.runtime) for v in report.variants if v.id in named] or [(None, None)]
+            lines = [_line(report, backend, *file) for file in files]
             assert {column: getattr(line, column) for column in Column} in lines, (name, backend, line)
             decided |= {c.column for c in report.checks if c.backend == backend and c.column is not None}
     assert decided == set(Column)
 
 
-def _line(report: Report, backend: str, file: str | None) -> dict[Column, CheckStatus]:
+def _line(report: Report, backend: str, file: str | None, runtime: str | None) -> dict[Column, CheckStatus]:
     own = [c for c in report.checks if c.backend == backend and c.variant in (None, file)]
+    if backend == "opencl":  # whether a runtime tries the library that apps may open
+        own += [c for c in report.checks if c.runtime == runtime and c.column is not None]
     found: dict[Column, CheckStatus] = {}
     for column in Column:
         answers = [c for c in own if c.column is column]
