@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Writes the parts of the documentation that follow from the code; --check only says if they are current.
 
-The README's help texts stand between `<!-- help: COMMAND -->` and `<!-- end -->`, its table of exit statuses
-after `<!-- exit statuses -->`, the causes of docs/phones.md after `<!-- agent causes -->`;
-docs/report.schema.json is the report's JSON Schema.
+The README's help texts are between `<!-- help: COMMAND -->` and `<!-- end -->`, its table of exit statuses
+after `<!-- exit statuses -->`, the causes of docs/phones.md after `<!-- agent causes -->`, the rooms in
+docs/develop.md after `<!-- rooms -->`; docs/report.schema.json is the report's JSON Schema.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -15,8 +16,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import rooms
+
 ROOT = Path(__file__).parents[1]
 STATUSES = re.compile(r"(<!-- exit statuses -->\n).*?(<!-- end -->)", re.DOTALL)
+ROOMS = re.compile(r"(<!-- rooms -->\n).*?(<!-- end -->)", re.DOTALL)
+SLACK = 0.2
+"""How far the numbers of the rooms may be from today's: a line of code more must not make a page stale."""
 BLOCK = re.compile(r"(<!-- help: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 CAUSES = re.compile(r"(<!-- agent causes -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -42,7 +48,7 @@ def readme() -> str:
 def phones() -> str:
     """docs/phones.md with the causes of profiles/reasons.yaml."""
     from gemmafit.base.errors import AgentCause
-    from gemmafit.profiles.knowledge import load
+    from gemmafit.profiles.loader import load
 
     reasons = load().reasons
     rows = ["| `agent.` | what it means | what to do |", "|---|---|---|"]
@@ -60,13 +66,65 @@ def schema() -> str:
     return json.dumps(report_schema(), indent=2) + "\n"
 
 
+def develop() -> str:
+    """The developer guide with its table and picture of the rooms as they are."""
+    text = (ROOT / "docs/develop.md").read_text(encoding="utf-8")
+    return ROOMS.sub(lambda m: f"{m[1]}{table()}\n{picture()}{m[2]}", text)
+
+
+def table() -> str:
+    """A row a room, from the roof down, in the words of the room itself."""
+    known, uses = rooms.modules(), rooms.uses()
+    lines = ["| room | what is in it | modules | lines | imports |", "|---|---|---|---|---|"]
+    for room in reversed(uses):
+        files = [path for name, path in known.items() if name.split(".")[0] == room]
+        said = ast.get_docstring(ast.parse(known[room].read_text("utf-8"))) or ""
+        count = sum(len(path.read_text("utf-8").splitlines()) for path in files)
+        label = f"{room}.py" if known[room].stem == room else f"{room}/"
+        used = ", ".join(other for other in rooms.ORDER if other in uses[room]) or "nothing"
+        summary = said.partition("\n\n")[0].replace("\n", " ")
+        lines.append(f"| `{label}` | {summary} | {len(files)} | {count} | {used} |")
+    return "\n".join(lines) + "\n"
+
+
+def picture() -> str:
+    """Who stands on whom, as Mermaid; what follows from other arrows is not drawn."""
+    drawn = rooms.direct(rooms.uses())
+    arrows = [
+        f"    {room} --> {other}"
+        for room in reversed(drawn)
+        for other in reversed(rooms.ORDER)
+        if other in drawn[room]
+    ]
+    return "\n".join(["```mermaid", "flowchart TD", *arrows, "```"]) + "\n"
+
+
+def current(found: str, wanted: str) -> bool:
+    """Whether a page is as it should be; numbers of the rooms may be off by SLACK."""
+    if found == wanted:
+        return True
+    parts = [ROOMS.search(text) for text in (found, wanted)]
+    if None in parts or ROOMS.sub("", found) != ROOMS.sub("", wanted):
+        return False
+    old, new = (re.split(r"(?<=\| )(\d+)(?= \|)", part[0]) for part in parts if part is not None)
+    return len(old) == len(new) and all(
+        abs(int(a) - int(b)) <= SLACK * int(b) if place % 2 else a == b
+        for place, (a, b) in enumerate(zip(old, new, strict=True))
+    )
+
+
 def main() -> int:
     """Write or check; exit status 1 if something is stale."""
     stale: list[str] = []
-    generated = {"README.md": readme(), "docs/phones.md": phones(), "docs/report.schema.json": schema()}
-    for name, text in generated.items():
+    pages = {
+        "README.md": readme(),
+        "docs/phones.md": phones(),
+        "docs/report.schema.json": schema(),
+        "docs/develop.md": develop(),
+    }
+    for name, text in pages.items():
         path = ROOT / name
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
+        if not path.exists() or not current(path.read_text(encoding="utf-8"), text):
             stale.append(name)
             if "--check" not in sys.argv:
                 path.write_text(text, encoding="utf-8")

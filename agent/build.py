@@ -241,6 +241,7 @@ def build(out_dir: Path = OUTPUT, only: Iterable[str] = ()) -> dict[str, Path]:
 
 
 def main() -> int:
+    """The exit status; each executable is named with its size."""
     parser = argparse.ArgumentParser(description="Compile the agent.")
     parser.add_argument("abi", nargs="*", choices=[[], *(a.name for a in ABIS)], help="default: all")
     try:

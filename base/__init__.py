@@ -1,1 +1,1 @@
-"""What every room stands on. Imports nothing of ours."""
+"""What every room stands on: errors, events, names, units, limits, plain files. Imports nothing of ours."""

@@ -33,6 +33,7 @@ BOUNDS: Mapping[str, Bound] = {
     "prompt_tokens": _TOKENS,
     "context": _TOKENS,
     "ram_gb": Bound(0.25, 1024, "GB"),
+    "sdk": Bound(1, 1000, ""),
     "sustained": Bound(1, 3600, "seconds"),
     "threshold": Bound(0, 1000, "of the speed before"),
     "parallel": Bound(1, 1024, "phones"),

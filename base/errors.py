@@ -12,7 +12,7 @@ from .names import Exit
 
 
 class AgentCause(StrEnum):
-    """Why the agent did not run. Each has a row `agent.CAUSE` in profiles/reasons.yaml: what it means, and
+    """Why the agent did not run. Each has a row, named after it, in profiles/reasons.yaml: what it means, and
     what to do. Another gemmafit on the device is none of them: that passes (`DeviceBusy`)."""
 
     NOT_BUILT = "not-built"  # the host has no binary for this device

@@ -7,6 +7,8 @@ from enum import IntEnum, StrEnum
 
 
 class Backend(StrEnum):
+    """Where a model file can run."""
+
     CPU = "cpu"
     OPENCL = "opencl"
     VULKAN = "vulkan"
@@ -48,6 +50,8 @@ class AnswerStatus(StrEnum):
 
 
 class Verdict(StrEnum):
+    """The answer about a phone; docs and summary say what each means for a family."""
+
     PASS = "pass"
     DEGRADED = "degraded"
     FAIL = "fail"
@@ -55,6 +59,8 @@ class Verdict(StrEnum):
 
 
 class CheckStatus(StrEnum):
+    """The answer to one question. Unknown is not fail: a fact that is missing was not found wanting."""
+
     PASS = "pass"
     WARN = "warn"
     FAIL = "fail"

@@ -9,7 +9,7 @@ from .plan import Dispatch, Step
 
 @dataclass(frozen=True)
 class Timing:
-    """See plan.Step"""
+    """How often a step is timed; see `plan.Step`."""
 
     warmup: int = 1
     repeat_min: int = 3

@@ -46,10 +46,14 @@ LOW_BATTERY_PERCENT = 15
 """From here on Android's battery saver may come by itself (`low_power_trigger_level`)."""
 LOST = 0.1
 """Share of a repeat's time that others may have had. Measured by `python -m gemmafit.tools.contention`
-on two cores: FIGURES."""
+on two cores: 0.35 to 0.91 in each of 40 rows beside two busy loops or more, on the CPU, PoCL and lavapipe."""
 OTHERS = 0.25
-"""Share of all cores that other programs may keep busy on average. They take bandwidth of the memory even
-where cores are left over. Measured as above: FIGURES."""
+"""Share of all cores that other programs may keep busy on average: they take bandwidth of the memory even
+where cores are left over. Measured as above: 0.38 to 0.87 beside loops; 0.00 to 0.04 of an idle machine."""
+WITNESS = 0.05
+"""Share of all cores that other programs must have had at least where CPU time that is missing is put down to
+them. On an idle machine a sleeping worker's core wakes late: 1 ms was missing from each repeat, and nobody
+had it."""
 TICK_S = 0.01
 """Of /proc/stat, which counts in such steps for each core: how far a short look at it may be wrong."""
 PIECE_S = 10.0
@@ -151,20 +155,21 @@ def _lost(samples: Sequence[float], facts: Facts) -> list[float]:
     """Of each repeat, the share that its threads were ready to run in and did not; () where nothing tells.
 
     Two signs, the larger counts: the time they waited in a queue, which the kernel adds up when a wait ends,
-    and for threads that do nothing but compute the CPU time that they lack, which also sees a wait that has
-    not ended, and a limit on CPU time. Workers that wait for each other spin, which is CPU time too.
+    and, where others are known to have run, the CPU time that is missing of threads that do nothing but
+    compute, which also sees a wait that has not ended. Workers that wait for each other spin, which is CPU
+    time too.
     """
-    waited = facts.waited_ns or (() if facts.computing else None)
-    if waited is None:
+    others = _others(facts)
+    missing = facts.computing and (others is None or _certain(others, facts) > WITNESS * facts.cores)
+    if facts.waited_ns is None and not missing:
         return []
-    found = [0.0] * len(samples)
+    found: list[float] = []
     for i, seconds in enumerate(samples):
         time_of_all = seconds * facts.threads * 1e9
-        if facts.waited_ns:
-            found[i] = facts.waited_ns[i] / time_of_all
-        if facts.computing:
-            found[i] = max(found[i], 1 - facts.cpu_ns[i] / time_of_all)
-    return [min(share, 1.0) for share in found]
+        waited = 0.0 if facts.waited_ns is None else facts.waited_ns[i] / time_of_all
+        lacking = 1 - facts.cpu_ns[i] / time_of_all if missing else 0.0
+        found.append(min(max(waited, lacking, 0.0), 1.0))
+    return found
 
 
 def _others(facts: Facts) -> float | None:

@@ -117,6 +117,9 @@ ContextOption = Annotated[
 RamOption = Annotated[
     float, typer.Option(metavar="GB", help="Memory as the phone is sold.", **_range("ram_gb", float))
 ]
+SdkOption = Annotated[
+    int | None, typer.Option(metavar="N", help="API level of its Android.", **_range("sdk", int))
+]
 SustainedOption = Annotated[
     float | None,
     typer.Option(

@@ -39,14 +39,14 @@ if TYPE_CHECKING:
 
 
 class SchemeName(StrEnum):
-    """Weight schemes; the same names as `benchmarks.block.Scheme`, which `--help` must not import."""
+    """Weight schemes; the same names as `benchmarks.block.dims.Scheme`, which `--help` must not import."""
 
     INT8 = "int8"
     INT4 = "int4"
 
 
 class SweepName(StrEnum):
-    """Sweeps; the same names as `benchmarks.sweeps.Sweep`."""
+    """Sweeps; the same names as `benchmarks.sweeps.settings.Sweep`."""
 
     WEIGHTS = "weights"
     FUSION = "fusion"

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..base.errors import UsageError
-from .app import ProfilesOption, PromptTokensOption, RamOption, app
-from .console import emit, safe, stderr, stdout
+from ..base.names import ReportFormat
+from ..base.units import significant
+from .app import ProfilesOption, PromptTokensOption, RamOption, SdkOption, app
+from .console import safe, stderr, stdout
+from .files import write_report
 
 if TYPE_CHECKING:
-    from ..judge.estimate import Anchor, Estimate
-    from ..probes.snapshot import Snapshot
+    from rich.console import Console
+    from rich.table import Table
+
+    from ..judge.estimate import Anchor
     from ..profiles.knowledge import Knowledge
-    from ..reports.report import Range
+    from ..reports.report import Range, Report
 
-SCHEMA = "gemmafit.estimate/1"
-
-_BASIS = {"measured model": "m", "published for this chip": "p", "data sheet": "d"}
-"""What an estimate rests on -> its mark in the table."""
-
-
-WIDE = 96
-"""Columns from which on there is room for the interval of the prefill speed."""
+WIDE = 110
+"""Columns from which on there is room for the interval of the prefill speed, and for what it rests on."""
 
 
 class EstimateFormat(StrEnum):
+    """How the estimate is printed."""
+
     TEXT = "text"
     YAML = "yaml"
     JSON = "json"
@@ -48,6 +50,25 @@ def estimate(
             help="Tokens/s that one model (id of the catalogue, @cpu or @opencl) reaches on that phone.",
         ),
     ] = None,
+    cpu: Annotated[
+        str | None,
+        typer.Option(metavar="CORES", help="Its cores and MHz, e.g. 4xCortex-A53@1500+4xCortex-A73@2000."),
+    ] = None,
+    abi: Annotated[
+        str | None, typer.Option(metavar="NAME", help="ABI of its apps, e.g. arm64-v8a or armeabi-v7a.")
+    ] = None,
+    sdk: SdkOption = None,
+    driver: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="The GPU's driver, as the phone states it.")
+    ] = None,
+    facts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fact",
+            metavar="NAME=VALUE",
+            help="Any other fact that profiles ask for, e.g. identity.model=SM-G977B (repeatable).",
+        ),
+    ] = None,
     family: Annotated[str, typer.Option(metavar="NAME", help="Only this model family.")] = "any",
     data_sheet: Annotated[
         bool, typer.Option("--data-sheet", help="Ignore what was published about this chip.")
@@ -58,31 +79,52 @@ def estimate(
     ] = EstimateFormat.TEXT,
     profiles: ProfilesOption = None,
 ) -> None:
-    """Predict speed and memory of every model file from a phone's specification, with honest error bars.
+    """Judge a phone by its specification: verdict, the file to ship, speed and memory of every model file.
 
-    The interval should hold the truth 9 times in 10 (measured by: python -m gemmafit.tools.calibrate).
+    The rules are those of `check`, on what is stated; what a description rarely says is assumed, and the line
+    `assumed:` names it. The interval of a speed should hold the truth 9 times in 10 (measured by: python -m
+    gemmafit.tools.calibrate). YAML and JSON are the report, as of `check`.
 
     \b
     Examples:
       gemmafit estimate --gpu "Adreno 740" --ram 8
       gemmafit estimate --gpu "Mali-G720" --ram 12 --measured gemma-2b-it-gpu-int8=18.2/1280
+      gemmafit estimate --gpu "Adreno 660" --ram 8 --abi armeabi-v7a --fact opencl.app.visible=no
+
+    Exit status: 0 whatever the verdict; nothing was run.
     """
     from ..judge.estimate import estimate as run
-    from ..judge.estimate import phone
+    from ..judge.judge import Options
     from ..judge.references import load
 
     knowledge = load(profiles)
-    if family != "any" and family not in knowledge.families:
-        raise UsageError(f"unknown family {family!r}", hint="Families: " + ", ".join(knowledge.families))
-    snapshot = phone(gpu, ram, soc, knowledge)
-    anchor = _anchor(measured, knowledge)
-    asked = {} if prompt_tokens is None else {"prompt_tokens": prompt_tokens}
-    rows = run(snapshot, knowledge, anchor, data_sheet_only=data_sheet, **asked)
-    rows = [row for row in rows if family in ("any", row.model.family)]
+    report = run(
+        gpu=gpu,
+        ram_gb=ram,
+        knowledge=knowledge,
+        soc=soc,
+        cpu=cpu,
+        abi=abi,
+        sdk=sdk,
+        driver=driver,
+        facts=_facts(facts or ()),
+        measured=_anchor(measured, knowledge),
+        data_sheet_only=data_sheet,
+        options=Options(family=family, prompt_tokens=prompt_tokens),
+        created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+    )
     if format is EstimateFormat.TEXT:
-        _show(snapshot, rows, knowledge)
+        _show(report, knowledge)
     else:
-        _dump(snapshot, rows, format)
+        write_report(report, ReportFormat(format), None)
+
+
+def _facts(texts: Iterable[str]) -> dict[str, str]:
+    found = [text.partition("=") for text in texts]
+    for name, sign, value in found:
+        if not (name and sign and value):
+            raise UsageError(f"--fact {name}{sign}{value}: not NAME=VALUE")
+    return {name.strip(): value.strip() for name, _, value in found}
 
 
 def _anchor(text: str | None, knowledge: Knowledge) -> Anchor | None:
@@ -99,98 +141,64 @@ def _anchor(text: str | None, knowledge: Knowledge) -> Anchor | None:
             (b for b in model.backends if b == "opencl"), model.backends[0] if model.backends else ""
         )
     try:
-        anchor = Anchor(id, backend, float(decode), float(prefill) if prefill else None)
+        return Anchor(id, backend, float(decode), float(prefill) if prefill else None)
     except ValueError as error:
         raise UsageError(f"--measured {text}: not MODEL=DECODE[/PREFILL]") from error
-    if not 0 < anchor.decode < 1e6 or (anchor.prefill is not None and not 0 < anchor.prefill < 1e7):
-        raise UsageError(f"--measured {text}: speeds are tokens per second")
-    return anchor
 
 
-def _show(snapshot: Snapshot, rows: list[Estimate], knowledge: Knowledge) -> None:
+def _show(report: Report, knowledge: Knowledge) -> None:
+    from ..judge.estimate import possible_socs, similar
+    from .render import answer, headline, reasons
+
+    console, notes = stdout(), stderr()
+    headline(report, console)
+    answer(report, console)
+    reasons(report, console)
+    console.print(_files(report, knowledge, console))
+    speeds = [row for row in report.variants if row.predicted and row.predicted.decode_tok_s]
+    gpu = str(report.device["gpu"]["model"])
+    if not any(row.backend == "opencl" for row in speeds):
+        alike = [name for name in similar(gpu, knowledge) if name != gpu]
+        note = f"no table has the memory of a phone with {gpu}: its speed is not known"
+        note += f"; GPUs named alike are {', '.join(alike)}" if alike else ""
+        notes.print(f"[yellow]{safe(note)}[/yellow]")
+    if report.device["soc"]["name"] is None and (names := possible_socs(gpu, knowledge.tables)):
+        note = f"the CPU is not known: name the SoC with --soc ({', '.join(names[:6])})"
+        notes.print(f"[dim]{safe(note)}[/dim]")
+    if speeds:
+        notes.print("[dim]value (holds the truth 9 times in 10); nothing was run[/dim]")
+
+
+def _files(report: Report, knowledge: Knowledge, console: Console) -> Table:
+    """Every file of the family asked for on every backend, as judged."""
     from rich.table import Table
 
-    from ..judge.estimate import possible_socs, similar
+    from .render import cell
 
-    gpu, soc = snapshot.gpu, snapshot.soc
-    total = snapshot.memory.total_bytes or 0
-    parts = [gpu.model, gpu.architecture, soc.name, f"{total / 2**30:.1f} GiB usable"]
-    console = stdout()
-    console.print("[bold]" + safe(" · ".join(p for p in parts if p)) + "[/bold]")
+    family = report.extra["asked"]["family"]
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("model file", overflow="fold")
-    for name in ("on", "decode tok/s", "prefill tok/s", "first s", "GB", "fits", ""):
+    wide = console.width >= WIDE
+    for name in ("on", "", "decode tok/s", "prefill", "first s", "GB", *(["from"] if wide else [])):
         table.add_column(name, no_wrap=True)
-    for row in rows:
+    for row in report.variants:
         p = row.predicted
+        if p is None or p.peak_memory_bytes is None or family not in ("any", knowledge.models[row.id].family):
+            continue  # made for something else
         table.add_row(
-            safe(row.model.id),
+            safe(row.id),
             row.backend,
-            _cell(p.decode_tok_s),
-            _cell(p.prefill_tok_s, console.width >= WIDE),
-            "?" if p.ttft_s is None else _number(p.ttft_s.value),
-            "?" if p.peak_memory_bytes is None else f"{p.peak_memory_bytes.value / 1e9:.1f}",
-            str(row.memory),
-            _BASIS[row.basis] if p.decode_tok_s is not None else "",
+            cell(row.status, wide),
+            _speed(p.decode_tok_s),
+            _speed(p.prefill_tok_s, wide),
+            "?" if p.ttft_s is None else significant(p.ttft_s.value, 2),
+            "?" if p.peak_memory_bytes is None else significant(p.peak_memory_bytes.value / 1e9, 2),
+            *([safe(p.basis or "")] if wide else []),
         )
-    console.print(table)
-    if not any(row.predicted.decode_tok_s for row in rows if row.backend == "opencl"):
-        alike = [name for name in similar(gpu.model or "", knowledge) if name != gpu.model]
-        note = f"no table has the memory of a phone with {gpu.model}: its speed is not known"
-        note += f"; GPUs named alike are {', '.join(alike)}" if alike else ""
-        stderr().print(f"[yellow]{safe(note)}[/yellow]")
-    if soc.name is None and (names := possible_socs(gpu.model or "", knowledge.tables)):
-        note = f"the CPU is not known: name the SoC with --soc ({', '.join(names[:6])})"
-        stderr().print(f"[dim]{safe(note)}[/dim]")
-    known = dict.fromkeys(row.basis for row in rows if row.predicted.decode_tok_s is not None)
-    if known:
-        legend = ", ".join(f"{_BASIS[b]} {b}" for b in known)
-        stderr().print(f"[dim]value (holds the truth 9 times in 10); from: {legend}; nothing was run[/dim]")
+    return table
 
 
-def _cell(value: Range | None, interval: bool = True) -> str:
+def _speed(value: Range | None, interval: bool = True) -> str:
     if value is None:
         return "?"
-    text = _number(value.value, 3)
-    return f"{text} ({_number(value.low)}-{_number(value.high)})" if interval else text
-
-
-def _number(value: float, digits: int = 2) -> str:
-    """Rounded to significant digits, never in powers of ten."""
-    if value <= 0:
-        return "0"
-    places = digits - 1 - math.floor(math.log10(value))
-    return f"{round(value, places):.{max(places, 0)}f}"
-
-
-def _dump(snapshot: Snapshot, rows: list[Estimate], format: EstimateFormat) -> None:
-    import msgspec
-
-    data: dict[str, Any] = {
-        "schema": SCHEMA,
-        "evidence": "predicted",
-        "gpu": {
-            "vendor": snapshot.gpu.vendor,
-            "model": snapshot.gpu.model,
-            "architecture": snapshot.gpu.architecture,
-        },
-        "soc": snapshot.soc.name,
-        "ram_bytes": snapshot.memory.total_bytes,
-        "variants": [
-            {
-                "id": row.model.id,
-                "file": row.model.file,
-                "backend": row.backend,
-                "basis": row.basis,
-                "memory": str(row.memory),
-                "predicted": msgspec.to_builtins(row.predicted),
-            }
-            for row in rows
-        ],
-    }
-    if format is EstimateFormat.JSON:
-        emit(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
-    else:
-        import yaml
-
-        emit(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=100))
+    return value.text() if interval else significant(value.value)

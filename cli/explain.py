@@ -19,15 +19,22 @@ if TYPE_CHECKING:
     from ..judge.explain import Explanation
     from ..probes.snapshot import Snapshot
     from ..probes.target import Target
+    from ..profiles.knowledge import Knowledge
+    from ..reports.report import Report
 
 BLOCK = 1 << 20
 MAX_BYTES = 1 << 30
 """A log beyond this is cut, and the answer says so: at some 20 MB/s it already takes a minute."""
 
+_ANSWER = ("device", "verdict", "summary", "recommendation", "works_instead", "fallback")
+"""What is said about the phone: these parts of its report."""
+
 LOGCAT_BYTES = 64 << 20
 
 
 class ExplainFormat(StrEnum):
+    """How the explanation is printed."""
+
     TEXT = "text"
     YAML = "yaml"
     JSON = "json"
@@ -69,11 +76,12 @@ def explain(
     from ..judge.explain import explain as find
     from ..judge.references import load
 
-    signatures = tuple(load(profiles).signatures.values())
+    knowledge = load(profiles)
+    signatures = tuple(knowledge.signatures.values())
     if target is not None and report is not None:
         raise UsageError("--target and --report exclude each other")
     phone = _resolve(target, adb) if target is not None or logcat else None
-    snapshot = _snapshot(phone, report, profiles)
+    judged, snapshot = _judged(phone, report, knowledge)
     facts = _model_facts(model)
     if logcat:
         if text is not None:
@@ -86,9 +94,9 @@ def explain(
         if source.cut:
             typer.echo(f"note: only the first {MAX_BYTES >> 20} MiB were read", err=True)
     if format is ExplainFormat.TEXT:
-        _show(found)
+        _show(found, judged, knowledge)
     else:
-        _dump(found, format)
+        _dump(found, judged, knowledge, format)
     if not any(e.match is Match.EXACT for e in found):
         raise typer.Exit(Exit.INCONCLUSIVE)
 
@@ -150,20 +158,24 @@ def _resolve(name: str | None, adb: str | None) -> Target:
     return resolve(name, adb)
 
 
-def _snapshot(phone: Target | None, report: Path | None, profiles: Path | None) -> Snapshot | None:
+def _judged(
+    phone: Target | None, report: Path | None, knowledge: Knowledge
+) -> tuple[Report | None, Snapshot | None]:
+    """The judge's report on the phone and the facts that signatures ask for; None where none is named."""
     if report is not None:
         from ..reports.from_report import snapshot_of
         from ..reports.report_io import load
 
-        return snapshot_of(load(report))
+        known = load(report)
+        return known, snapshot_of(known)
     if phone is not None:
-        from ..probes.collect import collect
-        from ..probes.read import read
-        from ..profiles.knowledge import load as load_knowledge
+        from ..pipeline import Request, examine
 
-        knowledge = load_knowledge(profiles)
-        return read(collect(phone, push=False, knowledge=knowledge), knowledge.tables)
-    return None
+        found = examine(phone, Request(run=False, push=False, knowledge=knowledge))
+        if found.broken is not None:
+            raise found.broken
+        return found.report, found.snapshot
+    return None, None
 
 
 def _model_facts(model: Path | None) -> dict[str, Any] | None:
@@ -190,16 +202,16 @@ def _logcat(phone: Target) -> str:
     return answer.out
 
 
-def _show(found: list[Explanation]) -> None:
+def _show(found: list[Explanation], report: Report | None, knowledge: Knowledge) -> None:
     from rich.markup import escape
 
-    from ..judge.explain import Answer, Match
+    from ..judge.explain import Answer, Match, remedy
+    from .render import answer, headline
 
     console = stdout()
     if not found:
         console.print("No known failure is recognised in this text.")
         console.print("[dim]`gemmafit check` shows what the phone itself lacks.[/dim]")
-        return
     for e in found:
         signature = e.signature
         style = "yellow" if e.match is Match.RESEMBLES else "dim" if signature.kind == "notice" else "red"
@@ -213,12 +225,19 @@ def _show(found: list[Explanation]) -> None:
         console.print(f"  [bold]cause[/] ({signature.cause.status}): {escape(signature.cause.text)}")
         mark = {Answer.YES: "[red]yes[/]", Answer.NO: "[green]no[/]", Answer.UNKNOWN: "[magenta]unknown[/]"}
         console.print(f"  [bold]applies[/]: {mark[e.applies.answer]}: {safe(e.applies.because)}")
-        console.print(f"  [bold]do[/]: {escape(signature.remedy)}")
+        console.print(f"  [bold]do[/]: {safe(remedy(signature, report, knowledge), 2000)}")
         console.print(f"  [dim]why we think so: {escape(signature.because)}[/dim]")
         console.print(f"  [dim]sources: {safe(', '.join(signature.source), 1000)}[/dim]\n")
+    if report is not None:
+        headline(report, console)
+        answer(report, console)
 
 
-def _dump(found: list[Explanation], format: ExplainFormat) -> None:
+def _dump(
+    found: list[Explanation], report: Report | None, knowledge: Knowledge, format: ExplainFormat
+) -> None:
+    from ..judge.explain import remedy
+
     rows = [
         {
             "id": e.signature.id,
@@ -230,13 +249,18 @@ def _dump(found: list[Explanation], format: ExplainFormat) -> None:
             "lines": [{"line": x.line, "text": plain(x.text)} for x in e.excerpts],
             "cause": {"status": str(e.signature.cause.status), "text": e.signature.cause.text},
             "applies": {"answer": str(e.applies.answer), "because": e.applies.because},
-            "remedy": e.signature.remedy,
+            "remedy": remedy(e.signature, report, knowledge),
             "because": e.signature.because,
             "source": list(e.signature.source),
         }
         for e in found
     ]
-    data = {"schema": "gemmafit.explanation/1", "explanations": rows}
+    data: dict[str, Any] = {"schema": "gemmafit.explanation/1", "explanations": rows}
+    if report is not None:
+        from ..reports.report_io import to_dict
+
+        plain_report = to_dict(report)
+        data["phone"] = {key: plain_report[key] for key in _ANSWER}
     if format is ExplainFormat.JSON:
         import json
 

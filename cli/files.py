@@ -5,23 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..base.errors import UsageError
+from ..base.files import write_text as write
 from ..base.names import ReportFormat
 from .console import emit
 
+__all__ = ["write", "write_report"]
+
 if TYPE_CHECKING:
     from ..reports.report import Report
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file whole or not at all. Raises UsageError saying why it cannot be written."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
 def write_report(report: Report, format: ReportFormat | None, output: Path | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -16,10 +17,12 @@ from .console import emit, plain, safe, stdout
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from ..benchmarks.measurements import Measurement
     from ..judge.modelfit import Fit, Identity
     from ..probes.modelfile import Finding, ModelFile, Section, Tflite
     from ..probes.snapshot import Snapshot
-    from ..profiles.tables import Tables
+    from ..profiles.knowledge import Knowledge
+    from ..reports.report import Report
 
 model_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look into model files.")
 app.add_typer(model_app, name="model")
@@ -29,6 +32,8 @@ _STYLE = {"error": "red", "fail": "red", "warning": "yellow", "warn": "yellow", 
 
 
 class ModelFormat(StrEnum):
+    """How the file is described."""
+
     TEXT = "text"
     YAML = "yaml"
     JSON = "json"
@@ -66,7 +71,7 @@ def inspect(
     Exit status: 0 good, 1 the file is broken or loads on none of its backends there, 5 it is unknown.
     """
     from ..base.errors import UsageError
-    from ..judge.modelfit import identify, will_load
+    from ..judge.modelfit import identify, will_run
     from ..judge.references import load
     from ..probes.modelfile import inspect as read
 
@@ -77,8 +82,11 @@ def inspect(
     if hash:
         found = replace(found, sha256=_digest(file, quiet))
     identity = identify(found, knowledge.models.values())
-    snapshot = _snapshot(target, report, adb, knowledge.tables)
-    fit = will_load(found, identity, snapshot, knowledge) if snapshot is not None else None
+    judged = _judged(target, report, adb, knowledge)
+    fit = None
+    if judged is not None:
+        snapshot, known, measurements = judged
+        fit = will_run(found, identity, snapshot, knowledge, report=known, measurements=measurements)
     if format is ModelFormat.TEXT:
         _show(found, identity, fit)
     else:
@@ -116,18 +124,24 @@ def _digest(file: Path, quiet: bool) -> str:
         return digest(file, show)
 
 
-def _snapshot(target: str | None, report: Path | None, adb: str | None, tables: Tables) -> Snapshot | None:
+def _judged(
+    target: str | None, report: Path | None, adb: str | None, knowledge: Knowledge
+) -> tuple[Snapshot, Report, Sequence[Measurement]] | None:
+    """What is known of the phone, the judge's report on it, and what ran there; None where none is named."""
     if report is not None:
         from ..reports.from_report import snapshot_of
         from ..reports.report_io import load
 
-        return snapshot_of(load(report))
+        known = load(report)
+        return snapshot_of(known), known, list(known.measurements)
     if target is not None:
-        from ..probes.collect import collect
-        from ..probes.read import read
+        from ..pipeline import Request, examine
         from ..probes.targets import resolve
 
-        return read(collect(resolve(target, adb), push=False, vulkan=False), tables)
+        found = examine(resolve(target, adb), Request(run=False, push=False, knowledge=knowledge))
+        if found.broken is not None:
+            raise found.broken
+        return found.snapshot, found.report, found.measurements
     return None
 
 
@@ -159,7 +173,8 @@ def _show(file: ModelFile, identity: Identity, fit: tuple[Fit, ...] | None) -> N
         _finding(console, finding)
     for one in fit or ():
         style = _STYLE.get(one.status, "magenta")
-        console.print(f"[bold]loads on {safe(one.backend)} there[/]: [{style}]{one.status}[/]")
+        codes = f" [dim]{safe(', '.join(one.reasons))}[/dim]" if one.reasons else ""
+        console.print(f"[bold]runs on {safe(one.backend)} there[/]: [{style}]{one.status}[/]{codes}")
         for check in one.checks:
             if check.status != "pass":
                 console.print(

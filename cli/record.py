@@ -43,28 +43,29 @@ def record(
       gemmafit record --measure -o pixel8.yaml   with measurements, for `check replay:pixel8.yaml`
     """
     from ..base.errors import UsageError
-    from ..pipeline import Request, broke, examine
-    from ..probes.collect import collect
+    from ..pipeline import Incomplete
+    from ..pipeline import record as recorded
     from ..probes.files import dump_capture, sha256
-    from ..probes.read import read
-    from ..probes.redact import redact
-    from ..probes.targets import resolve
-    from ..profiles.knowledge import load
     from .files import write
     from .progress import progress
 
     if measure and no_push:
         raise UsageError("--measure needs the agent, which --no-push keeps away")
-    device, broken = resolve(target, adb), None
+    broken: Incomplete | None = None
     with progress(quiet) as on_event:
-        if measure:
-            examined = examine(device, Request(package=package, force=force), on_event)
-            capture, broken = examined.capture, examined.broken
-        else:
-            capture = collect(device, push=not no_push, package=package, force=force, on_event=on_event)
-            broken = broke(device, read(capture), load())
-    if not keep_identifiers:
-        capture = redact(capture)
+        try:
+            capture = recorded(
+                target,
+                measure=measure,
+                push=not no_push,
+                package=package,
+                force=force,
+                keep_identifiers=keep_identifiers,
+                adb=adb,
+                on_event=on_event,
+            )
+        except Incomplete as error:
+            capture, broken = error.capture, error
     write(output, dump_capture(capture))
     if not quiet:
         stderr().print(
@@ -72,4 +73,4 @@ def record(
             f"Read it before you pass it on; judge it with `gemmafit check replay:{safe(output)}`."
         )
     if broken is not None:
-        raise broken
+        raise broken.__cause__ or broken

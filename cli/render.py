@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..base.names import Column
@@ -14,7 +13,7 @@ from .console import safe
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..reports.report import Predicted, Report
+    from ..reports.report import Predicted, Recommendation, Report
 
 _STYLE = {
     "pass": "green",
@@ -39,28 +38,31 @@ MAX_VARIANTS = 8
 
 def render(report: Report, console: Console) -> None:
     """Print the summary of a report: device, verdict, backends, files, reasons, fallback."""
+    headline(report, console)
+    _agent(report, console)
+    for check in report.checks:
+        if check.id == BUSY:
+            console.print(f"{cell(check.status)} [bold]{safe(check.because)}[/bold] {_advice(check.remedy)}")
+    console.print(_backends(report, console.width >= WIDE))
+    if report.variants:
+        console.print(_variants(report, console.width >= WIDE))
+    answer(report, console)
+    reasons(report, console)
+
+
+def headline(report: Report, console: Console) -> None:
+    """Device, verdict and summary in a box."""
     from rich.panel import Panel
 
     verdict = str(report.verdict)
     console.print(
         Panel(
-            f"{_device(report.device)}\n[bold]{safe(report.summary, 1000)}[/bold]",
+            f"{_device(report)}\n[bold]{safe(report.summary, 1000)}[/bold]",
             title=f"[{_STYLE[verdict]} bold] {verdict.upper()} [/]",
             title_align="left",
             border_style=_STYLE[verdict],
         )
     )
-    _agent(report, console)
-    for check in report.checks:
-        if check.id == BUSY:
-            console.print(f"{_cell(check.status)} [bold]{safe(check.because)}[/bold] {_advice(check.remedy)}")
-    console.print(_backends(report, console.width >= WIDE))
-    if report.variants:
-        console.print(_variants(report, console.width >= WIDE))
-    _recommendation(report, console)
-    _reasons(report, console)
-    for note in report.notes:
-        console.print(f"[dim]{safe(note)}[/dim]")
 
 
 def _agent(report: Report, console: Console) -> None:
@@ -68,17 +70,18 @@ def _agent(report: Report, console: Console) -> None:
     for check in report.checks:
         if check.id == AGENT:
             advice = f"\n  [cyan]→ {safe(check.remedy)}[/cyan]" if check.remedy else ""
-            console.print(f"{_cell(check.status)} [bold]{safe(check.found, 600)}[/bold]{advice}")
+            console.print(f"{cell(check.status)} [bold]{safe(check.found, 600)}[/bold]{advice}")
 
 
-def _device(device: Mapping[str, Any]) -> str:
+def _device(report: Report) -> str:
+    device = report.device
     soc, gpu, android = (device.get(k) or {} for k in ("soc", "gpu", "android"))
     name = " ".join(str(device[k]) for k in ("manufacturer", "model") if device.get(k))
     clusters = (device.get("cpu") or {}).get("clusters") or ()
     cores = " + ".join(f"{c.get('count') or '?'}×{c['core']}" for c in clusters if c.get("core"))
     ram = device.get("ram_bytes")
     parts = [
-        name or ("unknown device" if android else "this computer"),
+        name or report.name,
         soc.get("name") or soc.get("model"),
         cores,
         gpu.get("model") or gpu.get("renderer"),
@@ -89,7 +92,8 @@ def _device(device: Mapping[str, Any]) -> str:
     return "[dim] · [/dim]".join(safe(part, 120) for part in parts if part)
 
 
-def _cell(status: object, words: bool = True) -> str:
+def cell(status: object, words: bool = True) -> str:
+    """A status as a mark in its colour, and as a word where there is room for one."""
     text = str(status)
     return f"[{_STYLE[text]}]{_MARK[text]}{' ' + text if words else ''}[/]"
 
@@ -106,7 +110,7 @@ def _backends(report: Report, words: bool) -> Any:
     for name, row in report.backends.items():
         table.add_row(
             f"[bold]{safe(name)}[/bold]",
-            *(_cell(getattr(row, column), words) for column in Column),
+            *(cell(getattr(row, column), words) for column in Column),
             safe(figures.measured(report.measurements, name)),
         )
     return table
@@ -132,7 +136,7 @@ def _variants(report: Report, wide: bool) -> Any:
             "[bold green]→[/]" if best else "",
             safe(row.id),
             safe(row.backend),
-            _cell(row.status),
+            cell(row.status),
             *_predicted(row.predicted, wide),
             *([safe(", ".join(row.reasons))] if wide else []),
         )
@@ -151,31 +155,41 @@ def _predicted(predicted: Predicted | None, wide: bool) -> tuple[str, str, str]:
     )
 
 
-def _recommendation(report: Report, console: Console) -> None:
-    best = report.recommendation
-    if best is None:
-        return
-    settings = ", ".join(f"{key}={value}" for key, value in best.settings.items() if value is not None)
-    console.print(
-        f"[bold green]ship[/] [bold]{safe(best.file)}[/] on {safe(best.backend)} with {safe(best.runtime)}"
-        f" [dim]({safe(best.evidence)})[/dim]" + (f"  {safe(settings)}" if settings else "")
-    )
-    console.print(f"     {safe(best.because, 600)}")
+def answer(report: Report, console: Console) -> None:
+    """The file to ship or, where the family has none, what works instead; then the fallback chain."""
+    if report.recommendation is not None:
+        _file("ship", report.recommendation, console)
+    elif report.works_instead is not None:
+        _file("works instead", report.works_instead, console)
     if report.fallback:
         chain = " → ".join(f"{safe(step.variant)} on {safe(step.backend)}" for step in report.fallback)
         console.print(f"[bold]then[/] {chain}")
 
 
-def _reasons(report: Report, console: Console) -> None:
-    """What failed, is unknown or gives pause, with what to do; the same cause once, the gravest first."""
+def _file(word: str, best: Recommendation, console: Console) -> None:
+    settings = ", ".join(f"{key}={value}" for key, value in best.settings.items() if value is not None)
+    console.print(
+        f"[bold green]{word}[/] [bold]{safe(best.file)}[/] on {safe(best.backend)} with {safe(best.runtime)}"
+        f" [dim]({safe(best.evidence)})[/dim]" + (f"  {safe(settings)}" if settings else "")
+    )
+    console.print(f"     {safe(best.because, 600)}")
+    if best.dependency is not None:
+        console.print(f"     [dim]dependency: {safe(best.dependency)}[/dim]")
+
+
+def reasons(report: Report, console: Console) -> None:
+    """What failed, is unknown or gives pause, with what to do; the same cause once, the gravest first. Then
+    what to know about the answers."""
     causes: dict[tuple[str, str, str | None], list[str]] = {}
     for check in report.checks:
         if (status := str(check.status)) in _GRAVITY and check.id not in (AGENT, BUSY):
             causes.setdefault((status, check.because, check.remedy), []).append(check.id)
     for (status, because, remedy), ids in sorted(causes.items(), key=lambda c: _GRAVITY.index(c[0][0])):
         names = ids[0] + (f" and {len(ids) - 1} more" if len(ids) > 1 else "")
-        text = f"{_cell(status)} [bold]{safe(names)}[/bold] {safe(because)} {_advice(remedy)}"
+        text = f"{cell(status)} [bold]{safe(names)}[/bold] {safe(because)} {_advice(remedy)}"
         console.print(text.rstrip())
+    for note in report.notes:
+        console.print(f"[dim]{safe(note)}[/dim]")
 
 
 def _advice(remedy: str | None) -> str:

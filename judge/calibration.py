@@ -65,6 +65,7 @@ def joined(*spreads: float) -> float:
 
 
 def around(value: float, spread: float) -> Range:
+    """The interval from value / spread to value x spread."""
     return Range(value, value / spread, value * spread)
 
 

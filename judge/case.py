@@ -17,11 +17,15 @@ from ..base.names import Backend, CheckStatus, Column, Evidence, Scope, Status
 from ..benchmarks.measurements import Measurement
 from ..benchmarks.states import Span
 from ..probes.snapshot import Conditions, Snapshot
-from ..profiles.conditions import Facts
-from ..profiles.knowledge import Architecture, Fault, Knowledge, Model, Runtime
+from ..profiles.conditions import Facts, evaluate
+from ..profiles.knowledge import Architecture, Fault, Knowledge, Model, Reason, Runtime
 from ..reports.report import Check
+from .predict import Anchor
 
 ANY_FAMILY = "any"
+
+STATED = "stated"
+"""The kind of a snapshot that holds what a person says of a phone, and nothing that a phone answered."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,7 @@ class Case:
     knowledge: Knowledge
     options: Options
     spans: tuple[Span, ...] = ()
+    anchor: Anchor | None = None
 
     @property
     def before(self) -> Conditions:
@@ -154,6 +159,9 @@ class Case:
         if self.options.use not in self.knowledge.thresholds.uses:
             names = ", ".join(self.knowledge.thresholds.uses)
             raise UsageError(f"unknown use {self.options.use!r}", hint=f"Uses: {names}.")
+        if self.anchor is not None and self.anchor.model not in self.knowledge.models:
+            names = ", ".join(self.knowledge.models)
+            raise UsageError(f"unknown model {self.anchor.model!r}", hint=f"Names: {names}.")
 
     @cached_property
     def demand(self) -> Demand:
@@ -172,6 +180,18 @@ class Case:
     def android(self) -> bool:
         """Whether Android's own rules apply; a computer is judged without them."""
         return self.snapshot.kind != "local"
+
+    def assumed(self, reason: Reason) -> str | None:
+        """What is taken for granted instead of the unknown of this row; None: nothing, it stays unknown.
+
+        Only of a phone that somebody states (`STATED`): a phone that was asked and did not answer may well
+        be the exception. The rows say what, and for which phones it would be wrong.
+        """
+        row = reason.assumed
+        if row is None or self.snapshot.kind != STATED:
+            return None
+        wrong = row.unless is not None and evaluate(row.unless, self.facts()).value
+        return None if wrong else row.text
 
     @cached_property
     def variants(self) -> tuple[Variant, ...]:
@@ -232,6 +252,8 @@ class Case:
         What is unknown because the agent did not run says so: no other advice helps.
         """
         row = self.knowledge.reasons[reason]
+        if status is CheckStatus.UNKNOWN and (taken := self.assumed(row)) is not None:
+            status, because, found = CheckStatus.PASS, assumption(taken), f"{found}; assumed"
         fine = status is CheckStatus.PASS
         remedy, problem = row.remedy, self.snapshot.agent_problem
         if status is CheckStatus.UNKNOWN and row.agent and problem and problem.concerns(about.backend):
@@ -296,6 +318,11 @@ _ORDER = (
 def worst(statuses: Sequence[CheckStatus]) -> CheckStatus:
     """What several answers amount to. One failure decides, whatever else is unknown; no answer is unknown."""
     return max(statuses, key=_ORDER.index, default=CheckStatus.UNKNOWN)
+
+
+def assumption(text: str) -> str:
+    """The sentence of a check that rests on one (`Assumption.text`)."""
+    return f"Assumed, as it was not stated: {text}."
 
 
 def is_backend(name: str) -> bool:

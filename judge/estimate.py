@@ -1,78 +1,122 @@
-"""Speeds and memory of every model file on a phone that is not at hand, from its GPU's name and its memory.
+"""A phone that is not at hand, from what a person states about it: a snapshot for the judge like any other.
 
-What a published benchmark reached on the same chip counts before the data sheet; one measured model of the
-phone (an `Anchor`) counts before both. Which of them it was stands in every estimate, and its interval says
-how much it is worth (`tools/calibrate.py` measures that).
+`stated` makes the snapshot: what is stated is in it, what follows from the tables (the cores of a SoC, the
+vendor of a GPU), and nothing else; all the rest is unknown. `estimate` hands it to the judge. The rules are
+those of `check`; two things differ, and both by data:
+
+* What a phone at hand would have answered and a description rarely says is taken for granted where
+  reasons.yaml says so (`assumed`, and of which phones that would be wrong). The report names it in one line.
+* A model file that somebody measured on the phone (`Anchor`) is what the predictor rests on first.
+
+Nothing ran, so every answer is `predicted`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Mapping
+from dataclasses import is_dataclass, replace
 from difflib import get_close_matches
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from ..base.bounds import require
 from ..base.errors import UsageError
-from ..base.names import CheckStatus
-from ..probes.readers.gpu import identify
-from ..probes.snapshot import Cluster, Cpu, Gpu, Memory, Snapshot, Soc
-from ..profiles.calibration import Calibration, Engine, Phase
-from ..profiles.conditions import Facts
-from ..profiles.knowledge import Knowledge, Model
+from ..probes.readers.gpu import identify, read_driver
+from ..probes.snapshot import Android, AppVisibility, Cluster, Cpu, Gpu, Memory, Snapshot, Soc
+from ..profiles.knowledge import Knowledge
 from ..profiles.tables import SocRow, Tables
-from ..reports.report import Predicted, Range
-from .calibration import (
-    Workload,
-    around,
-    engine_for,
-    gpu_class,
-    joined,
-)
-from .case import Case, Options, Variant, worst
-from .predict import find_chip, predict
-from .rules import fits
+from ..reports.report import Report
+from .case import STATED, Options
+from .judge import judge
+from .predict import Anchor
+
+__all__ = ["Anchor", "estimate", "possible_socs", "similar", "stated"]
 
 GIB = 1 << 30
 
+CONTEXT = 1152
+"""Tokens in the cache unless something else is asked: what the published speeds were measured with (a prompt
+of 1024 and 128 tokens of answer)."""
 
-@dataclass(frozen=True)
-class Anchor:
-    """A model file that somebody measured on the phone: tokens/s of decode and, if known, prefill."""
+_ABI_BITS = {"arm64-v8a": 64, "x86_64": 64, "armeabi-v7a": 32, "armeabi": 32, "x86": 32}
 
-    model: str
-    backend: str
-    decode: float
-    prefill: float | None = None
+_CLUSTER = re.compile(r"(?P<count>[1-9]\d?) *[x×] *(?P<core>[^@+]{1,60})@ *(?P<mhz>[1-9]\d{1,4})")
+
+_EMPTY: Mapping[type, Any] = {AppVisibility: AppVisibility(None, "stated")}
+"""Parts of a snapshot that cannot be made of nothing -> one about which nothing is known."""
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """One model file on one backend.
+def estimate(
+    *,
+    gpu: str,
+    ram_gb: float | None,
+    knowledge: Knowledge,
+    soc: str | None = None,
+    cpu: str | None = None,
+    abi: str | None = None,
+    sdk: int | None = None,
+    driver: str | None = None,
+    facts: Mapping[str, str] | None = None,
+    measured: Anchor | None = None,
+    data_sheet_only: bool = False,
+    options: Options = Options(family="any"),  # noqa: B008  (frozen)
+    created: str | None = None,
+) -> Report:
+    """The judge's report on a phone that somebody describes.
 
-    Attributes:
-        basis: measured model | published for this chip | data sheet.
-        memory: whether it fits: pass, warn (tight), fail.
+    Args:
+        gpu, ram_gb, soc, cpu, abi, sdk, driver, facts: see `stated`.
+        measured: one measured model of the same phone.
+        data_sheet_only: as if nothing had ever been measured on that chip.
+        options: what is asked for; without a context `CONTEXT`.
+        created: ISO 8601 time that the report carries.
+
+    Raises UsageError for what no table knows, a fact that is none, and a measurement of an unknown model or
+    too fast to be true.
     """
+    if data_sheet_only:
+        chips = {
+            k: msgspec.structs.replace(c, read_gb_s=None, compute_gflops=None)
+            for k, c in knowledge.chips.items()
+        }
+        knowledge = msgspec.structs.replace(knowledge, chips=chips)
+    if options.context is None:
+        options = replace(options, context=CONTEXT)
+    snapshot = stated(gpu, ram_gb, knowledge, soc=soc, cpu=cpu, abi=abi, sdk=sdk, driver=driver, facts=facts)
+    return judge(snapshot, (), knowledge, options, created=created, anchor=measured)
 
-    model: Model
-    backend: str
-    predicted: Predicted
-    basis: str
-    memory: CheckStatus
 
-
-def phone(gpu: str, ram_gb: float, soc: str | None, knowledge: Knowledge) -> Snapshot:
-    """A phone as its box describes it.
+def stated(
+    gpu: str,
+    ram_gb: float | None,
+    knowledge: Knowledge,
+    *,
+    soc: str | None = None,
+    cpu: str | None = None,
+    abi: str | None = None,
+    sdk: int | None = None,
+    driver: str | None = None,
+    facts: Mapping[str, str] | None = None,
+) -> Snapshot:
+    """A phone as a person describes it.
 
     Args:
         gpu: as people or drivers write it, e.g. "Adreno 740", "Mali-G715 MC7".
-        ram_gb: as it is sold; what Android can use is less.
+        ram_gb: GiB as it is sold; what Android can use is less.
         soc: name or part number; without it the SoC is taken from the GPU where only one has it.
+        cpu: its cores, e.g. "4xCortex-A53@1500+4xCortex-A73@2000" (MHz); without it those of the SoC.
+        abi: of its apps: arm64-v8a, armeabi-v7a, x86_64, x86.
+        sdk: Android's API level.
+        driver: the GPU's, as the phone states it, e.g. "E031.47.12", "v1.r26p0-01eac0".
+        facts: further facts by their names in the knowledge base, e.g. {"identity.model": "Pixel 10"}. They
+            count before everything else.
 
-    Raises UsageError for a GPU or SoC that no table knows.
+    Raises UsageError for a GPU or SoC that no table knows, an ABI or a fact that is none.
     """
-    require({"ram_gb": ram_gb})
+    require({"ram_gb": ram_gb, "sdk": sdk})
     tables = knowledge.tables
     found = identify(tables.gpus, gpu)
     if found is None or found.model is None:
@@ -82,18 +126,82 @@ def phone(gpu: str, ram_gb: float, soc: str | None, knowledge: Knowledge) -> Sna
             hint=(f"Perhaps {', '.join(alike)}. " if alike else "")
             + "Write it as the specification does: Adreno 740, Mali-G610 MC6, Immortalis-G720.",
         )
+    if abi is not None and abi not in _ABI_BITS:
+        raise UsageError(f"unknown ABI {abi!r}", hint=f"ABIs: {', '.join(_ABI_BITS)}.")
     row = _soc(tables, found.model, soc)
-    clusters = row.cpu if row is not None else ()
-    usable = knowledge.thresholds.memory.ram_visible_fraction
-    return Snapshot(
-        kind="estimate",
-        gpu=Gpu(
-            found.vendor, found.model, found.architecture, found.cores or (row.gpu.cores if row else None)
-        ),
-        soc=Soc(row.manufacturer, row.models[0] if row.models else None, row.name) if row else Soc(name=soc),
-        cpu=Cpu(tuple(Cluster(c.core, c.count, c.mhz) for c in clusters)),
-        memory=Memory(total_bytes=int(ram_gb * GIB * usable)),
+    known = read_driver(tables.gpus, found.vendor, [("stated", driver)]) if driver else None
+    graphics = replace(
+        known[1] if known else Gpu(driver=driver),
+        vendor=found.vendor,
+        model=found.model,
+        architecture=found.architecture,
+        cores=found.cores or (row.gpu.cores if row else None),
+        software=found.software or None,
     )
+    usable = knowledge.thresholds.memory.ram_visible_fraction
+    snapshot = Snapshot(
+        kind=STATED,
+        android=Android(sdk=sdk, abis=(abi,) if abi else None, bits=_ABI_BITS[abi] if abi else None),
+        gpu=graphics,
+        soc=Soc(row.manufacturer, row.models[0] if row.models else None, row.name) if row else Soc(name=soc),
+        cpu=Cpu(_clusters(cpu) if cpu else _clusters_of(row)),
+        memory=Memory(total_bytes=None if ram_gb is None else int(ram_gb * GIB * usable)),
+    )
+    snapshot = replace(snapshot, opencl=replace(snapshot.opencl, driver=driver))
+    for name, text in (facts or {}).items():
+        snapshot = _with(snapshot, name, name.split("."), text)
+    return snapshot
+
+
+def _clusters_of(row: SocRow | None) -> tuple[Cluster, ...]:
+    return tuple(Cluster(c.core, c.count, c.mhz) for c in row.cpu) if row is not None else ()
+
+
+def _clusters(text: str) -> tuple[Cluster, ...]:
+    found = [_CLUSTER.fullmatch(part.strip()) for part in text.split("+")]
+    clusters = [Cluster(m["core"].strip(), int(m["count"]), int(m["mhz"])) for m in found if m is not None]
+    if len(clusters) != len(found):
+        raise UsageError(
+            f"{text!r} names no cores", hint="Write 4xCortex-A53@1500+4xCortex-A73@2000, in MHz."
+        )
+    return tuple(clusters)
+
+
+def _with(part: Any, name: str, path: list[str], text: str) -> Any:
+    """A copy of a part of a snapshot in which the fact at the end of the path has the value of a text."""
+    hints = get_type_hints(type(part)) if is_dataclass(part) else {}
+    if path[0] not in hints:
+        raise UsageError(
+            f"{name}: no such fact of a phone", hint="Facts: gpu.driver, identity.model, opencl.device, ..."
+        )
+    kind = hints[path[0]]
+    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    inner = next((k for k in kinds if is_dataclass(k)), None)
+    if len(path) == 1:
+        if inner is not None:
+            raise UsageError(f"{name}: not one fact but many; name one, e.g. {name}.{_first(inner)}")
+        return replace(part, **{path[0]: _value(name, kinds[0], text)})
+    below = getattr(part, path[0])
+    if below is None and isinstance(inner, type):
+        below = _EMPTY[inner] if inner in _EMPTY else inner()
+    return replace(part, **{path[0]: _with(below, name, path[1:], text)})
+
+
+def _first(kind: Any) -> str:
+    return next(iter(get_type_hints(kind)))
+
+
+def _value(name: str, kind: Any, text: str) -> Any:
+    """The text as a value of a fact's type; members of a list stand between commas."""
+    if kind is bool:
+        text = {"yes": "true", "no": "false"}.get(text.casefold(), text)
+    value: Any = text
+    if get_origin(kind) in (tuple, frozenset):
+        value = [member.strip() for member in text.split(",") if member.strip()]
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{name}={text}: {error}") from error
 
 
 def similar(gpu: str, knowledge: Knowledge, most: int = 3) -> list[str]:
@@ -123,107 +231,3 @@ def _soc(tables: Tables, gpu: str, name: str | None) -> SocRow | None:
         return matching[0]
     matching = [r for r in rows if r.gpu.model == gpu]
     return matching[0] if len(matching) == 1 else None
-
-
-def estimate(
-    snapshot: Snapshot,
-    knowledge: Knowledge,
-    anchor: Anchor | None = None,
-    *,
-    data_sheet_only: bool = False,
-    prompt_tokens: int = 256,
-    context: int = 1152,
-) -> list[Estimate]:
-    """Every model file that is for a phone's CPU or GPU, in the catalogue's order.
-
-    Args:
-        anchor: one measured model of the same phone.
-        data_sheet_only: as if nothing had ever been measured on that chip.
-
-    Raises UsageError where the anchor's model is not in the catalogue or too fast to be true.
-    """
-    require({"prompt_tokens": prompt_tokens, "context": context})
-    if data_sheet_only:
-        chips = {
-            k: msgspec.structs.replace(c, read_gb_s=None, compute_gflops=None)
-            for k, c in knowledge.chips.items()
-        }
-        knowledge = msgspec.structs.replace(knowledge, chips=chips)
-    if anchor is not None and anchor.model not in knowledge.models:
-        raise UsageError(f"unknown model {anchor.model!r}", hint="Names: " + ", ".join(knowledge.models))
-    case = Case(snapshot, (), knowledge, Options(family="any"))
-    found = []
-    for variant in case.variants:
-        if variant.backend not in variant.model.backends or variant.backend == "npu":
-            continue
-        limit = min(context, variant.model.context)
-        predicted = predict(
-            variant.model,
-            variant.backend,
-            snapshot,
-            (),
-            knowledge,
-            prompt_tokens=prompt_tokens,
-            context=limit,
-        )
-        basis = _basis(snapshot, variant, knowledge)
-        if anchor is not None and anchor.backend == variant.backend:
-            anchored = _from_anchor(variant, anchor, snapshot, knowledge, prompt_tokens, limit)
-            predicted, basis = (
-                replace(anchored, peak_memory_bytes=predicted.peak_memory_bytes),
-                "measured model",
-            )
-        memory = [check.status for check in fits.memory(case, variant, predicted)]
-        found.append(Estimate(variant.model, variant.backend, predicted, basis, worst(memory)))
-    return found
-
-
-def _basis(snapshot: Snapshot, variant: Variant, knowledge: Knowledge) -> str:
-    chip = find_chip(snapshot, knowledge)
-    published = chip is not None and chip.read_gb_s is not None and variant.backend == "opencl"
-    return "published for this chip" if published else "data sheet"
-
-
-def _from_anchor(
-    variant: Variant, anchor: Anchor, snapshot: Snapshot, knowledge: Knowledge, prompt: int, context: int
-) -> Predicted:
-    """All speeds from one: the rates it stands for, and the work of the other model."""
-    calibration = knowledge.calibration
-    known = knowledge.models[anchor.model]
-    there = engine_for(anchor.backend, known.format, calibration)
-    here = engine_for(variant.backend, variant.model.format, calibration)
-    if there is None or here is None:
-        return Predicted()
-    measured = Workload(knowledge.architectures[known.architecture], known.bits, min(context, known.context))
-    wanted = Workload(knowledge.architectures[variant.model.architecture], variant.model.bits, context)
-    reading = measured.decode_rate(there, anchor.decode)
-    if reading is None:
-        raise UsageError(f"{anchor.decode:g} tokens/s is faster than {anchor.model} can be on this engine")
-    reading *= here.decode_share / there.decode_share
-    same = variant.model.id == anchor.model
-    spread = 1.02 if same else _spread("decode", there, here, snapshot, calibration)
-    decode = around(1 / wanted.decode_seconds(here, reading), spread)
-    if anchor.prefill is None:
-        return Predicted(decode_tok_s=decode)
-    computing = measured.prefill_rate(there, anchor.prefill) * here.prefill_share / there.prefill_share
-    spread = 1.02 if same else _spread("prefill", there, here, snapshot, calibration)
-    prefill = around(computing / wanted.prefill_operations(here), spread)
-    ttft = Range(
-        *(
-            prompt / p + 1 / d
-            for p, d in (
-                (prefill.value, decode.value),
-                (prefill.high, decode.high),
-                (prefill.low, decode.low),
-            )
-        )
-    )
-    return Predicted(prefill, decode, ttft)
-
-
-def _spread(phase: Phase, there: Engine, here: Engine, snapshot: Snapshot, calibration: Calibration) -> float:
-    """Of a prediction from one measured model: what the engines add, and on a GPU its class."""
-    engines = [here.spread(phase)] if here is there else [here.spread(phase), there.spread(phase)]
-    if here.when == calibration.engines["cpu"].when:
-        return joined(*engines)
-    return joined(*engines, gpu_class(Facts(snapshot), calibration.specification).model_spread)

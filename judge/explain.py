@@ -15,9 +15,13 @@ from enum import StrEnum
 from typing import Any
 
 from ..base.logtext import clean, lines, message
+from ..base.names import CheckStatus
 from ..probes.snapshot import Snapshot
 from ..profiles.conditions import Facts, evaluate
+from ..profiles.knowledge import Knowledge
 from ..profiles.signatures import Kind, Pattern, Signature
+from ..reports.report import Report
+from .verdict import BACKEND_TITLES
 
 BATCH = 2048
 """Lines that are searched for all anchors at once, which is some fifty times faster than line by line."""
@@ -49,11 +53,15 @@ _STOP = frozenset(
 
 
 class Match(StrEnum):
+    """How sure it is that a text is a known failure: its pattern is there, or most of its words."""
+
     EXACT = "exact"
     RESEMBLES = "resembles"
 
 
 class Answer(StrEnum):
+    """Whether a failure's cause holds on the phone; unknown where the facts it asks for are."""
+
     YES = "yes"
     NO = "no"
     UNKNOWN = "unknown"
@@ -144,6 +152,36 @@ def _applies(signature: Signature, facts: Facts) -> Applicability:
     answer = {True: Answer.YES, False: Answer.NO, None: Answer.UNKNOWN}[truth.value]
     return Applicability(answer, truth.because)
 
+
+def remedy(signature: Signature, report: Report | None, knowledge: Knowledge) -> str:
+    """What to do about a failure on the phone of a report: the row's advice, unless that report says that it
+    does not help there; then what the report recommends instead."""
+    if report is None:
+        return signature.remedy
+    working = [row for row in report.variants if row.status in (CheckStatus.PASS, CheckStatus.WARN)]
+    named = [
+        model
+        for model in knowledge.models.values()
+        if {model.id, model.file} & set(_NAME.findall(signature.remedy))
+    ]
+    if named and not {model.id for model in named} & {row.id for row in working}:
+        return f"The file that helps elsewhere does not run on this phone. {answer(report)}"
+    if signature.takes and not set(signature.takes) & {row.backend for row in working}:
+        where = " or ".join(BACKEND_TITLES[backend] for backend in signature.takes)
+        return f"{signature.remedy} But no file is known to run on {where} of this phone. {answer(report)}"
+    return signature.remedy
+
+
+def answer(report: Report) -> str:
+    """The file that a report recommends, in a sentence."""
+    best = report.recommendation or report.works_instead
+    if best is None:
+        return "No published file is known to run on it."
+    what = "Take" if report.recommendation is not None else "Of another family works"
+    return f"{what} {best.file} on {BACKEND_TITLES[best.backend]} with {best.runtime}."
+
+
+_NAME = re.compile(r"[\w.-]*\w")
 
 _UNJUDGED = Applicability(Answer.UNKNOWN, "")
 

@@ -18,8 +18,8 @@ from ..probes.snapshot import Snapshot
 from ..profiles.knowledge import Knowledge
 from ..reports.report import BackendResult, Check, Predicted, Report, VariantResult
 from . import device, recommend, verdict
-from .case import Case, Options, Variant, is_backend, worst
-from .predict import predict
+from .case import Case, Options, Variant, assumption, is_backend, worst
+from .predict import Anchor, predict
 from .recommend import Judged
 from .rules import agent, correct, fits, loads, speed, state
 
@@ -36,6 +36,7 @@ def judge(
     created: str | None = None,
     serial: str | None = None,
     spans: Sequence[Span] = (),
+    anchor: Anchor | None = None,
 ) -> Report:
     """The report on one device.
 
@@ -44,16 +45,17 @@ def judge(
         created: ISO 8601 time that the report carries; "" if not given (the judge has no clock).
         serial: of the target.
         spans: the device's state around what was measured on each backend, if it was asked.
+        anchor: a model file that somebody measured on the device.
 
-    Raises UsageError for an unknown family or use.
+    Raises UsageError for an unknown family or use, or an anchor of an unknown model or that cannot be true.
     """
-    case = Case(snapshot, tuple(measurements), knowledge, options, tuple(spans))
+    case = Case(snapshot, tuple(measurements), knowledge, options, tuple(spans), anchor)
     shared = _Shared(case)
-    predictions = {v.key: _predict(case, v) for v in case.variants}
-    judged = [_judge_variant(case, v, shared, predictions) for v in case.variants]
+    judged = _judge_all(case, shared)
     found = verdict.decide(case, judged)
     best = recommend.best_of_all(case, judged)
     measured = layouts.every(measurements)
+    checks = _checks(case, shared, judged, (found.chosen, found.primary, best))
     return Report(
         tool={"name": "gemmafit", "version": __version__},
         created=created or "",
@@ -62,26 +64,50 @@ def judge(
         verdict=found.verdict,
         summary=found.summary,
         recommendation=found.recommendation,
+        works_instead=verdict.best_of_all(case, best) if found.chosen is None else None,
         fallback=recommend.chain(case, found.chosen, judged),
         variants=tuple(_result(j) for j in judged),
         backends={str(b): _backend(case, str(b), shared, judged) for b in Backend},
-        checks=tuple(_checks(case, shared, judged, (found.chosen, best))),
+        checks=tuple(checks),
         measurements=tuple(measurements),
         conditions=conditions(spans, snapshot.conditions),
         capture={"sha256": capture_sha256},
-        notes=(*notes.notes(measurements, case.before, case.after), *layouts.sentences(measured)),
+        notes=(
+            *_assumed(case, checks),
+            *notes.notes(measurements, case.before, case.after),
+            *layouts.sentences(measured),
+        ),
         layouts=tuple(pair.to_dict() for pair in measured),
         agent=notes.agent_memory(measurements),
         extra=_extra(case, best),
     )
 
 
+def judge_files(case: Case) -> list[Judged]:
+    """Every file of the case's catalogue on each of its backends: what `judge` rests on, with all checks."""
+    return _judge_all(case, _Shared(case))
+
+
+def _judge_all(case: Case, shared: _Shared) -> list[Judged]:
+    predictions = {v.key: _predict(case, v) for v in case.variants}
+    return [_judge_variant(case, v, shared, predictions) for v in case.variants]
+
+
+def _assumed(case: Case, checks: Sequence[Check]) -> list[str]:
+    """One line with everything that was taken for granted; nothing where nothing was."""
+    found = [case.assumed(row) for row in case.knowledge.reasons.values()]
+    said = {check.because for check in checks}
+    taken = [text for text in found if text is not None and assumption(text) in said]
+    return [f"assumed: {'; '.join(taken)}"] if taken else []
+
+
 class _Shared:
     """Checks about a runtime or a backend: stated once, counted for every variant that rests on them."""
 
     def __init__(self, case: Case) -> None:
-        self.runtimes = {r.id: loads.runtime_loads(case, r) for r in case.knowledge.runtimes.values()}
-        self.emulator = loads.emulator(case)
+        runtimes = case.knowledge.runtimes.values()
+        self.runtimes = {r.id: [*loads.runtime_loads(case, r), *loads.emulator(case, r)] for r in runtimes}
+        self.opencl = {r.id: loads.opencl_of(case, r) for r in runtimes}
         self.agent = agent.ran(case)
         self.backends: dict[str, dict[Column, Check]] = {}
         self.schemes: dict[tuple[str, str], dict[Column, Check]] = {}
@@ -100,9 +126,9 @@ class _Shared:
                     Column.CAPABLE: loads.backend_capable(case, backend, scheme),
                     Column.CORRECT: correct.numbers(case, backend, scheme),
                 }
-        self.remarks = [*loads.manifest(case), *correct.trusted_list(case), *fits.webgpu_binding(case)]
-        for runtime in case.knowledge.runtimes.values():
-            self.remarks += loads.deprecated(case, runtime)
+        self.remarks = [*correct.trusted_list(case), *fits.webgpu_binding(case)]
+        for runtime in runtimes:
+            self.remarks += [*loads.manifest(case, runtime), *loads.deprecated(case, runtime)]
         self.remarks += speed.busy(case)
         for backend in map(str, Backend):
             self.remarks += speed.disturbed(case, backend)
@@ -111,14 +137,16 @@ class _Shared:
     def of(self, variant: Variant) -> list[Check]:
         """What a variant rests on: of its weight scheme where that ran, else of its backend."""
         scheme = self.schemes.get((variant.backend, variant.model.scheme), {})
-        return list((self.backends.get(variant.backend, {}) | scheme).values())
+        own = self.opencl[variant.model.runtime] if variant.backend == Backend.OPENCL else []
+        return [*(self.backends.get(variant.backend, {}) | scheme).values(), *own]
 
     def all(self) -> list[Check]:
         runtimes = [check for checks in self.runtimes.values() for check in checks]
         backends = [check for columns in self.backends.values() for check in columns.values()]
         schemes = [check for columns in self.schemes.values() for check in columns.values()]
         left_alone = [check for checks in self.left_alone.values() for check in checks]
-        return [*self.agent, *self.emulator, *runtimes, *backends, *left_alone, *schemes, *self.remarks]
+        opencl = [check for checks in self.opencl.values() for check in checks]
+        return [*self.agent, *runtimes, *backends, *opencl, *left_alone, *schemes, *self.remarks]
 
 
 def _predict(case: Case, variant: Variant) -> Predicted:
@@ -130,6 +158,7 @@ def _predict(case: Case, variant: Variant) -> Predicted:
         case.knowledge,
         prompt_tokens=case.demand.prompt_tokens,
         context=min(case.demand.context, variant.model.context),
+        anchor=case.anchor,
     )
 
 
@@ -145,7 +174,6 @@ def _judge_variant(
         )
     checks = [
         *shared.runtimes[variant.model.runtime],
-        *shared.emulator,
         *platform,
         *shared.of(variant),
         *correct.known_faults(case, variant),
@@ -210,6 +238,8 @@ def _backend(case: Case, backend: str, shared: _Shared, judged: Sequence[Judged]
     there = [j for j in judged if j.variant.backend == backend and case.of_family(j.variant)]
     best = min(there, key=lambda j: recommend.status_order(case, j), default=None)
     own = [check for check in best.checks if check.variant is not None] if best is not None else []
+    if best is not None and backend == Backend.OPENCL:
+        own += shared.opencl[best.variant.model.runtime]
     answers = [*shared.backends[backend].values(), *shared.left_alone[backend], *own]
     sheet = {column: [check for check in answers if check.column is column] for column in Column}
     checks = [check for column in sheet.values() for check in column]

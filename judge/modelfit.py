@@ -1,27 +1,33 @@
-"""A model file on disk against the catalogue and against a phone: which file is it, and will it load there?
+"""A model file on disk against the catalogue and against a phone: which file is it, and will it run there?
 
-The file decides first: one that is incomplete or under the wrong extension loads nowhere. Then come the
-judge's own rules about runtime, backend and memory, for every backend that the file allows.
+The file decides first: one that is incomplete or under the wrong extension loads nowhere. All the rest is
+the judge's answer: about a file of the catalogue what the phone's report says, about any other what the judge
+says of a row of the catalogue that is made from the file's header.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from ..base.names import CheckStatus, Evidence, Scope
+from ..benchmarks.measurements import Measurement
 from ..probes.modelfile import Finding, Format, ModelFile, Severity
 from ..probes.snapshot import Snapshot
-from ..profiles.knowledge import Knowledge, Model
-from ..reports.report import Check
-from .case import Case, Options, Variant, megabytes, worst
-from .predict import predict
-from .rules import correct, fits, loads
+from ..profiles.knowledge import Knowledge, Model, Quantisation, Revision
+from ..reports.report import Check, Report, VariantResult
+from .case import Case, Options, worst
+from .judge import judge_files
 
-RUNTIME = {Format.TFLITE: "tasks-genai", Format.TASK: "tasks-genai", Format.LITERTLM: "litert-lm"}
-"""The engine that a format was made for, where the catalogue does not know the file."""
+FORMATS = {Format.TFLITE: "bin", Format.TASK: "task", Format.LITERTLM: "litertlm"}
+"""Content -> the format of the tables. The first runtime that loads it is the one it was made for."""
+
+_BITS = {"INT2": 2, "INT4": 4, "INT8": 8, "FLOAT16": 16, "BFLOAT16": 16, "FLOAT32": 32}
 
 _BACKENDS = {"gpu": "opencl", "gpu_artisan": "opencl", "cpu_artisan": "cpu", "google_tensor_artisan": "npu"}
 """Names that files use -> those of reports."""
@@ -46,11 +52,17 @@ class Identity:
 
 @dataclass(frozen=True)
 class Fit:
-    """Whether the file loads on one backend: the worst of its checks."""
+    """The judge's answer about the file on one backend.
+
+    Attributes:
+        checks: what it rests on; of a report all that it holds about that.
+        reasons: codes of everything that is not fine.
+    """
 
     backend: str
     status: CheckStatus
     checks: tuple[Check, ...]
+    reasons: tuple[str, ...] = ()
 
 
 def identify(file: ModelFile, models: Iterable[Model]) -> Identity:
@@ -64,10 +76,24 @@ def identify(file: ModelFile, models: Iterable[Model]) -> Identity:
     sized = [row for row in rows if row.bytes == file.size]
     if same := [row for row in sized if row in named] or sized:
         return Identity(same[0], How.SIZE, (*_naming(file, same[0]), *_digest(file, same[0])))
+    if former := [row for row in named or rows if _earlier(row, file.size) is not None]:
+        return Identity(former[0], How.SIZE, (*_naming(file, former[0]), _former(file, former[0])))
     if named:
         row = min(named, key=lambda r: abs(r.size - file.size))
         return Identity(row, How.NAME, (*_size(file, row), *_digest(file, row)))
     return Identity()
+
+
+def _earlier(row: Model, size: int) -> Revision | None:
+    """What was published under the row's name before, if it had this size."""
+    return next((revision for revision in row.earlier if revision.bytes == size), None)
+
+
+def _former(file: ModelFile, row: Model) -> Finding:
+    found = _earlier(row, file.size)
+    which = f" ({found.revision})" if found is not None and found.revision else ""
+    newer = f"; the one of today has {row.bytes} bytes" if row.bytes is not None else ""
+    return Finding("earlier-revision", Severity.NOTE, f"an earlier revision{which} of {row.file}{newer}")
 
 
 def _naming(file: ModelFile, row: Model) -> tuple[Finding, ...]:
@@ -94,17 +120,46 @@ def _size(file: ModelFile, row: Model) -> tuple[Finding, ...]:
     return (Finding("other-size", Severity.WARNING, text),)
 
 
-def will_load(
+def will_run(
     file: ModelFile,
     identity: Identity,
     snapshot: Snapshot,
     knowledge: Knowledge,
-    options: Options | None = None,
+    *,
+    report: Report | None = None,
+    measurements: Sequence[Measurement] = (),
+    options: Options = Options(),  # noqa: B008  (frozen)
 ) -> tuple[Fit, ...]:
-    """One answer per backend that the file is for, on that device."""
-    case = Case(snapshot, (), knowledge, options or Options())
+    """One answer per backend that the file is for, on that device.
+
+    Args:
+        report: on the device, if there is one; it answers about the files it lists.
+        measurements: what ran on the device.
+    """
     own = [_about_file(f) for f in (*file.findings, *identity.findings) if f.severity is Severity.ERROR]
-    return tuple(_fit(case, file, identity, backend, own) for backend in _backends(file, identity.model))
+    row = _row(file, identity.model, knowledge)
+    if row is None:
+        status = CheckStatus.FAIL if own else CheckStatus.UNKNOWN
+        return tuple(Fit(backend, status, tuple(own)) for backend in _backends(file, None))
+    backends = row.backends or ("cpu",)  # as the judge counts a file for no backend here
+    listed = {v.backend: v for v in report.variants if v.id == row.id} if report is not None else {}
+    if report is not None and set(backends) <= set(listed):
+        found = [_reported(report, listed[backend]) for backend in backends]
+    else:
+        catalogue = msgspec.structs.replace(knowledge, models={row.id: row})
+        case = Case(snapshot, tuple(measurements), catalogue, options)
+        found = [Fit(j.variant.backend, j.status, j.checks, j.reasons) for j in judge_files(case)]
+    return tuple(
+        Fit(fit.backend, worst([fit.status, *(c.status for c in own)]), (*own, *fit.checks), fit.reasons)
+        for fit in found
+    )
+
+
+def _reported(report: Report, variant: VariantResult) -> Fit:
+    """A report's own answer about a file: what it says of it, of its runtime and of its backend."""
+    own = [c for c in report.checks if (c.variant, c.backend) == (variant.id, variant.backend)]
+    shared = [c for c in report.checks if c.variant is None and c.reason in variant.reasons]
+    return Fit(variant.backend, variant.status, (*shared, *own), variant.reasons)
 
 
 def _backends(file: ModelFile, model: Model | None) -> list[str]:
@@ -112,79 +167,38 @@ def _backends(file: ModelFile, model: Model | None) -> list[str]:
     return list(dict.fromkeys(_BACKENDS.get(name, name) for name in declared))
 
 
-def _fit(case: Case, file: ModelFile, identity: Identity, backend: str, own: list[Check]) -> Fit:
-    runtime = case.knowledge.runtimes.get(
-        identity.model.runtime if identity.model is not None else RUNTIME.get(file.format, "")
-    )
-    checks = list(own)
-    if runtime is not None:
-        checks += loads.runtime_loads(case, runtime)
-    checks += loads.emulator(case)
-    if backend in ("cpu", "opencl"):
-        checks += [loads.backend_visible(case, backend), loads.backend_capable(case, backend)]
-    if backend == "npu":
-        checks.append(_npu(case, file, identity.model))
-    if identity.model is not None:
-        checks += _of_row(case, Variant(identity.model, backend))
-    else:
-        checks.append(_memory(case, file, backend))
-    return Fit(backend, worst([check.status for check in checks]), tuple(checks))
+def _row(file: ModelFile, known: Model | None, knowledge: Knowledge) -> Model | None:
+    """The catalogue's row with the backends that the file declares; of another file one made from its header;
+    None where no runtime loads its format.
 
-
-def _of_row(case: Case, variant: Variant) -> list[Check]:
-    """The judge's rules about a file of the catalogue."""
-    context = min(case.demand.context, variant.model.context)
-    predicted = predict(variant.model, variant.backend, case.snapshot, (), case.knowledge, context=context)
-    checks = [
-        *correct.known_faults(case, variant),
-        *fits.memory(case, variant, predicted),
-        *fits.buffers(case, variant),
-        *fits.storage(case, variant),
-    ]
-    return checks if variant.backend == "npu" else [*loads.file_is_for_device(case, variant), *checks]
-
-
-def _memory(case: Case, file: ModelFile, backend: str) -> Check:
-    """A file nobody knows: its weights alone have to fit."""
-    weights = sum(model.weight_bytes for model in file.models) or file.size
-    room = fits.budget(case)
-    status = CheckStatus.UNKNOWN if room is None or weights <= room else CheckStatus.FAIL
-    return Check(
-        id=f"file.{backend}.memory",
-        status=status,
-        scope=str(Scope.DEVICE),
-        evidence=Evidence.PREDICTED,
-        found="not known" if room is None else f"about {megabytes(room)} for one app",
-        required=f"more than {megabytes(weights)}, the weights alone",
-        because="The file is not in the catalogue, so what the engine adds to its weights is not known."
-        if status is CheckStatus.UNKNOWN
-        else "The weights alone are larger than what an app gets.",
+    What a header does not say stays unknown: above all the network, so that no speed is predicted.
+    """
+    backends: Any = tuple(_backends(file, known))
+    if known is not None:
+        return msgspec.structs.replace(known, backends=backends) if known.backends else known
+    format: Any = FORMATS.get(file.format)
+    runtime = next((r.id for r in knowledge.runtimes.values() if format in r.formats), None)
+    if runtime is None:
+        return None
+    weights = [group for model in file.models for group in model.weights]
+    largest = max(weights, key=lambda group: group.elements, default=None)
+    bits: Any = _BITS.get(largest.dtype, 8) if largest is not None else 8
+    return Model(
+        id="file",
+        file=Path(file.path).name,
+        family="",
+        architecture="",
+        runtime=runtime,
+        format=format,
+        repository="",
+        bits=Quantisation(bits, bits, bits),
+        backends=backends,
+        context=file.context or 1 << 20,
+        about_bytes=max(file.size, sum(group.bytes for group in weights), 1),
+        npu_soc=file.npu[1] if file.npu is not None else None,
+        because="made from the file's header",
         source="the file's own tables",
     )
-
-
-def _npu(case: Case, file: ModelFile, model: Model | None) -> Check:
-    """The SoC a file was compiled for against this one."""
-    wanted = file.npu[1] if file.npu is not None else model.npu_soc if model is not None else None
-    soc = case.snapshot.soc
-    names = [name for name in (soc.model, soc.name) if name]
-    matches = wanted is not None and any(_same_soc(wanted, name) for name in names)
-    status = CheckStatus.UNKNOWN if wanted is None or not names or matches else CheckStatus.FAIL
-    return Check(
-        id="file.npu.soc",
-        status=status,
-        scope=str(Scope.DEVICE),
-        evidence=Evidence.PREDICTED,
-        found=", ".join(names) or "not known",
-        required=wanted or "not stated by the file",
-        because="A model compiled for an NPU runs on exactly that SoC; nothing here ran it.",
-        source="google-ai-edge/LiteRT-LM schema/model_info/model_info.cc@262c3af (LiteRtStamp)",
-    )
-
-
-def _same_soc(a: str, b: str) -> bool:
-    plain = [name.casefold().replace("_", " ").replace("-", " ") for name in (a, b)]
-    return plain[0] in plain[1] or plain[1] in plain[0]
 
 
 def _about_file(finding: Finding) -> Check:

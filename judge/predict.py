@@ -2,8 +2,9 @@
 
 Decode is a bandwidth problem: every weight is read once a token, so tokens/s = achieved GB/s / bytes. Prefill
 is an arithmetic problem: 2 operations per weight of the layers and token. Rates are taken, in falling order
-of trust, from the reference block on this device (in the engine's layout of the weights where that was
-measured), a figure reached on the same chip, its specification.
+of trust, from a model file that somebody measured on this device and backend (an `Anchor`), the reference
+block on this device (in the engine's layout of the weights where that was measured), a figure reached on the
+same chip, its specification.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from ..base.errors import UsageError
 from ..benchmarks.layouts import layouts
 from ..benchmarks.measurements import Measurement
 from ..probes.snapshot import Snapshot
-from ..profiles.calibration import Engine, Phase, Specification
+from ..profiles.calibration import Calibration, Engine, Phase, Specification
 from ..profiles.conditions import Facts
 from ..profiles.knowledge import Chip, Knowledge, Model
 from ..reports.report import Predicted, Range
@@ -27,7 +29,25 @@ from .calibration import (
     specified_rate,
 )
 
-MEASURED, CHIP, SPECIFICATION = "measured", "chip", "specification"
+MODEL, MEASURED, CHIP, SPECIFICATION = "measured model", "measured", "chip", "specification"
+
+SAME_MODEL = 1.02
+"""Spread of a figure that was measured with the very file: how it was rounded."""
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A model file that somebody measured on the device: tokens/s of decode and, if known, prefill."""
+
+    model: str
+    backend: str
+    decode: float
+    prefill: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for what is no speed."""
+        if not 0 < self.decode < 1e6 or (self.prefill is not None and not 0 < self.prefill < 1e7):
+            raise UsageError(f"{self.model}: a measured speed is tokens per second, above 0")
 
 
 @dataclass(frozen=True)
@@ -52,15 +72,24 @@ def predict(
     *,
     prompt_tokens: int = 256,
     context: int = 512,
+    anchor: Anchor | None = None,
 ) -> Predicted:
     """Predicted speeds and peak memory; what nothing is known about is None.
 
     Args:
         prompt_tokens: the prompt of `ttft_s`.
         context: cache length that memory is asked for, and that decoding attends to.
+        anchor: a model of the catalogue that was measured on the device; it counts for its own backend.
+
+    Raises UsageError where the anchor is too fast to be true.
     """
-    architecture = knowledge.architectures[model.architecture]
     memory = peak_memory(model, backend, context, knowledge)
+    architecture = knowledge.architectures.get(model.architecture)
+    if architecture is None:  # a file that is not in the catalogue: the work of a token is not known
+        return Predicted(peak_memory_bytes=memory)
+    if anchor is not None and anchor.backend == backend:
+        found = _from_anchor(model, anchor, snapshot, knowledge, prompt_tokens, context)
+        return replace(found, peak_memory_bytes=memory)
     engine = engine_for(backend, model.format, knowledge.calibration)
     reading = read_rate(model.scheme, backend, snapshot, measurements, knowledge, engine)
     if reading is None:
@@ -101,6 +130,48 @@ def predict(
         basis=_weaker(reading.basis, computing.basis),
         capped=reading.capped or computing.capped,
     )
+
+
+def _from_anchor(
+    model: Model, anchor: Anchor, snapshot: Snapshot, knowledge: Knowledge, prompt: int, context: int
+) -> Predicted:
+    """All speeds from one: the rates it stands for, and the work of the other model."""
+    calibration, backend = knowledge.calibration, anchor.backend
+    known = knowledge.models[anchor.model]
+    there = engine_for(backend, known.format, calibration)
+    here = engine_for(backend, model.format, calibration)
+    if there is None or here is None:
+        return Predicted()
+    measured = Workload(knowledge.architectures[known.architecture], known.bits, min(context, known.context))
+    wanted = Workload(knowledge.architectures[model.architecture], model.bits, context)
+    reading = measured.decode_rate(there, anchor.decode)
+    if reading is None:
+        raise UsageError(f"{anchor.decode:g} tokens/s is faster than {anchor.model} can be on this engine")
+    reading *= here.decode_share / there.decode_share
+    same = model.id == anchor.model
+    spread = SAME_MODEL if same else _anchored_spread("decode", there, here, snapshot, calibration)
+    decode = around(1 / wanted.decode_seconds(here, reading), spread)
+    if anchor.prefill is None:
+        return Predicted(decode_tok_s=decode, basis=MODEL)
+    computing = measured.prefill_rate(there, anchor.prefill) * here.prefill_share / there.prefill_share
+    spread = SAME_MODEL if same else _anchored_spread("prefill", there, here, snapshot, calibration)
+    prefill = around(computing / wanted.prefill_operations(here), spread)
+    ttft = Range(
+        prompt / prefill.value + 1 / decode.value,
+        prompt / prefill.high + 1 / decode.high,
+        prompt / prefill.low + 1 / decode.low,
+    )
+    return Predicted(prefill, decode, ttft, basis=MODEL)
+
+
+def _anchored_spread(
+    phase: Phase, there: Engine, here: Engine, snapshot: Snapshot, calibration: Calibration
+) -> float:
+    """Of a prediction from one measured model: what the engines add, and on a GPU its class."""
+    engines = [here.spread(phase)] if here is there else [here.spread(phase), there.spread(phase)]
+    if here.when == calibration.engines["cpu"].when:
+        return joined(*engines)
+    return joined(*engines, gpu_class(Facts(snapshot), calibration.specification).model_spread)
 
 
 def read_rate(
@@ -214,17 +285,20 @@ def _specified(
 
 def peak_memory(model: Model, backend: str, context: int, knowledge: Knowledge) -> Range | None:
     """Peak resident bytes: a published peak of this file, else the memory model of its runtime."""
-    architecture = knowledge.architectures[model.architecture]
-    cache = min(context, model.context) * architecture.kv_bytes_per_token(
-        knowledge.thresholds.memory.kv_bytes_per_value
-    )
+    architecture = knowledge.architectures.get(model.architecture)
+    cache, streamed = 0, 0.0  # of a network that nobody knows
+    if architecture is not None:
+        cache = min(context, model.context) * architecture.kv_bytes_per_token(
+            knowledge.thresholds.memory.kv_bytes_per_value
+        )
+        streamed = architecture.streamed_fraction
     for seen in model.memory:
         if seen.backend == backend:
             return Range(seen.bytes, seen.bytes * 0.8, seen.bytes * 1.3)
     shape = knowledge.runtimes[model.runtime].memory.get(backend)  # type: ignore[call-overload]
     if shape is None:
         return None
-    resident = model.size * (1 - architecture.streamed_fraction)
+    resident = model.size * (1 - streamed)
     return Range(
         model.size * shape.factor + shape.fixed + cache,
         resident * shape.factor_low + shape.fixed_low + cache,

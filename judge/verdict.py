@@ -12,14 +12,18 @@ from .case import ANY_FAMILY, Case
 from .recommend import Judged, best_of_family, recommendation, status_order
 from .recommend import best_of_all as best_of_all_judged
 
-_BACKENDS = {"cpu": "the CPU", "opencl": "the GPU", "npu": "the NPU"}
+BACKEND_TITLES = {"cpu": "the CPU", "opencl": "the GPU", "npu": "the NPU"}
 
 
 @dataclass(frozen=True)
 class Decision:
+    """The verdict, and the file that it rests on (None where nothing works); `primary` is the file whose
+    success on the GPU is a pass."""
+
     verdict: Verdict
     summary: str
     chosen: Judged | None
+    primary: Judged | None
     recommendation: Recommendation | None
 
 
@@ -49,7 +53,7 @@ def decide(case: Case, judged: Sequence[Judged]) -> Decision:
     summary = _summary(case, verdict, chosen, primary, family).removesuffix(".")
     summary = f"{summary}{_stand_in(case)}{_broken(case, summary)}."
     advice = recommendation(case, chosen, because) if chosen is not None else None
-    return Decision(verdict, summary, chosen, advice)
+    return Decision(verdict, summary, chosen, primary, advice)
 
 
 def best_of_all(case: Case, judged: Judged | None) -> Recommendation | None:
@@ -84,7 +88,7 @@ def _successor(case: Case, chosen: Judged, judged: Sequence[Judged]) -> str:
     runtime, best = case.runtime(chosen.variant.model), best_of_all_judged(case, judged)
     if not runtime.deprecated or best is None or best.variant.model.runtime == runtime.id:
         return ""
-    model, where = best.variant.model, _BACKENDS[best.variant.backend]
+    model, where = best.variant.model, BACKEND_TITLES[best.variant.backend]
     return f" {runtime.title} is deprecated; with {model.runtime} take {model.file} on {where}."
 
 
@@ -178,7 +182,7 @@ def _obstacles(case: Case, primary: Judged | None, family: Sequence[Judged]) -> 
     alternatives = [j for j in family if primary is None or j.variant.backend != primary.variant.backend]
     nearest = min(alternatives, key=lambda j: status_order(case, j), default=None)
     shown = [j for j in (primary, nearest) if j is not None]
-    problems = {_first_problem(j): _BACKENDS[j.variant.backend] for j in reversed(shown)}
+    problems = {_first_problem(j): BACKEND_TITLES[j.variant.backend] for j in reversed(shown)}
     if len(problems) == 1:
         return next(iter(problems))
     return "; ".join(f"on {where}, {problem}" for problem, where in reversed(problems.items()))
@@ -186,7 +190,7 @@ def _obstacles(case: Case, primary: Judged | None, family: Sequence[Judged]) -> 
 
 def _use(judged: Judged) -> str:
     model = judged.variant.model
-    where = _BACKENDS[judged.variant.backend]
+    where = BACKEND_TITLES[judged.variant.backend]
     return f"{model.file} on {where} with {model.runtime}{_pace(judged.predicted)}"
 
 

@@ -1,4 +1,4 @@
-"""Many reports: collected, compared, counted, and turned into lists that apps and stores use.
+"""Many phones run, many reports collected, compared, counted, and turned into lists for apps and stores.
 
-Everything here works on report files, so that it can be done again years later without a phone.
+What is done with reports works on their files, so that it can be done again years later without a phone.
 """

@@ -1,1 +1,1 @@
-
+"""Targets, questions, parsers, readers: a phone's raw answers -> Capture -> Snapshot. Model files too."""

@@ -21,12 +21,13 @@ do [ -e "$f" ] && echo "# file: $f" && cat "$f" 2>&1 && echo
 done; true"""
 
 # Every folder from which the engine's names could be opened, and the vendors' own names of the same library,
-# which shows a driver that is there but not under a name that the engine tries. `#` ends the list, so that
-# nothing found differs from nothing asked.
+# which shows a driver that is there but not under a name that the engine tries. The folder stands above each,
+# as `ls` of Android 5 prints none. `#` ends the list, so that nothing found differs from nothing asked.
 _OPENCL_FILES = """\
 for d in /vendor /odm /system /system/vendor; do for l in lib64 lib; do
 for n in libOpenCL libGLES_mali libOpenCL-pixel libOpenCL-car libPVROCL libmali egl/libGLES_mali hw/libOpenCL
-do p=$d/$l/$n.so; [ -e $p ] && { ls -lZ $p 2>/dev/null || ls -Z $p 2>/dev/null || ls -l $p; }
+do p=$d/$l/$n.so; [ -e $p ] || continue
+echo "${p%/*}:"; ls -lZ $p 2>/dev/null || ls -Z $p 2>/dev/null || ls -l $p
 done; done; done; echo "#\""""
 
 # `read` is the shell's own: a process per file would cost seconds on a phone of ten cores.

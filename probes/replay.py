@@ -1,4 +1,4 @@
-"""A capture file as a target: it answers what was asked when it was recorded, and runs nothing."""
+"""A capture as a target: it answers what was asked when it was recorded, and runs nothing."""
 
 from __future__ import annotations
 
@@ -14,18 +14,24 @@ from .target import AgentSession, Command
 
 
 class ReplayTarget:
-    """The target `replay:FILE`.
+    """The target `replay:FILE`, or a capture that was never a file.
 
     Attributes:
-        serial: the recorded name or the file's.
+        serial: the file's name, or what the capture calls its device.
         capture: all that was recorded, also the agent's answers.
     """
 
     kind = "replay"
 
-    def __init__(self, path: Path) -> None:
-        self.capture: Capture = read_capture(path)
-        self.serial = path.name
+    def __init__(self, recording: Path | Capture) -> None:
+        """From a file or a value. Raises InputError where the file holds no capture."""
+        if isinstance(recording, Capture):
+            self.capture = recording
+            said = recording.recorded
+            self.serial = str(said.get("serial") or said.get("name") or "recording")
+        else:
+            self.capture = read_capture(recording)
+            self.serial = recording.name
 
     def ask(self, commands: Sequence[Command], on_event: Listener = ignore) -> dict[str, Answer]:
         """The recorded answers to `commands`; what was never asked has no entry."""

@@ -40,6 +40,8 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Cpu:
+    """The processor: cores of one kind are a cluster."""
+
     clusters: tuple[Cluster, ...] = ()
     features: frozenset[str] | None = None
     """Instruction-set features common to all cores, as /proc/cpuinfo or hwcap names them (asimddp, i8mm)."""
@@ -49,6 +51,8 @@ class Cpu:
 
 @dataclass(frozen=True)
 class Soc:
+    """The chip."""
+
     manufacturer: str | None = None
     model: str | None = None
     """Part number, stated or read from another property, e.g. SM8450."""
@@ -61,6 +65,8 @@ class Soc:
 
 @dataclass(frozen=True)
 class Android:
+    """The system that apps run on."""
+
     release: str | None = None
     sdk: int | None = None
     security_patch: str | None = None
@@ -72,6 +78,8 @@ class Android:
 
 @dataclass(frozen=True)
 class Identity:
+    """Who the device says it is, and whether it is an emulator of that."""
+
     manufacturer: str | None = None
     brand: str | None = None
     model: str | None = None
@@ -84,6 +92,8 @@ class Identity:
 
 @dataclass(frozen=True)
 class Memory:
+    """Of the whole device; available and free as they were when it was asked."""
+
     total_bytes: int | None = None
     available_bytes: int | None = None
     swap_bytes: int | None = None
@@ -92,6 +102,8 @@ class Memory:
 
 @dataclass(frozen=True)
 class Gpu:
+    """The GPU and its driver, from every source that names it (`Snapshot.sources`)."""
+
     vendor: str | None = None  # Qualcomm, Arm, Imagination, Samsung, ...: a row of profiles/gpus.yaml
     model: str | None = None  # Adreno 730, Mali-T820, ...
     architecture: str | None = None  # Adreno 7xx, Midgard, Bifrost, Valhall, ...
@@ -118,8 +130,24 @@ class LibraryAttempt:
 
 
 @dataclass(frozen=True)
+class LibraryVisibility:
+    """Whether an app could open one library.
+
+    Attributes:
+        must_declare: its manifest has to name what it opens.
+        declared: what its manifest names; None: for any app, or dumpsys does not say.
+    """
+
+    name: str
+    visible: bool | None
+    because: str
+    must_declare: bool = False
+    declared: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
 class AppVisibility:
-    """Whether an app could open the OpenCL library, inferred from files."""
+    """Whether an app could open an OpenCL library, inferred from files."""
 
     visible: bool | None
     because: str
@@ -128,6 +156,8 @@ class AppVisibility:
     scope: Scope = Scope.APP_INFERRED
     package: str | None = None
     """The app whose declarations were looked at, or None: for any app."""
+    libraries: tuple[LibraryVisibility, ...] | None = None
+    """Each library that an engine may try; one that is missing is not there for apps. None: not known."""
 
     @property
     def manifest(self) -> tuple[str, ...]:

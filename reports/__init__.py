@@ -1,1 +1,1 @@
-"""Report values, their files, and how they are written and drawn."""
+"""The report: its values, schema and files, the figures drawn from it, its writers and pages."""

@@ -45,8 +45,8 @@ class Predicted:
     ttft_s: Range | None = None
     peak_memory_bytes: Range | None = None
     basis: str | None = None
-    """What the speeds rest on: measured (kernels ran here), chip (a figure reached on this chip elsewhere) or
-    specification."""
+    """What the speeds rest on: measured model (a file that was run here), measured (kernels ran here), chip
+    (a figure reached on this chip elsewhere) or specification."""
     capped: str | None = None
     """What held the clocks down while they were measured (`battery saver was on`): the phone can do more."""
 
@@ -126,6 +126,8 @@ class BackendResult:
 
 @dataclass(frozen=True)
 class Recommendation:
+    """The file to ship for this device, on which backend, with which settings."""
+
     variant: str
     file: str
     revision: str | None
@@ -136,6 +138,8 @@ class Recommendation:
     predicted: Predicted
     evidence: Evidence
     because: str
+    dependency: str | None = None
+    """What an app's build asks for to have the runtime, e.g. GROUP:ARTIFACT of Maven."""
 
     @property
     def choice(self) -> str:
@@ -145,6 +149,8 @@ class Recommendation:
 
 @dataclass(frozen=True)
 class FallbackStep:
+    """What to try next, in order, where the recommendation fails in an app."""
+
     variant: str
     backend: str
 
@@ -160,6 +166,8 @@ class Report:
     verdict: Verdict
     summary: str
     recommendation: Recommendation | None
+    works_instead: Recommendation | None = field(default=None, kw_only=True)
+    """Where nothing of the family works: the best file of any family that does."""
     fallback: tuple[FallbackStep, ...]
     variants: tuple[VariantResult, ...]
     backends: Mapping[str, BackendResult]
@@ -183,6 +191,8 @@ class Report:
         """What a person calls the device."""
         if self.target.get("kind") == "local":
             return "this computer"
+        if self.target.get("kind") == "stated":
+            return "a phone as described"
         words = [str(self.device[key]) for key in ("manufacturer", "model") if self.device.get(key)]
         return " ".join(words) or str(self.target.get("serial") or "unknown device")
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+
+DOCS = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").exists()) / "docs"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,3 +33,15 @@ def _no_cache_of_the_users() -> Iterator[None]:
         os.environ["GEMMAFIT_CACHE"] = folder
         yield
         del os.environ["GEMMAFIT_CACHE"]
+
+
+@pytest.fixture(scope="session")
+def documented() -> Callable[[str, str], str]:
+    """Called with a page and a test: the Python block of a page under docs/ that says that this test runs it."""
+
+    def find(page: str, test: str) -> str:
+        block = re.escape(f"<!-- run: {test} -->") + r"\n```python\n(.*?)```"
+        (code,) = re.findall(block, (DOCS / page).read_text("utf-8"), re.DOTALL)
+        return str(code)
+
+    return find

@@ -90,6 +90,7 @@ def summary(scores: Sequence[Score]) -> Summary | None:
 
 
 def device(row: Speed) -> str:
+    """A phone and the unit of it that was measured."""
     return "/".join((row.device, row.soc, row.unit))
 
 
@@ -99,10 +100,12 @@ def chip(row: Speed) -> str:
 
 
 def network(row: Speed) -> str:
+    """The architecture, whatever its bits."""
     return row.workload.architecture.id
 
 
 def source(row: Speed) -> str:
+    """The publication, which is a laboratory and its protocol."""
     return row.source
 
 
@@ -148,6 +151,7 @@ def snapshot_of(row: Speed) -> Snapshot:
 
 
 def by_device(rows: Iterable[Speed]) -> dict[str, list[Speed]]:
+    """In groups that share phone, SoC and unit."""
     groups = defaultdict(list)
     for row in rows:
         groups[device(row)].append(row)
@@ -254,6 +258,7 @@ def limit_of(row: Speed, phase: Phase, knowledge: Knowledge) -> float | None:
 
 
 def class_of(row: Speed, calibration: Calibration) -> GpuClass:
+    """The class of GPUs that a row was measured on."""
     return gpu_class(Facts(snapshot_of(row)), calibration.specification)
 
 

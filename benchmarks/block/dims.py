@@ -2,7 +2,7 @@
 
 Everything that a backend must agree on is here: sizes, tensors with their seeds and ranges, phases, and
 the stages whose intermediate results are compared. How it is computed is `reference.py` (NumPy) and the
-lowerings (`cpu_plan.py`, `opencl/plan.py`, `vulkan/plan.py`).
+lowerings (`cpu/plan.py`, `opencl/plan.py`, `vulkan/plan.py` of the backends).
 
     norm1  = rmsnorm(x, w_norm1)                      q, k, v = norm1 . wq^T, wk^T, wv^T
     q, k   = rope(q), rope(k)                         k, v -> cache rows past .. past+n-1
@@ -75,10 +75,12 @@ class Phase:
 
 
 def decode(context: int = 128) -> Phase:
+    """One token against a cache of `context` tokens."""
     return Phase("decode", 1, context)
 
 
 def prefill(chunk: int = 128, past: int = 0) -> Phase:
+    """`chunk` tokens of a prompt at once, after `past` others."""
     return Phase("prefill", chunk, past)
 
 

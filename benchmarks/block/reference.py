@@ -1,4 +1,4 @@
-"""The reference: the block of `block.py` in NumPy, float32, every stage returned.
+"""The reference: the block of `dims.py` in NumPy, float32, every stage returned.
 
 It shares the definition of the tensors with the backends and nothing else: RoPE is a complex rotation
 here, the softmax goes over a full masked matrix, weights are expanded to floats a few rows at a time
@@ -33,6 +33,7 @@ def values(w: Weight, start: int, stop: int) -> Array:
 
 
 def tensor(t: Tensor) -> Array:
+    """The values of a tensor as every backend fills it, f32 [rows, cols]."""
     return fill.floats(t.seed, 0, t.rows * t.cols, t.lo, t.hi).reshape(t.rows, t.cols)
 
 
@@ -60,6 +61,7 @@ def linear(x: Array, w: Weight, activations: Activations) -> Array:
 
 
 def rmsnorm(x: Array, w: Array, eps: float) -> Array:
+    """Each row of x over its root mean square, times 1 + w; sums in double."""
     mean_square = np.mean(x.astype(np.float64) ** 2, axis=1, keepdims=True)
     normed = x / np.sqrt(mean_square + eps)
     y: Array = (normed * (1.0 + w.astype(np.float64))).astype(np.float32)
@@ -94,6 +96,7 @@ def attention(q: Array, k: Array, v: Array, heads: int, past: int) -> Array:
 
 
 def gelu_tanh(x: Array) -> Array:
+    """The tanh form of GELU, which Gemma's feed-forward part uses."""
     inner: Array = np.float32(np.sqrt(2 / np.pi)) * (x + np.float32(0.044715) * x**3)
     y: Array = (0.5 * x * (1 + np.tanh(inner))).astype(np.float32)
     return y

@@ -261,6 +261,7 @@ def probe(module: Module, backend: str, out: Path) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """The exit status, which is the agent's."""
     parser = argparse.ArgumentParser(prog="worker", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("backend", choices=[Backend.OPENCL, Backend.VULKAN])
     parser.add_argument("command", choices=["run", "probe"])

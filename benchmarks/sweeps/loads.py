@@ -84,6 +84,7 @@ def with_loads(plan: Plan) -> Plan:
 
 
 def stored_bytes(plan: Plan) -> int:
+    """What a load reads: all buffers of the plan that lie in a file."""
     return sum(b.size for b in plan.buffers if b.stored)
 
 

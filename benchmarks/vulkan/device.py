@@ -79,6 +79,8 @@ _FLAGS = {"timestampComputeAndGraphics", "strictLines", "standardSampleLocations
 
 @dataclass(frozen=True)
 class PhysicalDevice:
+    """A device of the instance, and the structures that its driver filled in."""
+
     handle: Any
     facts: Facts
 

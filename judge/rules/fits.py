@@ -107,7 +107,9 @@ def buffers(case: Case, variant: Variant) -> list[Check]:
     limit = case.snapshot.opencl.max_alloc_bytes
     if variant.backend != "opencl" or limit is None:
         return []
-    architecture = case.architecture(variant.model)
+    architecture = case.knowledge.architectures.get(variant.model.architecture)
+    if architecture is None:  # a file that is not in the catalogue
+        return []
     table = architecture.embedding_weights * variant.model.bits.embedding // 8
     about, required = Question(variant, "buffer"), f"one buffer of {megabytes(table)}"
     if table > limit:

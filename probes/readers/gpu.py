@@ -7,6 +7,7 @@ table. How a text is read is in profiles/gpus.yaml.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ...profiles.tables import Gpus, SocGpu, SocRow
@@ -187,16 +188,28 @@ def _driver(
         ("GL_VERSION", gles.version if gles else None),
         ("GL_RENDERER", gles.renderer if gles else None),
     ]
-    for row in facts.tables.gpus.drivers:
+    read = read_driver(facts.tables.gpus, vendor, texts)
+    if read is None:
+        return Gpu()
+    facts.note("gpu.driver", read[0])
+    return read[1]
+
+
+def read_driver(
+    gpus: Gpus, vendor: str | None, texts: Iterable[tuple[str, str | None]]
+) -> tuple[str, Gpu] | None:
+    """Of named texts the first that states a version of this vendor's driver: its name, and a GPU that holds
+    nothing else. None where none does."""
+    texts = list(texts)
+    for row in gpus.drivers:
         if row.vendor not in (vendor, "*"):
             continue
         for source, text in texts:
             found = row.pattern.search(text) if text else None
             if found:
-                facts.note("gpu.driver", source)
                 version = tuple(int(group) for group in found.groups() if group and group.isdecimal())
-                return Gpu(driver=found[0].strip(), driver_version=version, driver_kind=row.kind)
-    return Gpu()
+                return source, Gpu(driver=found[0].strip(), driver_version=version, driver_kind=row.kind)
+    return None
 
 
 def _gles_version(facts: Facts, gles: GlesStrings | None) -> str | None:

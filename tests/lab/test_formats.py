@@ -26,7 +26,7 @@ from gemmafit.probes.snapshot import Android, Gpu, Identity, Memory, Snapshot, S
 from gemmafit.profiles.knowledge import Knowledge
 from gemmafit.reports.report import Report
 
-ROOT = Path(__file__).parents[2]
+ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").exists())
 KOTLIN = ROOT / "docs" / "android" / "GemmaBackendChooser.kt"
 JSON_JAR = Path("/usr/share/java/com.android.json.jar")
 """org.json as Android has it, from Debian's libandroid-json-java."""

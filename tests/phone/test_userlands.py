@@ -73,7 +73,7 @@ def test_gnu_s_linker_is_known_as_such_and_only_pocl_finds_it() -> None:
 
 MISSING = {
     "debian": "",
-    "android": "base32 httpd login readelf wget",
+    "android": "base32 httpd readelf wget",
     "android5": "awk cmd cut env expr find head printf readlink sed sha256sum sort stat tail timeout toybox tr uname wc xargs",
 }
 COMMON = "cat chmod cp dd df grep id kill ls mkdir rm sleep"
@@ -91,7 +91,7 @@ def test_tools_that_are_missing(userland: str, plain_phone: Phone, shell: Shell)
 
 def test_setsid_forks_where_it_did(userland: str, shell: Shell) -> None:
     start = time.monotonic()
-    status = shell('setsid sh -c "sleep 2; exit 7" & wait $!; echo $?').strip()
+    status = shell('setsid sh -c "sleep 2; exit 7" >/dev/null 2>&1 & wait $!; echo $?').strip()
     seconds = time.monotonic() - start
     if userland == "android5":
         assert status == "0" and seconds < 1.5
@@ -178,3 +178,18 @@ def test_what_data_may_be(
     eventually(lambda: adb_server.state(phone.serial) == "device")
     output = Transport(adb_server, phone.serial).shell(f"( {script} ) 2>&1", what="testing", seconds=30)
     assert complaint in output.stdout.decode()
+
+
+@pytest.mark.parametrize("how", ["end", "kill"])
+def test_a_phone_ends_with_its_test(how: str, boot_plain: Callable[..., Phone]) -> None:
+    """Also when the test is killed: what it leaves would stay in memory, a daemon and all its files a phone."""
+    phone = boot_plain()
+    init = phone.root.parent  # /proc/PID of its first process
+    assert init.exists()
+    if how == "kill":
+        phone._process.kill()
+        phone._process.wait()
+    else:
+        assert phone._process.stdin is not None
+        phone._process.stdin.close()
+    eventually(lambda: not init.exists(), 20)

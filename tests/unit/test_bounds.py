@@ -20,7 +20,7 @@ from gemmafit.base.errors import GemmafitError, UsageError
 from gemmafit.benchmarks.sweeps.bench import Wish
 from gemmafit.cli import main
 from gemmafit.cli.app import app
-from gemmafit.judge.estimate import phone
+from gemmafit.judge.estimate import stated
 from gemmafit.judge.judge import Options
 from gemmafit.judge.references import load as knowledge
 from gemmafit.lab.compare import compare_all
@@ -104,8 +104,8 @@ def test_the_api_refuses_what_the_options_do(kind: type[Any], field: str, value:
 def test_other_numbers_of_the_api() -> None:
     for asked in (
         lambda: Wish(sustained=math.nan),
-        lambda: phone("Adreno 740", math.nan, None, knowledge()),
-        lambda: phone("Adreno 740", -8, None, knowledge()),
+        lambda: stated("Adreno 740", math.nan, knowledge()),
+        lambda: stated("Adreno 740", -8, knowledge()),
         lambda: compare_all([], [], math.nan),
     ):
         with pytest.raises(GemmafitError) as caught:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import inspect
+import pkgutil
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gemmafit.base import limits
+from gemmafit.probes import parsers
 from gemmafit.probes.capture import Answer, Capture
 from gemmafit.probes.parsers import ParseError
 from gemmafit.probes.parsers.libraries import PublicLibrary, parse_public_libraries
@@ -40,6 +44,16 @@ def test_mutated_answers() -> None:
     count, slowest = fuzzer.fuzz(6000, seed=5)
     assert count == 6000
     assert slowest < 5
+
+
+def test_every_parser_of_text_is_fuzzed() -> None:
+    fuzzed = {parser.__name__ for parser in fuzzer.PARSERS.values()}
+    for info in pkgutil.iter_modules(parsers.__path__):
+        module = importlib.import_module(f"{parsers.__name__}.{info.name}")
+        for name, value in vars(module).items():
+            if name.startswith("parse_") and value.__module__ == module.__name__:
+                takes = next(iter(inspect.signature(value).parameters.values()))
+                assert name in fuzzed or takes.annotation != "str", f"{info.name}.{name}"
 
 
 @pytest.mark.parametrize("name", sorted(fuzzer.PARSERS))

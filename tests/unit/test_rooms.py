@@ -3,46 +3,15 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import importlib.util
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-ORDER = (
-    "base", "profiles", "agent", "probes", "benchmarks", "engines", "reports", "judge", "pipeline", "lab",
-    "cli", "tools",
-)  # fmt: skip
-"""From the ground up; docs/develop.md says what is in each."""
-ENTRANCE = "__init__.py"
-"""The package's own names stand above everything that they come from."""
-
-
-def modules() -> dict[str, Path]:
-    """Dotted name below the package -> file, of all that is in the rooms."""
-    found: dict[str, Path] = {}
-    for path in (*ROOT.glob("*.py"), *(p for room in ORDER for p in (ROOT / room).rglob("*.py"))):
-        parts = path.relative_to(ROOT).with_suffix("").parts
-        if path.name != "setup.py":
-            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
-
-
-def imports(name: str, path: Path, known: dict[str, Path]) -> Iterator[str]:
-    """The modules of ours that a module imports, at whatever depth of its code and for whatever purpose."""
-    package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Import):
-            assert not any(alias.name.split(".")[0] == "gemmafit" for alias in node.names), (
-                f"{name}: absolute"
-            )
-        if not isinstance(node, ast.ImportFrom):
-            continue
-        assert (node.module or "").split(".")[0] != "gemmafit" or node.level, f"{name}: absolute import"
-        if node.level:
-            base = [*package[: len(package) - node.level + 1], *(node.module or "").split(".")]
-            target = ".".join(filter(None, base))
-            for alias in node.names:
-                full = f"{target}.{alias.name}".lstrip(".")
-                yield full if full in known else target
+ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").exists())
+_SPEC = importlib.util.spec_from_file_location("rooms", ROOT / ".ci/rooms.py")
+assert _SPEC is not None and _SPEC.loader is not None
+rooms = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(rooms)
+ORDER, modules, imports = rooms.ORDER, rooms.modules, rooms.imports
 
 
 def test_rooms_import_only_what_stands_below_them() -> None:
@@ -76,3 +45,20 @@ def test_only_the_command_line_prints_and_draws_on_terminals() -> None:
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             assert not any(n.split(".")[0] in ("rich", "typer") for n in names), f"{name} imports {names}"
+
+
+def test_every_room_says_what_is_in_it() -> None:
+    """docs/develop.md takes the sentence from there."""
+    for room in rooms.uses():
+        path = modules()[room]
+        assert len(ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "") > 30, path
+
+
+def test_the_picture_leaves_out_only_what_follows_from_it() -> None:
+    uses, direct = rooms.uses(), rooms.direct(rooms.uses())
+    assert any(direct[room] < uses[room] for room in uses)
+    for room, used in uses.items():
+        reached, before = set(direct[room]), set[str]()
+        while reached != before:
+            before, reached = reached, reached.union(*(direct[r] for r in reached))
+        assert used <= reached, room

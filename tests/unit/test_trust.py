@@ -243,7 +243,8 @@ TWO = replace(ROW, samples_s=(0.01,) * 5, device_s=(0.009,) * 5)
 
 
 def facts(waited: list[float] | None, cpu: list[float] | None = None, **changes: Any) -> Facts:
-    """Two computing threads on two cores in five repeats of 10 ms; ms that they waited and ran, all together."""
+    """Two computing threads on two cores in five repeats of 10 ms; ms that they waited and ran, all
+    together."""
     ran = cpu or [20 - w for w in waited or [0] * 5]
     queued = None if waited is None else tuple(int(w * MS) for w in waited)
     found = Facts(2, True, 2, tuple(int(c * MS) for c in ran), queued, 500 * MS)
@@ -267,10 +268,23 @@ class TestContention:
         assert row.contention is not None and (row.contention.lost, row.contention.others) == (0.5, 1.9)
 
     def test_a_wait_that_has_not_ended_shows_as_cpu_time_that_is_missing(self) -> None:
-        """The kernel adds a wait when it is over; a worker that waits through the whole repeat has none yet."""
-        assert contended(facts([0] * 5, [10] * 5)).disturbed
-        assert contended(facts(None, [10] * 5)).disturbed, "old kernels count no waits at all"
-        assert not contended(facts(None, [19] * 5)).disturbed
+        """The kernel adds a wait when it is over; a worker that waits through the whole repeat has none
+        yet."""
+        taken = {"own_ns": 500 * MS, "machine_ns": 900 * MS}  # 0.8 cores
+        assert contended(facts([0] * 5, [10] * 5, **taken, cores=4)).disturbed
+        assert contended(facts(None, [10] * 5, **taken, cores=4)).disturbed, (
+            "old kernels count no waits at all"
+        )
+        assert contended(facts(None, [10] * 5)).disturbed, "nor is it known what others did"
+        assert not contended(facts(None, [19] * 5, **taken, cores=4)).disturbed
+
+    def test_cpu_time_that_nobody_took_is_missing_for_another_reason(self) -> None:
+        """A core that wakes late on an idle machine, as was seen: half of a repeat of 1.5 ms."""
+        idle = {"own_ns": 500 * MS, "machine_ns": 520 * MS}
+        assert not contended(facts([0] * 5, [10] * 5, **idle)).disturbed
+        # 10 ms of a look of 25 ms are a step of the counter, and no program.
+        short = {"span_ns": 25 * MS, "own_ns": 20 * MS, "machine_ns": 30 * MS}
+        assert not contended(facts([0] * 5, [10] * 5, **short)).disturbed
 
     def test_threads_that_also_wait_for_storage_or_a_device_need_no_cpu(self) -> None:
         reading = replace(facts([0] * 5, [0.5] * 5), computing=False, threads=1)
@@ -296,7 +310,7 @@ class TestContention:
         assert not contended(replace(eight, span_ns=50 * MS, own_ns=100 * MS, machine_ns=220 * MS)).disturbed
 
     def test_a_limit_on_cpu_time_is_not_called_other_programs(self) -> None:
-        row = contended(facts([0] * 5, [8] * 5, own_ns=400 * MS, machine_ns=420 * MS))
+        row = contended(facts([12] * 5, [8] * 5, own_ns=400 * MS, machine_ns=420 * MS))
         assert row.disturbed and row.reason is not None
         assert (
             "got 40 % of the time" in row.reason

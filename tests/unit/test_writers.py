@@ -26,7 +26,7 @@ from gemmafit.reports.schema import report_schema
 from gemmafit.reports.writers import writer
 from gemmafit.tests.unit.conftest import HOSTILE
 
-ROOT = Path(__file__).parents[2]
+ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").exists())
 CAPTURES = ROOT / "tests" / "replay" / "captures"
 ORDER = [
     "schema", "tool", "created", "target", "device", "verdict", "summary", "recommendation", "fallback",

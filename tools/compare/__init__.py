@@ -1,0 +1,1 @@
+"""Our kernels beside those of others, in one run on one machine."""

@@ -85,6 +85,7 @@ def count(core: str, program: Plan, folder: Path, option: str) -> int:
 
 
 def main() -> None:
+    """Print the table."""
     print(f"instructions per multiply-accumulate, {ROWS}x{COLS} weights, dequantisation included")
     print("core        isa       int8 n=1   int8 n=16  int4 n=1   int4 n=16")
     option = one_at_a_time()

@@ -49,6 +49,7 @@ def _check(row: Measurement) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Print the table for the backends of this computer."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -166,6 +166,8 @@ def _timed(run: Callable[[], None], repeats: int) -> list[float]:
 
 @dataclass
 class Samples:
+    """Seconds of each round."""
+
     seconds: list[float] = field(default_factory=list[float])
 
     def speed(self, amount: float) -> tuple[float, float]:
@@ -174,6 +176,7 @@ class Samples:
 
 
 def compare(work: Work, ours: Ours, peers: Sequence[Peer], rounds: int, repeats: int) -> str:
+    """A line of the table: ours against each peer on one shape, in turns within each round."""
     shapes = work.split * work.copies
     ready = [(p, p.thread.submit(p.prepare, shapes, work.n, work.bits).result()) for p in peers]
     plan = plan_of(work, ours.threads, repeats, ours.isa)
@@ -248,6 +251,7 @@ def find_peers(llama: Path | None, threads: int) -> list[Peer]:
 
 
 def main() -> None:
+    """Print the tables."""
     assert __doc__
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

@@ -53,6 +53,7 @@ def turn(agent: Path, folder: Path, plan: Plan) -> list[float]:
 
 
 def main() -> None:
+    """Print the table for the OpenCL device of this computer."""
     from ...probes.collect import collect
     from ...probes.local import LocalTarget
     from ...probes.read import read

@@ -132,6 +132,7 @@ def _first_process(profile: Profile, base: Path, qemu: Path | None, root: Path) 
     )  # input, log, adb, sdcard, inet, ...
     os.setresgid(SHELL_UID, SHELL_UID, SHELL_UID)
     os.setresuid(SHELL_UID, SHELL_UID, SHELL_UID)
+    ns.die_with_parent()
     environment = {
         "PATH": USERLANDS[profile.userland].path,
         "COMPILER_PATH": f"/{LINKER}",

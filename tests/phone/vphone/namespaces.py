@@ -96,8 +96,14 @@ def loopback_up() -> None:
         ioctl(s, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", flags | IFF_UP))
 
 
-def _outer(main: Callable[[], None], ready: int, mapped: int) -> None:
+def die_with_parent() -> None:
+    """Be killed when the parent ends. Again after each change of user, which takes that back (prctl(2)): a
+    phone that outlived its test would hold its daemon, and all its files in memory."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _outer(main: Callable[[], None], ready: int, mapped: int) -> None:
+    die_with_parent()
     os.setsid()
     try:
         _check(_libc.unshare(NEWUSER | NEWNS | NEWUTS | NEWIPC | NEWPID | NEWNET), "unshare")
@@ -110,6 +116,7 @@ def _outer(main: Callable[[], None], ready: int, mapped: int) -> None:
     os.setgroups([])
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
+    die_with_parent()
     pid = os.fork()
     if pid == 0:
         _exit_after(lambda: _first(main))
@@ -117,8 +124,7 @@ def _outer(main: Callable[[], None], ready: int, mapped: int) -> None:
 
 
 def _first(main: Callable[[], None]) -> None:
-    # After setresuid, which clears it. The parent's death is that of the namespaces.
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()
     mount("none", Path("/"), "", MS_REC | MS_PRIVATE)
     loopback_up()
     main()
