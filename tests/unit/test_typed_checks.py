@@ -98,6 +98,27 @@ def _line(report: Report, backend: str, file: str | None, runtime: str | None) -
     return found
 
 
+COLUMNS = {
+    "visible": Column.VISIBLE, "capable": Column.CAPABLE, "left-alone": Column.CAPABLE, "correct": Column.CORRECT,
+    "deterministic": Column.DETERMINISTIC, "decode": Column.SPEED, "first-token": Column.SPEED,
+    "memory": Column.MEMORY, "publisher": Column.MEMORY,
+}  # fmt: skip
+
+
+def test_which_question_decides_which_column(reports: dict[str, Report]) -> None:
+    """Faults go by their effect; remarks, and what is asked of one weight scheme, decide none."""
+    faults = load().drivers
+    asked = {(c.question, c.column) for report in reports.values() for c in report.checks}
+    assert {question for question, _ in asked} >= COLUMNS.keys()
+    for question, column in asked:
+        assert question is not None
+        if question not in faults:
+            assert column is COLUMNS.get(question), question
+        else:
+            assert column in (Column.CAPABLE, Column.CORRECT, Column.SPEED)
+            assert (column is Column.SPEED) == (faults[question].effect == "slow"), question
+
+
 def test_the_sheet_has_the_columns_in_their_order() -> None:
     fields = list(BackendResult.__dataclass_fields__)
     assert [name for name in fields if name in set(Column)] == list(Column)
