@@ -99,9 +99,7 @@ def main() -> None:
         report_error(error)
         sys.exit(error.exit_code)
     except SystemExit as ended:
-        if (
-            ended.code == Exit.INTERRUPTED
-        ):  # Typer's own answer to Ctrl-C, before a command had anything to say
+        if ended.code == Exit.INTERRUPTED:  # Typer's own answer to Ctrl-C, before a command had one
             typer.echo("interrupted", err=True)
         raise
     except Exception as error:
