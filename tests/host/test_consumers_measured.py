@@ -28,5 +28,6 @@ def report() -> Report:
 
 def test_nobody_reads_a_key_that_no_measured_row_has(report: Report, tmp_path: Path) -> None:
     there, missing = made_up([report], tmp_path)
-    assert there >= {"measurements[].samples_s", "measurements[].deviation", "measurements[].unit"}
-    assert {path: who for path, who in missing.items() if path.startswith("measurements")} == {}
+    assert there >= {"device.gpu"} and any(row.samples_s for row in report.measurements)
+    # Rows are typed: what is not a field of theirs does not pass the type checker. Their mappings stay open.
+    assert {path: who for path, who in missing.items() if path.startswith(("measurements", "agent"))} == {}
