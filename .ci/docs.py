@@ -48,7 +48,7 @@ def readme() -> str:
 def phones() -> str:
     """docs/phones.md with the causes of profiles/reasons.yaml."""
     from gemmafit.base.errors import AgentCause
-    from gemmafit.profiles.knowledge import load
+    from gemmafit.profiles.loader import load
 
     reasons = load().reasons
     rows = ["| `agent.` | what it means | what to do |", "|---|---|---|"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from ..base.names import Backend
@@ -157,10 +158,9 @@ def lowerer(
     backend: Backend,
     snapshot: Snapshot,
     threads: int | None = None,
-    classes: Mapping[str, KernelClass] | None = None,
+    classes: Mapping[str, KernelClass] = MappingProxyType({}),
 ) -> Lowerer:
-    """The backend as this device has it, by what its snapshot says. `classes`: rows of kernels.yaml; None:
-    the built-in ones."""
+    """The backend as this device has it, by what its snapshot says and `classes`, rows of kernels.yaml."""
     if backend is Backend.CPU:
         return Cpu(threads)
     chosen = choice(snapshot, backend, classes)

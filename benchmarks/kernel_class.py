@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 from ..base.names import Backend
 from ..probes.snapshot import Snapshot
 from ..profiles.conditions import Facts, evaluate
-from ..profiles.knowledge import KernelChoice, KernelClass, load
+from ..profiles.knowledge import KernelChoice, KernelClass
 
 ANY = KernelChoice()
 """Of a GPU without a row: only its own facts count."""
@@ -24,12 +24,10 @@ class Named(Protocol):
 V = TypeVar("V", bound=Named)
 
 
-def choice(
-    snapshot: Snapshot, backend: Backend, rows: Mapping[str, KernelClass] | None = None
-) -> KernelChoice:
-    """That of the last row that holds; `rows` None: the built-in ones."""
+def choice(snapshot: Snapshot, backend: Backend, rows: Mapping[str, KernelClass]) -> KernelChoice:
+    """That of the last row of kernels.yaml that holds."""
     facts, found = Facts(snapshot), ANY
-    for row in (load().kernels if rows is None else rows).values():
+    for row in rows.values():
         if evaluate(row.when, facts).value:
             found = row.vulkan if backend is Backend.VULKAN else row.opencl
     return found

@@ -45,7 +45,7 @@ class Options:
         threads: of the CPU backend; None: as many as the agent thinks right.
         deadline: seconds for one process.
         tuning: whether the choice of a variant is remembered, and taken when it is.
-        classes: of GPUs (profiles/kernels.yaml); None: the built-in rows.
+        classes: of GPUs (rows of profiles/kernels.yaml).
         hazards: backend -> the known fault that speaks against running anything there.
         force: run there all the same.
     """
@@ -63,7 +63,7 @@ class Options:
     limits: bool = True
     deadline: float = 60.0
     tuning: Tuning = Tuning.OFF
-    classes: Mapping[str, KernelClass] | None = None
+    classes: Mapping[str, KernelClass] = field(default_factory=dict[str, KernelClass])
     hazards: Mapping[str, str] = field(default_factory=dict[str, str])
     force: bool = False
 

@@ -98,6 +98,12 @@ def main() -> None:
             raise
         report_error(error)
         sys.exit(error.exit_code)
+    except SystemExit as ended:
+        if (
+            ended.code == Exit.INTERRUPTED
+        ):  # Typer's own answer to Ctrl-C, before a command had anything to say
+            typer.echo("interrupted", err=True)
+        raise
     except Exception as error:
         # A defect of ours. Python's own exit status 1 would read as the verdict "fail".
         if os.environ.get(DEBUG):

@@ -34,8 +34,9 @@ def matrix(
     from ..lab.collection import read_all
     from ..lab.field import field
     from ..lab.history import DEFAULT, open_history
+    from ..profiles.loader import load
 
-    known, kinds = field()
+    known, kinds = field(load().tables)
     if paths:
         sources, unreadable = read_all(paths)
         for bad in unreadable:

@@ -76,9 +76,11 @@ def probe(
     snapshot = read(capture, knowledge.tables)
     problem = snapshot.agent_problem
     if format is ProbeFormat.TEXT and output is None:
+        from ..probes.vulkan_profile import webgpu_fallback
         from .probe_screen import render
 
-        render(snapshot, stdout(), knowledge.reasons[problem.reason].remedy if problem else None)
+        remedy = knowledge.reasons[problem.reason].remedy if problem else None
+        render(snapshot, stdout(), remedy, webgpu_fallback(knowledge))
     else:
         text = _serialised(snapshot, format)
         if output is None:

@@ -11,25 +11,31 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ..probes.snapshot import Cpu, Gpu, Snapshot
+    from ..probes.vulkan_profile import Profile
 
 _UNKNOWN = "[magenta]unknown[/]"
 # Features that decide which CPU kernels run, of the hundred that a kernel lists.
 _TELLING = "asimd neon asimdhp asimddp i8mm bf16 sve sve2 sme avx2 avx512_vnni avx_vnni amx_int8".split()  # noqa: SIM905
 
 
-def render(snapshot: Snapshot, console: Console, remedy: str | None = None) -> None:
-    """Print the screen. Everything that came from the device is escaped. `remedy`: of the agent's problem."""
+def render(snapshot: Snapshot, console: Console, remedy: str | None, fallback: Profile) -> None:
+    """Print the screen. Everything that came from the device is escaped.
+
+    Args:
+        remedy: of the agent's problem.
+        fallback: what the WebGPU fallback asks of Vulkan.
+    """
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for label, lines in [*_agent(snapshot, remedy), *rows(snapshot)]:
+    for label, lines in [*_agent(snapshot, remedy), *rows(snapshot, fallback)]:
         table.add_row(label, "\n".join(lines))
     console.print(table)
 
 
-def rows(s: Snapshot) -> list[tuple[str, list[str]]]:
+def rows(s: Snapshot, fallback: Profile) -> list[tuple[str, list[str]]]:
     """Label and lines of markup for each part of the screen."""
     found = [
         ("Device", _device(s)),
@@ -38,7 +44,7 @@ def rows(s: Snapshot) -> list[tuple[str, list[str]]]:
         ("Memory", _memory(s)),
         ("GPU", _gpu(s.gpu)),
         ("OpenCL", _opencl(s)),
-        ("Vulkan", _vulkan(s)),
+        ("Vulkan", _vulkan(s, fallback)),
         ("State", _state(s)),
         ("Two sources", [_disagreement(s, number) for number in range(len(s.disagreements))]),
         ("Warnings", [f"[yellow]{safe(text)}[/]" for text in s.warnings]),
@@ -154,8 +160,8 @@ def _opencl(s: Snapshot) -> list[str]:
     return lines
 
 
-def _vulkan(s: Snapshot) -> list[str]:
-    from ..probes.vulkan_profile import missed, webgpu_fallback
+def _vulkan(s: Snapshot, fallback: Profile) -> list[str]:
+    from ..probes.vulkan_profile import missed
 
     vk = s.vulkan
     purpose = "[dim](matters only as the base of the WebGPU fallback)[/]"
@@ -172,7 +178,7 @@ def _vulkan(s: Snapshot) -> list[str]:
         f"subgroups of {vk.subgroup_size}" if vk.subgroup_size else None,
     ]
     lines = [" · ".join(part for part in facts if part) + f" {purpose}"]
-    lacking = missed(webgpu_fallback(), vk)
+    lacking = missed(fallback, vk)
     if lacking:
         names = ", ".join(f"{row.name.split('.')[-1]} {row.found}" for row in lacking[:6])
         more = f" and {len(lacking) - 6} more" if len(lacking) > 6 else ""

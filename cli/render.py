@@ -173,6 +173,8 @@ def _file(word: str, best: Recommendation, console: Console) -> None:
         f" [dim]({safe(best.evidence)})[/dim]" + (f"  {safe(settings)}" if settings else "")
     )
     console.print(f"     {safe(best.because, 600)}")
+    if best.dependency is not None:
+        console.print(f"     [dim]dependency: {safe(best.dependency)}[/dim]")
 
 
 def reasons(report: Report, console: Console) -> None:

@@ -105,8 +105,9 @@ class _Shared:
     """Checks about a runtime or a backend: stated once, counted for every variant that rests on them."""
 
     def __init__(self, case: Case) -> None:
-        self.runtimes = {r.id: loads.runtime_loads(case, r) for r in case.knowledge.runtimes.values()}
-        self.emulator = loads.emulator(case)
+        runtimes = case.knowledge.runtimes.values()
+        self.runtimes = {r.id: [*loads.runtime_loads(case, r), *loads.emulator(case, r)] for r in runtimes}
+        self.opencl = {r.id: loads.opencl_of(case, r) for r in runtimes}
         self.agent = agent.ran(case)
         self.backends: dict[str, dict[Column, Check]] = {}
         self.schemes: dict[tuple[str, str], dict[Column, Check]] = {}
@@ -125,9 +126,9 @@ class _Shared:
                     Column.CAPABLE: loads.backend_capable(case, backend, scheme),
                     Column.CORRECT: correct.numbers(case, backend, scheme),
                 }
-        self.remarks = [*loads.manifest(case), *correct.trusted_list(case), *fits.webgpu_binding(case)]
-        for runtime in case.knowledge.runtimes.values():
-            self.remarks += loads.deprecated(case, runtime)
+        self.remarks = [*correct.trusted_list(case), *fits.webgpu_binding(case)]
+        for runtime in runtimes:
+            self.remarks += [*loads.manifest(case, runtime), *loads.deprecated(case, runtime)]
         self.remarks += speed.busy(case)
         for backend in map(str, Backend):
             self.remarks += speed.disturbed(case, backend)
@@ -136,14 +137,16 @@ class _Shared:
     def of(self, variant: Variant) -> list[Check]:
         """What a variant rests on: of its weight scheme where that ran, else of its backend."""
         scheme = self.schemes.get((variant.backend, variant.model.scheme), {})
-        return list((self.backends.get(variant.backend, {}) | scheme).values())
+        own = self.opencl[variant.model.runtime] if variant.backend == Backend.OPENCL else []
+        return [*(self.backends.get(variant.backend, {}) | scheme).values(), *own]
 
     def all(self) -> list[Check]:
         runtimes = [check for checks in self.runtimes.values() for check in checks]
         backends = [check for columns in self.backends.values() for check in columns.values()]
         schemes = [check for columns in self.schemes.values() for check in columns.values()]
         left_alone = [check for checks in self.left_alone.values() for check in checks]
-        return [*self.agent, *self.emulator, *runtimes, *backends, *left_alone, *schemes, *self.remarks]
+        opencl = [check for checks in self.opencl.values() for check in checks]
+        return [*self.agent, *runtimes, *backends, *opencl, *left_alone, *schemes, *self.remarks]
 
 
 def _predict(case: Case, variant: Variant) -> Predicted:
@@ -171,7 +174,6 @@ def _judge_variant(
         )
     checks = [
         *shared.runtimes[variant.model.runtime],
-        *shared.emulator,
         *platform,
         *shared.of(variant),
         *correct.known_faults(case, variant),
@@ -236,6 +238,8 @@ def _backend(case: Case, backend: str, shared: _Shared, judged: Sequence[Judged]
     there = [j for j in judged if j.variant.backend == backend and case.of_family(j.variant)]
     best = min(there, key=lambda j: recommend.status_order(case, j), default=None)
     own = [check for check in best.checks if check.variant is not None] if best is not None else []
+    if best is not None and backend == Backend.OPENCL:
+        own += shared.opencl[best.variant.model.runtime]
     answers = [*shared.backends[backend].values(), *shared.left_alone[backend], *own]
     sheet = {column: [check for check in answers if check.column is column] for column in Column}
     checks = [check for column in sheet.values() for check in column]

@@ -19,7 +19,7 @@ from ..base.names import CheckStatus, Evidence, Scope
 from ..benchmarks.measurements import Measurement
 from ..probes.modelfile import Finding, Format, ModelFile, Severity
 from ..probes.snapshot import Snapshot
-from ..profiles.knowledge import Knowledge, Model, Quantisation
+from ..profiles.knowledge import Knowledge, Model, Quantisation, Revision
 from ..reports.report import Check, Report, VariantResult
 from .case import Case, Options, worst
 from .judge import judge_files
@@ -76,10 +76,24 @@ def identify(file: ModelFile, models: Iterable[Model]) -> Identity:
     sized = [row for row in rows if row.bytes == file.size]
     if same := [row for row in sized if row in named] or sized:
         return Identity(same[0], How.SIZE, (*_naming(file, same[0]), *_digest(file, same[0])))
+    if former := [row for row in named or rows if _earlier(row, file.size) is not None]:
+        return Identity(former[0], How.SIZE, (*_naming(file, former[0]), _former(file, former[0])))
     if named:
         row = min(named, key=lambda r: abs(r.size - file.size))
         return Identity(row, How.NAME, (*_size(file, row), *_digest(file, row)))
     return Identity()
+
+
+def _earlier(row: Model, size: int) -> Revision | None:
+    """What was published under the row's name before, if it had this size."""
+    return next((revision for revision in row.earlier if revision.bytes == size), None)
+
+
+def _former(file: ModelFile, row: Model) -> Finding:
+    found = _earlier(row, file.size)
+    which = f" ({found.revision})" if found is not None and found.revision else ""
+    newer = f"; the one of today has {row.bytes} bytes" if row.bytes is not None else ""
+    return Finding("earlier-revision", Severity.NOTE, f"an earlier revision{which} of {row.file}{newer}")
 
 
 def _naming(file: ModelFile, row: Model) -> tuple[Finding, ...]:

@@ -177,6 +177,7 @@ def recommendation(case: Case, judged: Judged, because: str) -> Recommendation:
         predicted=judged.predicted,
         evidence=judged.evidence,
         because=because,
+        dependency=case.runtime(model).dependency,
     )
 
 

@@ -1,11 +1,14 @@
-"""The knowledge base as it is used: what rows say about facts and kernels has to lead somewhere.
+"""The knowledge base as it is used: what rows say about facts, GPUs and kernels has to lead somewhere.
 
-What they say about each other is checked where they are read (profiles/knowledge.py).
+The tables and what they say about each other are read by profiles/loader.py; here are the names that the
+rooms above it know.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import is_dataclass
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_type_hints
@@ -13,14 +16,17 @@ from typing import Any, get_args, get_type_hints
 from ..base.errors import InputError
 from ..benchmarks.opencl.variants import VARIANTS as OPENCL
 from ..benchmarks.vulkan.variants import VARIANTS as VULKAN
+from ..probes.modelfile.model import FACTS as MODEL_FILE_FACTS
+from ..probes.readers.emulator import SIGNS
+from ..probes.readers.gpu import identify
+from ..probes.readers.opencl import LIBRARY
 from ..probes.snapshot import Snapshot
-from ..profiles import knowledge as rows
+from ..probes.vulkan_profile import webgpu_fallback
+from ..profiles import loader
 from ..profiles.conditions import FILE_FACTS
 from ..profiles.knowledge import Knowledge
-from ..profiles.rows import Conditional
-
-VARIANT_FACTS = ("backend", *FILE_FACTS, "gles")
-"""Facts that the judge adds to those of the snapshot."""
+from ..profiles.loader import Vocabulary
+from .calibration import engine_for
 
 
 def load(overlay: Path | None = None) -> Knowledge:
@@ -28,40 +34,10 @@ def load(overlay: Path | None = None) -> Knowledge:
 
     Raises InputError naming file, line and key, or row, of the first thing that is wrong.
     """
-    knowledge = rows.load(overlay)
-    if overlay is not None:  # a test checks the built-in tables
-        check_references(knowledge, overlay)
-    return knowledge
+    return loader.load(overlay, VOCABULARY)
 
 
-def check_references(knowledge: Knowledge, place: Path) -> None:
-    """Raises InputError naming the row that asks for a fact or names a variant that does not exist."""
-    _check_variants(knowledge, place)
-    conditional: list[Conditional] = [
-        *knowledge.drivers.values(),
-        *knowledge.tflite_compat.values(),
-        *knowledge.kernels.values(),
-    ]
-    for row in conditional:
-        for name in row.when.facts():
-            # A misspelt fact is unknown for ever: the row would never apply and nobody would notice.
-            if name not in VARIANT_FACTS and not is_fact(name):
-                raise InputError(f"{place}: row {row.id!r} asks for {name!r}, which is no fact")
-
-
-def _check_variants(knowledge: Knowledge, place: Path) -> None:
-    """A misspelt variant would change nothing, in silence."""
-    opencl, vulkan = [v.name for v in OPENCL], [v.name for v in VULKAN]
-    for row in knowledge.kernels.values():
-        for chosen, known in ((row.opencl, opencl), (row.vulkan, vulkan)):
-            for name in (*chosen.first, *chosen.never):
-                if name not in known:
-                    raise InputError(
-                        f"{place}: row {row.id!r} names {name!r}, which is no variant",
-                        hint=f"Variants: {', '.join(sorted(known))}.",
-                    )
-
-
+@cache
 def is_fact(path: str) -> bool:
     """Whether a dotted path leads to a field of the snapshot."""
     kind: Any = Snapshot
@@ -73,3 +49,57 @@ def is_fact(path: str) -> bool:
         if isinstance(kind, UnionType):
             kind = next((k for k in get_args(kind) if is_dataclass(k)), None)
     return True
+
+
+def _gpus(knowledge: Knowledge) -> Callable[[str], bool]:
+    """A model's name as gpus.yaml makes it of what drivers say: another is never met."""
+
+    def known(name: str) -> bool:
+        found = identify(knowledge.tables.gpus, name)
+        return found is not None and found.model == name
+
+    return known
+
+
+def _fixed(known: frozenset[str]) -> loader.Names:
+    return lambda knowledge: known.__contains__
+
+
+def _misfits(knowledge: Knowledge) -> Iterator[tuple[str, str, str]]:
+    """(table, key, why) of rows that nothing can be predicted from, or that nothing reads."""
+    for model in knowledge.models.values():
+        for backend in model.backends:
+            predicted = backend in knowledge.prediction.spec
+            if predicted and engine_for(backend, model.format, knowledge.calibration) is None:
+                why = f"is for {backend!r} as {model.format!r}, whose kernels calibration.yaml does not have"
+                yield "models", model.id, why
+    try:
+        webgpu_fallback(knowledge)
+    except InputError as error:
+        yield "webgpu_fallback", "", f"is no profile: {error}"
+
+
+_KERNELS = {
+    "OpenCL variant": frozenset(variant.name for variant in OPENCL),
+    "Vulkan variant": frozenset(variant.name for variant in VULKAN),
+    "sign of an emulator": frozenset(SIGNS),
+}
+
+VOCABULARY = Vocabulary(
+    names={
+        "GPU": _gpus,
+        "OpenCL library": lambda knowledge: lambda name: LIBRARY.match(name) is not None,
+        **{to: _fixed(known) for to, known in _KERNELS.items()},
+    },
+    facts={
+        "snapshot": is_fact,
+        "backend": "backend".__eq__,
+        "format": "format".__eq__,
+        "file": FILE_FACTS.__contains__,
+        "gles": "gles".__eq__,
+        "file.*": MODEL_FILE_FACTS.__contains__,
+    },
+    hints=_KERNELS,
+    check=_misfits,
+)
+"""What rows may name."""

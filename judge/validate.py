@@ -10,8 +10,7 @@ import msgspec
 
 from ..base.errors import UsageError
 from ..judge.references import load
-from ..profiles.knowledge import MAPPINGS, ROWS, Knowledge
-from ..profiles.tables import Tables
+from ..profiles.loader import listing
 
 
 def tables(overlay: Path | None = None) -> dict[str, dict[str, Any]]:
@@ -28,11 +27,8 @@ def _built_in() -> dict[str, dict[str, Any]]:
 
 
 def _tables(overlay: Path | None) -> dict[str, dict[str, Any]]:
-    knowledge = load(overlay)
-    found = {name: _plain(getattr(knowledge, name)) for name in ROWS}
-    found |= {name: _settings(knowledge, name) for name in MAPPINGS}
-    found["signatures"] = _plain(knowledge.signatures)
-    return found | _identity(knowledge.tables)
+    found: dict[str, dict[str, Any]] = _plain(listing(load(overlay)))
+    return found
 
 
 def row(overlay: Path | None, table: str, id: str) -> dict[str, Any]:
@@ -46,24 +42,6 @@ def row(overlay: Path | None, table: str, id: str) -> dict[str, Any]:
         raise UsageError(f"no row {id!r} in {table}", hint=hint)
     found = everything[table][id]
     return found if isinstance(found, dict) else {"value": found}
-
-
-def _settings(knowledge: Knowledge, name: str) -> dict[str, Any]:
-    data = _plain(getattr(knowledge, name))
-    assert isinstance(data, dict)  # the types in MAPPINGS are structs
-    return data
-
-
-def _identity(tables: Tables) -> dict[str, dict[str, Any]]:
-    """What device names are read with: cores, SoCs, power modes and emulators by name; GPU patterns have
-    none."""
-    return {
-        "cores": {core.name: _plain(core) for core in tables.cores.values()},
-        "socs": {soc.name: _plain(soc) for soc in tables.socs},
-        "powermodes": {mode.name: _plain(mode) for mode in tables.power_modes},
-        "emulators": {rule.name: _plain(rule) for rule in tables.emulators},
-        "gpus": {rule.pattern.pattern: _plain(rule) for rule in tables.gpus.rules},
-    }
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..probes.readers.gpu import identify
-from ..profiles.tables import SocRow, Tables, load_tables
+from ..profiles.tables import SocRow, Tables
 from .matrix import Kind, generation
 
 ARM_V8_PARTS = {0x41: 0xD02, 0x51: 0x200}
@@ -13,9 +13,8 @@ ARM_V8_PARTS = {0x41: 0xD02, 0x51: 0x200}
 Krait are 32-bit). Engines exist for arm64 only, so 32-bit chips are no gap in a lab."""
 
 
-def field() -> tuple[Mapping[str, Sequence[str]], Sequence[Kind]]:
+def field(tables: Tables) -> tuple[Mapping[str, Sequence[str]], Sequence[Kind]]:
     """(axis title -> values that exist, kinds of phones) for `matrix.build`."""
-    tables = load_tables()
     old = _cores_of_32_bit(tables)
     kinds = [kind for row in tables.socs if (kind := _kind(tables, row, old)) is not None]
     known: dict[str, dict[str, None]] = {}

@@ -167,7 +167,7 @@ def as_error(
 def remedy(cause: AgentCause) -> str | None:
     """What to do, by the built-in table."""
     # Imported here: the tables cost some 100 ms, and most runs need no remedy.
-    from ..profiles.knowledge import load
+    from ..profiles.loader import load
 
     return load().reasons[f"agent.{cause}"].remedy
 

@@ -73,7 +73,7 @@ def collect(
     def avoid(step: Step, backend: str) -> str | None:
         """Why a step is left out, by all that is known until now."""
         from ..profiles.hazards import reason
-        from ..profiles.knowledge import load
+        from ..profiles.loader import load
 
         known = knowledge or load()
         now = read(Capture(target.kind, recorded, answers, agent), known.tables)

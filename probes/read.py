@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from ..base import limits
 from ..base.names import AnswerStatus
-from ..profiles.tables import Tables, load_tables
+from ..profiles.loader import load
+from ..profiles.tables import Tables
 from .capture import Capture
 from .parsers.dumpsys import parse_features, parse_package
 from .parsers.gles import parse_gles
@@ -29,7 +30,7 @@ from .snapshot import Snapshot
 def read(capture: Capture, tables: Tables | None = None) -> Snapshot:
     """All that the capture tells. No content makes this raise: what cannot be read is unknown, and
     `Snapshot.answers` and `warnings` say why."""
-    facts = Facts(capture, tables or load_tables())
+    facts = Facts(capture, tables or load().tables)
     services = facts.services()
     cpuinfo = facts.parse("cpuinfo", parse_cpuinfo)
     gles = facts.parse("surfaceflinger", parse_gles)

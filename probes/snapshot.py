@@ -130,8 +130,24 @@ class LibraryAttempt:
 
 
 @dataclass(frozen=True)
+class LibraryVisibility:
+    """Whether an app could open one library.
+
+    Attributes:
+        must_declare: its manifest has to name what it opens.
+        declared: what its manifest names; None: for any app, or dumpsys does not say.
+    """
+
+    name: str
+    visible: bool | None
+    because: str
+    must_declare: bool = False
+    declared: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
 class AppVisibility:
-    """Whether an app could open the OpenCL library, inferred from files."""
+    """Whether an app could open an OpenCL library, inferred from files."""
 
     visible: bool | None
     because: str
@@ -140,6 +156,8 @@ class AppVisibility:
     scope: Scope = Scope.APP_INFERRED
     package: str | None = None
     """The app whose declarations were looked at, or None: for any app."""
+    libraries: tuple[LibraryVisibility, ...] | None = None
+    """Each library that an engine may try; one that is missing is not there for apps. None: not known."""
 
     @property
     def manifest(self) -> tuple[str, ...]:

@@ -10,13 +10,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from ..base import limits
 from ..base.errors import InputError
+from ..profiles.knowledge import Knowledge
 from .parsers.text import ParseError, json_value, number
 from .parsers.versions import parse_vulkan_version
 from .readers.vulkan import lookup
@@ -101,11 +100,12 @@ def read_profiles(path: Path) -> tuple[Profile, ...]:
     return parse_profiles(data.decode("utf-8", "replace"), origin=str(path))
 
 
-@lru_cache(maxsize=1)
-def webgpu_fallback() -> Profile:
-    """What LiteRT-LM's WebGPU fallback needs."""
-    file = files("gemmafit.profiles").joinpath("webgpu_fallback.json")
-    return parse_profiles(file.read_text("utf-8"), origin=file.name)[0]
+def webgpu_fallback(knowledge: Knowledge) -> Profile:
+    """What LiteRT-LM's WebGPU fallback needs. Raises InputError where the table is no such profile."""
+    file = knowledge.webgpu_fallback
+    return _profiles({"capabilities": file.capabilities, "profiles": file.profiles}, "webgpu_fallback.json")[
+        0
+    ]
 
 
 def parse_profiles(text: str, *, origin: str = "profile") -> tuple[Profile, ...]:
@@ -114,6 +114,10 @@ def parse_profiles(text: str, *, origin: str = "profile") -> tuple[Profile, ...]
         data = json_value(text)
     except ParseError as error:
         raise InputError(f"{origin}: {error}") from None
+    return _profiles(data, origin)
+
+
+def _profiles(data: Any, origin: str) -> tuple[Profile, ...]:
     capabilities = data.get("capabilities") if isinstance(data, dict) else None
     rows = data.get("profiles") if isinstance(data, dict) else None
     if not isinstance(capabilities, dict) or not isinstance(rows, dict):

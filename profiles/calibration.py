@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from .conditions import Condition
-from .rows import Positive, Row
+from .rows import Asks, Positive, Row, Text
 
 Phase = Literal["decode", "prefill"]
 NonNegative = Annotated[float, Meta(ge=0)]
@@ -18,12 +18,12 @@ class Engine(Row, frozen=True, kw_only=True):
     """Constants of an engine's kernels; see the module.
 
     Attributes:
-        when: for which model files these are the kernels: facts `backend` and `format`.
+        when: for which model files these are the kernels.
         decode_share, prefill_share: its rates as a share of those that ML Drift reaches on the same GPU.
         decode_spread, prefill_spread: what the engine adds to the intervals, as a factor.
     """
 
-    when: Condition
+    when: Annotated[Condition, Asks(("backend", "format"))]
     cache_weight: NonNegative
     layer_overhead_s: NonNegative
     activation_ops: NonNegative
@@ -53,8 +53,8 @@ class GpuClass(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         devices: how many the coefficients rest on.
     """
 
-    id: str
-    when: Condition | None = None
+    id: Text
+    when: Annotated[Condition, Asks(("snapshot",))] | None = None
     decode: Positive
     prefill: Positive
     decode_cap: Positive
@@ -75,11 +75,15 @@ class Specification(Row, frozen=True, kw_only=True):
     """Rates from data sheets. One exponent for all, less than 1: faster memory is used less well."""
 
     exponent: Annotated[float, Meta(gt=0, le=1)]
-    classes: tuple[GpuClass, ...]
+    classes: Annotated[tuple[GpuClass, ...], Meta(min_length=1)]
+
+    def __post_init__(self) -> None:
+        if any(row.when is None for row in self.classes[:-1]) or self.classes[-1].when is not None:
+            raise ValueError("classes: the last one, and no other, has no condition")
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The content of calibration.yaml."""
 
-    engines: dict[str, Engine]
+    engines: Annotated[dict[Text, Engine], Meta(min_length=1)]
     specification: Specification

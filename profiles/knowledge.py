@@ -1,32 +1,40 @@
 """The knowledge base: reviewed rows about models, runtimes, chips and drivers, as typed values.
 
-Every table is one YAML file of this folder. A user's own folder is laid over it: a row of the same id
-replaces the built-in one, other rows are added, and keys of a mapping are replaced one by one; of the tables
-that devices' names are read with (tables.py) the user's rows come first. Every row has `because` and
-`source`.
+Here are the types; loader.py reads the tables. Every row has `because` and `source`.
 """
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from ..base.errors import InputError
 from .calibration import Calibration
 from .conditions import FILE_FACTS, Condition
-from .rows import Conditional, Count, Entry, Positive, Row, Text
+from .rows import (
+    Asks,
+    Between,
+    CoreName,
+    Count,
+    Entry,
+    Factor,
+    Fraction,
+    GpuName,
+    LibraryName,
+    Positive,
+    Ref,
+    Row,
+    SocName,
+    Text,
+    ordered,
+)
 from .signatures import Signature
-from .tablefile import Table, compose
-from .tables import IDENTITY, Tables, load_tables
-
-FOLDER = Path(__file__).parent
+from .tables import Tables
 
 Bits = Literal[2, 4, 8, 16, 32]
 BackendName = Literal["cpu", "opencl", "vulkan", "npu"]
+Format = Literal["bin", "task", "litertlm"]
 
 
 class Architecture(Entry, frozen=True, kw_only=True):
@@ -114,10 +122,10 @@ class Model(Entry, frozen=True, kw_only=True):
     `counterpart`: the file with the same weights for the backends that this one is not for."""
 
     file: Text
-    family: Text
-    architecture: Text
-    runtime: Text
-    format: Literal["bin", "task", "litertlm"]
+    family: Annotated[Text, Ref("families")]
+    architecture: Annotated[Text, Ref("architectures")]
+    runtime: Annotated[Text, Ref("runtimes")]
+    format: Format
     repository: Text
     bits: Quantisation
     backends: tuple[BackendName, ...]
@@ -128,10 +136,10 @@ class Model(Entry, frozen=True, kw_only=True):
     revision: str | None = None
     block: Count | None = None
     compiled: bool = False
-    npu_soc: str | None = None
+    npu_soc: SocName | None = None
     min_ram_gb: Positive | None = None
     rank: int = 0
-    counterpart: str | None = None
+    counterpart: Annotated[Text, Ref("models")] | None = None
     memory: tuple[ObservedMemory, ...] = ()
     earlier: tuple[Revision, ...] = ()
 
@@ -160,7 +168,7 @@ class Family(Entry, frozen=True, kw_only=True):
     """A name for `--family`. `primary` is the file whose success on the GPU is the verdict pass."""
 
     title: Text
-    primary: Text
+    primary: Annotated[Text, Ref("models")]
 
 
 class MemoryModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -173,39 +181,49 @@ class MemoryModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     fixed_low: Positive
     fixed_high: Positive
 
+    def __post_init__(self) -> None:
+        ordered(self.factor_low, self.factor, self.factor_high)
+        ordered(self.fixed_low, self.fixed, self.fixed_high)
+
 
 class Runtime(Entry, frozen=True, kw_only=True):
-    """An engine as it is shipped for Android."""
+    """An engine as it is shipped for Android.
+
+    Attributes:
+        dependency: what an app's build asks for.
+        opencl_libraries: the names by which it tries to open OpenCL, in its order.
+        manifest_libraries: what an app's manifest has to name for it, by its own documentation.
+        emulators: whether it is made for emulators.
+        memory: for each backend that it has.
+    """
 
     title: Text
-    maven: Text
+    dependency: Text
     versions: Text
-    formats: tuple[Text, ...]
-    abis: tuple[Text, ...]
+    formats: Annotated[tuple[Format, ...], Meta(min_length=1)]
+    abis: Annotated[tuple[Text, ...], Meta(min_length=1)]
     min_sdk: Count
-    libraries: tuple[Text, ...]
-    gpu_api: tuple[Text, ...]
-    opencl_libraries: tuple[Text, ...]
+    opencl_libraries: tuple[LibraryName, ...]
     manifest_libraries: tuple[Text, ...]
     emulators: bool
     context_step: Count
-    switches: tuple[Text, ...]
-    memory: dict[BackendName, MemoryModel]
+    memory: Annotated[dict[BackendName, MemoryModel], Meta(min_length=1)]
     deprecated: bool = False
-    successor: str | None = None
+    successor: Annotated[Text, Ref("runtimes")] | None = None
 
 
 Step = Literal["vkjson", "open", "run"]
 """What a fault may keep us from doing on a backend: `cmd gpu vkjson`, opening its driver, running kernels."""
 
 
-class Fault(Conditional, frozen=True, kw_only=True):
+class Fault(Entry, frozen=True, kw_only=True):
     """A known failure of a GPU, driver or device.
 
     Attributes:
         avoid: what is not done where the row holds; None: what follows from its effect (`avoided`).
     """
 
+    when: Annotated[Condition, Asks(("snapshot", "backend", "file"))]
     effect: Literal["refused", "crash", "compile", "wrong-output", "unstable", "slow", "reboot"]
     severity: Literal["fail", "warn"]
     remedy: Text
@@ -249,20 +267,35 @@ class KernelChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     max_work_group: Count | None = None
 
 
-class KernelClass(Conditional, frozen=True, kw_only=True):
+class OpenClChoice(KernelChoice, frozen=True, kw_only=True):
+    """Of OpenCL."""
+
+    first: tuple[Annotated[Text, Ref("OpenCL variant")], ...] = ()
+    never: tuple[Annotated[Text, Ref("OpenCL variant")], ...] = ()
+
+
+class VulkanChoice(KernelChoice, frozen=True, kw_only=True):
+    """Of Vulkan."""
+
+    first: tuple[Annotated[Text, Ref("Vulkan variant")], ...] = ()
+    never: tuple[Annotated[Text, Ref("Vulkan variant")], ...] = ()
+
+
+class KernelClass(Entry, frozen=True, kw_only=True):
     """A class of GPU; the last row that holds counts."""
 
-    opencl: KernelChoice = KernelChoice()
-    vulkan: KernelChoice = KernelChoice()
+    when: Annotated[Condition, Asks(("snapshot",))]
+    opencl: OpenClChoice = OpenClChoice()
+    vulkan: VulkanChoice = VulkanChoice()
 
 
 class Chip(Entry, frozen=True, kw_only=True):
     """Limits of memory (GB/s) and arithmetic (GFLOP/s) of one chip."""
 
-    gpu: tuple[Text, ...]
+    gpu: Annotated[tuple[GpuName, ...], Meta(min_length=1)]
     basis: Literal["measured", "derived", "estimated"]
     dram_gb_s: Positive
-    socs: tuple[Text, ...] = ()
+    socs: tuple[SocName, ...] = ()
     cores: Count | None = None
     fp16_gflops: Positive | None = None
     read_gb_s: Positive | None = None
@@ -273,7 +306,7 @@ class Memory(Entry, frozen=True, kw_only=True):
     """Theoretical DRAM bandwidth in GB/s of some SoCs, each with its GPU's fp16 GFLOP/s where known."""
 
     dram_gb_s: Positive
-    socs: dict[Text, Positive | None]
+    socs: Annotated[dict[SocName, Positive | None], Meta(min_length=1)]
 
 
 class Use(Row, frozen=True, kw_only=True):
@@ -289,47 +322,38 @@ class SpeedThresholds(Row, frozen=True, kw_only=True):
     """Below `floor_tok_s` a speed is no use to anybody; `better_ratio` makes a backend the better one."""
 
     floor_tok_s: Positive
-    better_ratio: Positive
+    better_ratio: Factor
 
 
 class MemoryThresholds(Row, frozen=True, kw_only=True):
     """What of the RAM as sold Android shows, and what of that an app has to leave to others."""
 
     reserve_bytes: Positive
-    reserve_fraction: Positive
-    ram_visible_fraction: Positive
+    reserve_fraction: Annotated[float, Meta(ge=0, lt=1)]
+    ram_visible_fraction: Fraction
     kv_bytes_per_value: Count
 
 
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is enough (thresholds.yaml)."""
 
-    uses: dict[str, Use]
+    uses: Annotated[dict[Text, Use], Meta(min_length=1)]
     speed: SpeedThresholds
     memory: MemoryThresholds
-    contexts: tuple[Count, ...]
-    correctness: Row
-
-
-class Share(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A fraction and its interval."""
-
-    value: Positive
-    low: Positive
-    high: Positive
+    contexts: Annotated[tuple[Count, ...], Meta(min_length=1)]
 
 
 class SpecModel(Row, frozen=True, kw_only=True):
     """Share of a specified limit that kernels reach."""
 
-    dram_share: Share
-    compute_share: Share
+    dram_share: Between
+    compute_share: Between
 
 
 class Spread(Row, frozen=True, kw_only=True):
     """An interval as a factor: value / spread to value x spread."""
 
-    spread: Positive
+    spread: Factor
 
 
 class Overheads(Row, frozen=True, kw_only=True):
@@ -337,8 +361,8 @@ class Overheads(Row, frozen=True, kw_only=True):
 
     opencl: Positive
     cpu: Positive
-    low: Positive
-    high: Positive
+    low: Fraction
+    high: Factor
 
 
 class OpsPerCycle(Row, frozen=True, kw_only=True):
@@ -352,9 +376,9 @@ class OpsPerCycle(Row, frozen=True, kw_only=True):
 class CoreFeatures(Row, frozen=True, kw_only=True):
     """Names of cores by the widest product of int8 they have."""
 
-    i8mm: tuple[Text, ...]
-    asimddp: tuple[Text, ...]
-    asimd: tuple[Text, ...]
+    i8mm: Annotated[tuple[CoreName, ...], Meta(min_length=1)]
+    asimddp: Annotated[tuple[CoreName, ...], Meta(min_length=1)]
+    asimd: Annotated[tuple[CoreName, ...], Meta(min_length=1)]
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -378,7 +402,7 @@ class Assumption(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """
 
     text: Text
-    unless: Condition | None = None
+    unless: Annotated[Condition, Asks(("snapshot",))] | None = None
 
 
 class Reason(Entry, frozen=True, kw_only=True):
@@ -396,14 +420,27 @@ class Reason(Entry, frozen=True, kw_only=True):
     assumed: Assumption | None = None
 
 
-class ListRule(Conditional, frozen=True, kw_only=True):
+class ListRule(Entry, frozen=True, kw_only=True):
     """What the classic TFLite GPU delegate's published list says about a GPU."""
 
+    when: Annotated[Condition, Asks(("snapshot", "gles"))]
     status: Literal["supported", "unsupported"]
 
 
+class WebGpuFallback(msgspec.Struct, frozen=True, kw_only=True):
+    """A Khronos profile file: what LiteRT-LM's WebGPU fallback asks of a Vulkan driver."""
+
+    capabilities: dict[str, Any]
+    profiles: Annotated[dict[str, Any], Meta(min_length=1)]
+
+
 class Knowledge(msgspec.Struct, frozen=True, kw_only=True):
-    """All tables. Rows keep the order of the file."""
+    """All tables. Rows keep the order of the file.
+
+    Attributes:
+        tables: what devices' names are read with.
+        webgpu_fallback: a Khronos profile, as JSON (`probes.vulkan_profile`).
+    """
 
     models: dict[str, Model]
     families: dict[str, Family]
@@ -415,140 +452,9 @@ class Knowledge(msgspec.Struct, frozen=True, kw_only=True):
     memory: dict[str, Memory]
     reasons: dict[str, Reason]
     tflite_compat: dict[str, ListRule]
+    signatures: dict[str, Signature]
     thresholds: Thresholds
     prediction: Prediction
     calibration: Calibration
-    overlay: Path | None = None
-
-    @property
-    def tables(self) -> Tables:
-        """What devices' names are read with; loaded when first asked for."""
-        return load_tables(self.overlay)
-
-    @property
-    def signatures(self) -> dict[str, Signature]:
-        """Known failures by their messages; loaded when first asked for, as only `explain` needs them."""
-        return _signatures() if self.overlay is None else _read_signatures(self.overlay)
-
-
-ROWS: dict[str, type[Entry]] = {
-    "models": Model,
-    "families": Family,
-    "architectures": Architecture,
-    "runtimes": Runtime,
-    "drivers": Fault,
-    "kernels": KernelClass,
-    "chips": Chip,
-    "memory": Memory,
-    "reasons": Reason,
-    "tflite_compat": ListRule,
-}
-"""File stem -> the type of its rows."""
-
-MAPPINGS: dict[str, Any] = {"thresholds": Thresholds, "prediction": Prediction, "calibration": Calibration}
-"""File stem -> the type of the whole file."""
-
-
-OTHER_TABLES = ("signatures", *IDENTITY)
-"""Tables that are read when they are needed: properties of `Knowledge`."""
-
-
-def load(overlay: Path | None = None) -> Knowledge:
-    """The built-in tables, with those of `overlay` laid over them.
-
-    Raises InputError naming file, line and key of the first thing that is wrong.
-    """
-    if overlay is None:
-        return _built_in()
-    return _load(FOLDER, overlay)
-
-
-@cache
-def _built_in() -> Knowledge:
-    return _load(FOLDER, None)
-
-
-def _load(folder: Path, overlay: Path | None) -> Knowledge:
-    if overlay is not None:
-        _check_folder(overlay)
-    tables: dict[str, Any] = {}
-    for stem, kind in ROWS.items():
-        rows = _table(folder, overlay, stem).rows(kind)
-        tables[stem] = {row.id: row for row in rows}
-    for stem, kind in MAPPINGS.items():
-        tables[stem] = _table(folder, overlay, stem).mapping(kind)
-    knowledge = Knowledge(**tables, overlay=overlay)
-    if overlay is not None:
-        # A mistake in a user's file is told before anything is done.
-        knowledge.tables, knowledge.signatures  # noqa: B018
-    _check_references(knowledge, overlay or folder)
-    return knowledge
-
-
-@cache
-def _signatures() -> dict[str, Signature]:
-    return _read_signatures(None)
-
-
-def _read_signatures(overlay: Path | None) -> dict[str, Signature]:
-    return {row.id: row for row in _table(FOLDER, overlay, "signatures").rows(Signature)}
-
-
-def _check_references(knowledge: Knowledge, place: Path) -> None:
-    """Raises InputError naming the row whose key leads nowhere."""
-    for model in knowledge.models.values():
-        for table, key in (
-            ("families", model.family),
-            ("architectures", model.architecture),
-            ("runtimes", model.runtime),
-        ):
-            if key not in getattr(knowledge, table):
-                raise InputError(f"{place}: model {model.id!r} names {key!r}, which is not in {table}.yaml")
-        if model.format not in knowledge.runtimes[model.runtime].formats:
-            raise InputError(
-                f"{place}: {model.runtime!r} does not load {model.format!r} (model {model.id!r})"
-            )
-        if (other := model.counterpart) is not None:
-            _check_counterpart(model, knowledge.models.get(other), place)
-    for family in knowledge.families.values():
-        if family.primary not in knowledge.models:
-            raise InputError(
-                f"{place}: family {family.id!r} names {family.primary!r}, which is not in models.yaml"
-            )
-
-
-def _check_counterpart(model: Model, other: Model | None, place: Path) -> None:
-    """Two files that are compared as the same weights have to be."""
-    if other is None:
-        raise InputError(
-            f"{place}: model {model.id!r} names {model.counterpart!r}, which is not in models.yaml"
-        )
-    same = (model.architecture, model.bits) == (other.architecture, other.bits)
-    if not same or set(model.backends) & set(other.backends):
-        raise InputError(
-            f"{place}: {other.id!r} is no counterpart of {model.id!r}",
-            hint="It has the same architecture and bits, and is for other backends.",
-        )
-
-
-def _table(folder: Path, overlay: Path | None, stem: str) -> Table:
-    table = Table(compose(folder / f"{stem}.yaml"))
-    if overlay is not None and (own := overlay / f"{stem}.yaml").exists():
-        table = Table(compose(own)).over(table)
-    return table
-
-
-def _check_folder(overlay: Path) -> None:
-    """A misspelt table name would silently change nothing, so it is an error."""
-    try:
-        names = sorted(p.stem for p in overlay.iterdir() if p.suffix in (".yaml", ".yml"))
-    except OSError as error:
-        raise InputError(
-            f"{overlay}: {error.strerror}", hint="--profiles takes a folder of tables."
-        ) from error
-    known = {*ROWS, *MAPPINGS, *OTHER_TABLES}
-    for name in names:
-        if name not in known:
-            raise InputError(
-                f"{overlay / name}.yaml: no such table", hint=f"Tables: {', '.join(sorted(known))}."
-            )
+    tables: Tables
+    webgpu_fallback: WebGpuFallback

@@ -1,17 +1,48 @@
-"""What rows of every table have in common."""
+"""What rows of every table have in common, and what their texts may be about.
+
+A mark in a field's type says more of a value than its form: that it names something (`Ref`), that it asks
+facts (`Asks`), which holes its text may have (`Holes`). The loader (loader.py) holds every row to its marks.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from .conditions import Condition
+
+@dataclass(frozen=True)
+class Ref:
+    """The text is a name of `to`: a table of ours, or what rooms above know (judge/references.py)."""
+
+    to: str
+
+
+@dataclass(frozen=True)
+class Asks:
+    """The condition is asked where the facts of these groups are known; any other fact would stay unknown."""
+
+    groups: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Holes:
+    """The text has holes that something fills: `names`, or, where the row checks its own, any."""
+
+    names: tuple[str, ...] | None = None
+
 
 Text = Annotated[str, Meta(min_length=1)]
 Positive = Annotated[float, Meta(gt=0)]
+Fraction = Annotated[float, Meta(gt=0, le=1)]
+Factor = Annotated[float, Meta(ge=1)]
 Count = Annotated[int, Meta(gt=0)]
+SocName = Annotated[str, Meta(min_length=1), Ref("SoC")]
+GpuName = Annotated[str, Meta(min_length=1), Ref("GPU")]
+CoreName = Annotated[str, Meta(min_length=1), Ref("core")]
+LibraryName = Annotated[str, Meta(min_length=1), Ref("OpenCL library")]
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,7 +58,18 @@ class Entry(Row, frozen=True, kw_only=True):
     id: Text
 
 
-class Conditional(Entry, frozen=True, kw_only=True):
-    """A row that holds where `when` does (conditions.py)."""
+class Between(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A value with its interval."""
 
-    when: Condition
+    value: Positive
+    low: Positive
+    high: Positive
+
+    def __post_init__(self) -> None:
+        ordered(self.low, self.value, self.high)
+
+
+def ordered(*values: float) -> None:
+    """Raises ValueError unless the values rise."""
+    if list(values) != sorted(values):
+        raise ValueError("low, value and high are not in this order")

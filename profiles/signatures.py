@@ -17,12 +17,14 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from ..base.logtext import clean
 from .conditions import Condition
+from .rows import Asks, Holes, Text
 
 _HOLE = re.compile(r"(\{n\}|\{word\})")
 _HOLES = {"{n}": r"-?\d{1,20}", "{word}": r"[^\s]{1,64}"}
@@ -47,10 +49,10 @@ class Cause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why it fails, and how sure that is."""
 
     status: Certainty
-    text: str
+    text: Text
 
 
-class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
+class Signature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """One known failure.
 
     Attributes:
@@ -61,23 +63,21 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
             cause does not depend on the phone.
     """
 
-    id: str
-    title: str
+    id: Text
+    title: Text
     cause: Cause
-    remedy: str
-    source: tuple[str, ...]
-    because: str
+    remedy: Text
+    source: Annotated[tuple[Text, ...], Meta(min_length=1)]
+    because: Text
     kind: Kind = Kind.FAILURE
-    patterns: tuple[str, ...] = ()
-    phrases: tuple[str, ...] = ()
+    patterns: tuple[Annotated[Text, Holes(("n", "word"))], ...] = ()
+    phrases: tuple[Text, ...] = ()
     takes: tuple[Literal["cpu", "opencl", "npu"], ...] = ()
-    applies_when: Condition | None = None
+    applies_when: Annotated[Condition, Asks(("snapshot", "file.*"))] | None = None
 
     def __post_init__(self) -> None:
         if not (self.patterns or self.phrases):
             raise ValueError(f"{self.id}: neither patterns nor phrases")
-        if not self.source or not all(self.source):
-            raise ValueError(f"{self.id}: no source")
         for text in (self.title, self.cause.text, self.remedy, self.because):
             if not text.strip():
                 raise ValueError(f"{self.id}: an empty text")

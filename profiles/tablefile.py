@@ -1,4 +1,4 @@
-"""One YAML table: read safely, laid over another, converted to typed rows; errors name file, line and key.
+"""One table's file: read safely, laid over another, converted to typed rows; errors name file, line and key.
 
 Works on YAML nodes, which remember their place, so that a wrong value in a user's file is found by its line
 even after two files were merged.
@@ -6,15 +6,18 @@ even after two files were merged.
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 import yaml
+from yaml.composer import Composer
 from yaml.constructor import SafeConstructor
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.resolver import Resolver
 
 from ..base import typed
 from ..base.errors import InputError
@@ -29,12 +32,29 @@ _STEP = re.compile(r"\.(?P<key>[^.\[]+)|\[(?P<index>\d+|\.\.\.)\]")
 _UNKNOWN_FIELD = re.compile(r"unknown field `(?P<key>[^`]+)`")
 
 
-class _Loader(yaml.SafeLoader):
+_Events: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Where the wheel has libyaml it reads the text, five times as fast; the rest is the same either way."""
+
+
+class _Named(io.StringIO):
+    """A text that marks call by its file's name."""
+
+    def __init__(self, text: str, name: str) -> None:
+        super().__init__(text)
+        self.name = name
+
+
+class _Loader(Composer, _Events):  # type: ignore[misc]
     """Composes only; refuses aliases (a few hundred bytes of them expand to gigabytes) and repeated keys."""
+
+    def __init__(self, text: str, name: str) -> None:
+        _Events.__init__(self, _Named(text, name))
+        Composer.__init__(self)
+        Resolver.__init__(self)
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
         if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            mark = self.peek_event().start_mark
             raise yaml.MarkedYAMLError("aliases are not allowed", problem_mark=mark)
         return super().compose_node(parent, index)
 
@@ -55,9 +75,7 @@ def compose(path: Path) -> Node:
             raw = file.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
             raise InputError(f"{path}: larger than {MAX_BYTES} bytes, not a table")
-        loader = _Loader(raw.decode("utf-8"))
-        loader.name = str(path)
-        node = loader.get_single_node()
+        node = Composer.get_single_node(_Loader(raw.decode("utf-8"), str(path)))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -73,27 +91,13 @@ def compose(path: Path) -> Node:
     return node
 
 
-class Table:
-    """The nodes of one table, of one file or of two laid over each other."""
-
-    def __init__(self, node: Node) -> None:
-        self.node = node
-
-    def over(self, base: Table) -> Table:
-        """This table laid over `base`: rows by id, mappings key by key."""
-        return Table(_merge(base.node, self.node))
-
-    def rows(self, kind: type[T]) -> Iterator[T]:
-        """A list of mappings as values of `kind`. Raises InputError."""
-        if not isinstance(self.node, SequenceNode):
-            raise InputError(f"{_place(self.node)}: a list of rows is expected")
-        _by_id(self.node)
-        for node in self.node.value:
-            yield convert(node, kind)
-
-    def mapping(self, kind: type[T]) -> T:
-        """The whole file as one value of `kind`. Raises InputError."""
-        return convert(self.node, kind)
+def rows(node: Node, kind: type[T]) -> Iterator[tuple[Node, T]]:
+    """A list of mappings as values of `kind`, each with its place. Raises InputError."""
+    if not isinstance(node, SequenceNode):
+        raise InputError(f"{place(node)}: a list of rows is expected")
+    _by_id(node)
+    for row in node.value:
+        yield row, convert(row, kind)
 
 
 def convert(node: Node, kind: type[T]) -> T:
@@ -104,9 +108,9 @@ def convert(node: Node, kind: type[T]) -> T:
     except msgspec.ValidationError as error:
         where, key = _locate(node, str(error))
         message = str(error).partition(" - at `")[0]
-        raise InputError(f"{_place(where)}: {key}{message}") from error
+        raise InputError(f"{place(where)}: {key}{message}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{_place(node)}: {error}") from error
+        raise InputError(f"{place(node)}: {error}") from error
 
 
 def _locate(node: Node, message: str) -> tuple[Node, str]:
@@ -128,11 +132,22 @@ def _locate(node: Node, message: str) -> tuple[Node, str]:
     return node, f"{name}: " if name else ""
 
 
-def _place(node: Node) -> str:
+def place(node: Node, path: Sequence[str | int] = ()) -> str:
+    """FILE:LINE of a node, or of what is below it at a path of keys and numbers, as far as that is there."""
+    for step in path:
+        if isinstance(node, MappingNode):
+            pairs = [(k, v) for k, v in node.value if str(k.value) == str(step)]
+            if not pairs:
+                break
+            # A line of a mapping is that of its key; a long value may begin on the next.
+            node = pairs[0][1] if isinstance(pairs[0][1], MappingNode | SequenceNode) else pairs[0][0]
+        elif isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):
+            node = node.value[step]
     return f"{node.start_mark.name}:{node.start_mark.line + 1}"
 
 
-def _merge(base: Node, top: Node) -> Node:
+def laid_over(base: Node, top: Node) -> Node:
+    """`top` laid over `base`: rows by id, mappings key by key."""
     if isinstance(base, SequenceNode) and isinstance(top, SequenceNode) and _has_ids(base, top):
         rows = list((_by_id(base) | _by_id(top)).values())
         return SequenceNode(top.tag, rows, top.start_mark, top.end_mark)
@@ -140,7 +155,7 @@ def _merge(base: Node, top: Node) -> Node:
         pairs = {key.value: (key, value) for key, value in base.value}
         for key, value in top.value:
             below = pairs.get(key.value)
-            pairs[key.value] = (key, _merge(below[1], value) if below else value)
+            pairs[key.value] = (key, laid_over(below[1], value) if below else value)
         return MappingNode(top.tag, list(pairs.values()), top.start_mark, top.end_mark)
     return top
 
@@ -150,7 +165,7 @@ def _by_id(rows: SequenceNode) -> dict[str, Node]:
     found: dict[str, Node] = {}
     for node in rows.value:
         if (first := found.setdefault(_id(node) or str(id(node)), node)) is not node:
-            raise InputError(f"{_place(node)}: id {_id(node)!r} is already used at {_place(first)}")
+            raise InputError(f"{place(node)}: id {_id(node)!r} is already used at {place(first)}")
     return found
 
 

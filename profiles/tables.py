@@ -8,39 +8,37 @@ the built-in ones, so that they decide where both apply.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
-from pathlib import Path
 from string import Formatter
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
-import yaml
 from msgspec import Meta
 
-from ..base import typed
 from ..base.errors import InputError
-from .tablefile import compose, convert
+from .rows import CoreName, Count, GpuName, Holes, Ref, Text
 
-FOLDER = Path(__file__).parent
-IDENTITY = ("cores", "socs", "gpus", "emulators", "powermodes")
-"""File stems of these tables."""
-
-Text = Annotated[str, Meta(min_length=1)]
-Count = Annotated[int, Meta(gt=0)]
 Pattern = re.Pattern[str]
 """A regular expression that is searched, case ignored."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why a row is there and where its facts are from; None: what its file says."""
+    """Why a row is there and where its facts are from; None: what its file says.
+
+    `name` of a row is what people call it, `key` what no other row of its file may have.
+    """
 
     because: Text | None = None
     source: Text | None = None
 
+    @property
+    def key(self) -> str:
+        return str(getattr(self, "name"))  # noqa: B009 - of most rows
+
 
 R = TypeVar("R", bound=Row)
+VendorName = Annotated[str, Meta(min_length=1), Ref("GPU vendor")]
 
 
 class Core(Row, frozen=True, kw_only=True):
@@ -49,23 +47,27 @@ class Core(Row, frozen=True, kw_only=True):
     implementer: Annotated[int, Meta(ge=0, le=0xFF)]
     part: Annotated[int, Meta(ge=0, le=0xFFF)]
     name: Text
-    variant: int | None = None
+    variant: Annotated[int, Meta(ge=0, le=0xF)] | None = None
+
+    @property
+    def key(self) -> str:
+        variant = "" if self.variant is None else f":{self.variant}"
+        return f"{self.implementer:#04x}:{self.part:#05x}{variant}"
 
 
 class SocCluster(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Cores of one kind in a SoC; `mhz` is the top frequency the vendor states, or None."""
 
     count: Count
-    core: Text
+    core: CoreName
     mhz: Count | None = None
 
 
 class SocGpu(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The GPU of a SoC; None where unknown."""
 
-    model: Text | None = None
+    model: GpuName | None = None
     cores: Count | None = None
-    mhz: Count | None = None
 
 
 class SocRow(Row, frozen=True, kw_only=True):
@@ -75,7 +77,6 @@ class SocRow(Row, frozen=True, kw_only=True):
         models: part numbers as devices state them (SM8450, MT6789, EXYNOS8890).
         names: other names that the same part is sold under.
         platforms: code names of ro.board.platform and the like that mean exactly this chip.
-        dram_gbs: theoretical bandwidth in GB/s of the fastest memory the chip supports.
     """
 
     name: Text
@@ -85,7 +86,6 @@ class SocRow(Row, frozen=True, kw_only=True):
     names: tuple[Text, ...] = ()
     cpu: tuple[SocCluster, ...] = ()
     gpu: SocGpu = SocGpu()
-    dram_gbs: Annotated[float, Meta(gt=0)] | None = None
 
 
 class GpuRule(Row, frozen=True, kw_only=True):
@@ -97,12 +97,18 @@ class GpuRule(Row, frozen=True, kw_only=True):
 
     vendor: Text
     pattern: Pattern
-    model: Text | None = None
-    architecture: Text | None = None
+    model: Annotated[Text, Holes()] | None = None
+    architecture: Annotated[Text, Holes()] | None = None
     cores: Text | None = None
     kind: Literal["desktop"] | None = msgspec.field(default=None, name="class")
 
+    @property
+    def key(self) -> str:
+        return self.pattern.pattern
+
     def __post_init__(self) -> None:
+        if self.cores and not self.cores.isdigit() and self.cores not in self.pattern.groupindex:
+            raise ValueError(f"cores: the pattern has no group {self.cores!r}")
         for template in (self.model or "", self.architecture or ""):
             for _, group, _, _ in Formatter().parse(template):
                 if group is not None and group not in self.pattern.groupindex:
@@ -115,13 +121,21 @@ class Software(Row, frozen=True, kw_only=True):
     pattern: Pattern
     name: Text
 
+    @property
+    def key(self) -> str:
+        return self.pattern.pattern
+
 
 class GpuArchitecture(Row, frozen=True, kw_only=True):
     """The architecture of models whose names do not tell it."""
 
-    vendor: Text
+    vendor: VendorName
     models: Pattern
     architecture: Text
+
+    @property
+    def key(self) -> str:
+        return f"{self.vendor}: {self.models.pattern}"
 
 
 class MaliProduct(Row, frozen=True, kw_only=True):
@@ -129,28 +143,41 @@ class MaliProduct(Row, frozen=True, kw_only=True):
 
     product_id: int = msgspec.field(name="id")
     mask: int
-    model: Text
+    model: GpuName
     min_cores: Count = 1
+
+    @property
+    def key(self) -> str:
+        return f"{self.product_id:#06x}, {self.min_cores} cores or more"
 
 
 class DriverPattern(Row, frozen=True, kw_only=True):
     """How a vendor's driver string is read: groups of `pattern` in order form the version."""
 
-    vendor: Text
+    vendor: Annotated[str, Meta(min_length=1), Ref("GPU vendor or *")]
     pattern: Pattern
     kind: Text
+
+    @property
+    def key(self) -> str:
+        return f"{self.vendor}: {self.pattern.pattern}"
 
 
 class EmulatorRule(Row, frozen=True, kw_only=True):
     """A sign that the device is not what it says: `facts` are patterns that must all match.
 
     Attributes:
-        facts: fact name (see probes/readers/emulator.py) -> pattern.
+        facts: fact (see probes/readers/emulator.py) -> pattern.
     """
 
     kind: Literal["emulator", "container", "cloud phone", "virtual machine", "PC", "translation"]
     name: Text
-    facts: dict[str, Pattern]
+    facts: Annotated[dict[Annotated[str, Ref("sign of an emulator")], Pattern], Meta(min_length=1)]
+
+    @property
+    def key(self) -> str:
+        signs = " ".join(f"{name}={pattern.pattern}" for name, pattern in self.facts.items())
+        return f"{self.name}: {signs}"
 
 
 class PowerMode(Row, frozen=True, kw_only=True):
@@ -160,8 +187,12 @@ class PowerMode(Row, frozen=True, kw_only=True):
     setting: Annotated[str, Meta(pattern=r"^(system|global|secure|prop):[\w.-]+$")]
     values: Annotated[tuple[Text, ...], Meta(min_length=1)]
 
+    @property
+    def key(self) -> str:
+        return f"{self.setting} {' '.join(self.values)}"
 
-class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+
+class File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`because` and `source` hold for every row that states none."""
 
     because: Text
@@ -177,34 +208,43 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         )
 
 
-class _Cores(_File, frozen=True, kw_only=True):
+class Cores(File, frozen=True, kw_only=True):
+    """The content of cores.yaml."""
+
     schema: Literal["gemmafit.cores/1"]
-    implementers: dict[int, Text] = {}
     cores: tuple[Core, ...] = ()
 
 
-class _Socs(_File, frozen=True, kw_only=True):
+class Socs(File, frozen=True, kw_only=True):
+    """The content of socs.yaml."""
+
     schema: Literal["gemmafit.socs/1"]
     designators: tuple[Pattern, ...] = ()
     socs: tuple[SocRow, ...] = ()
 
 
-class _Gpus(_File, frozen=True, kw_only=True):
+class GpuFile(File, frozen=True, kw_only=True):
+    """The content of gpus.yaml."""
+
     schema: Literal["gemmafit.gpus/1"]
     rules: tuple[GpuRule, ...] = ()
     software: tuple[Software, ...] = ()
     architectures: tuple[GpuArchitecture, ...] = ()
     drivers: tuple[DriverPattern, ...] = ()
     mali_products: tuple[MaliProduct, ...] = ()
-    compute_units_are_cores: tuple[Text, ...] = ()
+    compute_units_are_cores: tuple[VendorName, ...] = ()
 
 
-class _Emulators(_File, frozen=True, kw_only=True):
+class Emulators(File, frozen=True, kw_only=True):
+    """The content of emulators.yaml."""
+
     schema: Literal["gemmafit.emulators/1"]
     emulators: tuple[EmulatorRule, ...] = ()
 
 
-class _PowerModes(_File, frozen=True, kw_only=True):
+class PowerModes(File, frozen=True, kw_only=True):
+    """The content of powermodes.yaml."""
+
     schema: Literal["gemmafit.powermodes/1"]
     modes: tuple[PowerMode, ...] = ()
 
@@ -235,7 +275,6 @@ class Tables(msgspec.Struct, frozen=True, kw_only=True):
     """All identity tables. `by_model` has upper-case keys, `by_platform` and `by_name` lower-case ones."""
 
     cores: Mapping[tuple[int, int, int | None], Core]
-    implementers: Mapping[int, str]
     socs: tuple[SocRow, ...]
     designators: tuple[Pattern, ...]
     gpus: Gpus
@@ -250,18 +289,14 @@ class Tables(msgspec.Struct, frozen=True, kw_only=True):
         return self.cores.get((implementer, part, variant)) or self.cores.get((implementer, part, None))
 
 
-F = TypeVar("F", bound=_File)
-
-
-@lru_cache(maxsize=4)
-def load_tables(overlay: Path | None = None) -> Tables:
-    """The built-in tables (some 100 ms, once), with those of a folder before them.
-
-    Raises InputError naming file, line and key of what is wrong in the folder's files.
-    """
-    cores, socs = _files(overlay, "cores", _Cores), _files(overlay, "socs", _Socs)
-    gpus, emulators = _files(overlay, "gpus", _Gpus), _files(overlay, "emulators", _Emulators)
-    power_modes = _files(overlay, "powermodes", _PowerModes)
+def index(
+    cores: Sequence[Cores],
+    socs: Sequence[Socs],
+    gpus: Sequence[GpuFile],
+    emulators: Sequence[Emulators],
+    powermodes: Sequence[PowerModes],
+) -> Tables:
+    """The tables of their files, of which the first counts most. Raises InputError for an ambiguous SoC."""
     soc_rows = [file.rows(file.socs) for file in socs]
     by_name = _index(soc_rows, lambda row: (name.casefold() for name in (row.name, *row.names)))
     return Tables(
@@ -270,7 +305,6 @@ def load_tables(overlay: Path | None = None) -> Tables:
             for file in reversed(cores)
             for core in file.rows(file.cores)
         },
-        implementers={key: name for file in reversed(cores) for key, name in file.implementers.items()},
         socs=tuple(row for rows in soc_rows for row in rows if by_name[row.name.casefold()] is row),
         designators=tuple(chain.from_iterable(file.designators for file in socs)),
         gpus=Gpus(
@@ -282,26 +316,11 @@ def load_tables(overlay: Path | None = None) -> Tables:
             unit_vendors=frozenset(chain.from_iterable(file.compute_units_are_cores for file in gpus)),
         ),
         emulators=tuple(chain.from_iterable(file.rows(file.emulators) for file in emulators)),
-        power_modes=tuple(chain.from_iterable(file.rows(file.modes) for file in power_modes)),
+        power_modes=tuple(chain.from_iterable(file.rows(file.modes) for file in powermodes)),
         by_model=_index(soc_rows, lambda row: (model.upper() for model in row.models)),
         by_platform=_index(soc_rows, lambda row: (platform.lower() for platform in row.platforms)),
         by_name=by_name,
     )
-
-
-def _files(overlay: Path | None, stem: str, kind: type[F]) -> list[F]:
-    """A table's files, the user's first."""
-    built_in = FOLDER / f"{stem}.yaml"
-    files = [_built_in(built_in, kind)]
-    if overlay is not None and (own := overlay / built_in.name).exists():
-        files.insert(0, convert(compose(own), kind))
-    return files
-
-
-def _built_in(path: Path, kind: type[F]) -> F:
-    """Read by libyaml where it is there: ten times as fast as with places for error messages."""
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return typed.convert(yaml.load(path.read_bytes(), Loader=loader), kind)
 
 
 def _index(files: list[tuple[SocRow, ...]], keys: Callable[[SocRow], Iterable[str]]) -> dict[str, SocRow]:

@@ -138,6 +138,8 @@ class Recommendation:
     predicted: Predicted
     evidence: Evidence
     because: str
+    dependency: str | None = None
+    """What an app's build asks for to have the runtime, e.g. GROUP:ARTIFACT of Maven."""
 
     @property
     def choice(self) -> str:

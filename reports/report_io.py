@@ -13,7 +13,7 @@ from ..base import typed
 from ..base.errors import InputError
 from ..base.yaml_input import load_yaml
 from ..benchmarks.measurements import Measurement
-from .report import SCHEMA, Check, Report
+from .report import SCHEMA, Check, Recommendation, Report
 
 MAX_BYTES = 32 << 20
 """A report is some 50 KB; a file far beyond that is not one."""
@@ -80,8 +80,11 @@ def from_dict(data: object, name: str = "report") -> Report:
         )
     fields = {f.name for f in dataclasses.fields(Report)}
     known = {k: v for k, v in found.items() if k in fields}
-    known["extra"] = {str(k): v for k, v in found.items() if k not in fields}
+    extra = {str(k): v for k, v in found.items() if k not in fields}
     try:
+        if "best_of_all" in extra:
+            extra["best_of_all"] = typed.convert(extra["best_of_all"], cast(Any, Recommendation | None))
+        known["extra"] = extra
         typed.convert(known, _Shape)  # additive keys of the device are kept, so that it stays a mapping
         report = typed.convert(known | {"measurements": ()}, Report)
         return dataclasses.replace(report, measurements=_rows(found), checks=_checks(report))

@@ -31,6 +31,7 @@ from ..probes.collect import collect
 from ..probes.local import LocalTarget
 from ..probes.read import read
 from ..probes.snapshot import Snapshot
+from ..profiles.loader import load as load_knowledge
 
 _LOOP = "while True: pass"
 _IDLE = 0.05
@@ -67,7 +68,7 @@ def idle(patience: float) -> bool:
 
 def rows(backend: Backend, snapshot: Snapshot, references: References) -> list[Measurement]:
     """Decode, logits and prefill of the first candidate, each measured once."""
-    lower = lowerer(backend, snapshot)
+    lower = lowerer(backend, snapshot, classes=load_knowledge().kernels)
     found: list[Measurement] = []
     with LocalTarget().session() as session:
         runner = Runner(session, snapshot, lower, references)

@@ -22,6 +22,7 @@ from ..lab.collection import Source
 from ..lab.compare import compare_all
 from ..lab.field import field
 from ..lab.history import Selection, open_history
+from ..profiles.loader import load as load_knowledge
 from ..reports.report import Report
 from ..reports.report_io import load
 
@@ -65,7 +66,7 @@ def main() -> None:
     parser.add_argument("--phones", type=int, default=500)
     args = parser.parse_args()
     base = load(args.report)
-    known, kinds = field()
+    known, kinds = field(load_knowledge().tables)
     with tempfile.TemporaryDirectory() as folder:
         where = args.where or str(Path(folder) / "history.db")
         with open_history(where) as history:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from ..base.errors import InputError
 from ..judge.calibration import Workload
-from ..profiles.knowledge import FOLDER, Architecture, Bits, Knowledge, Quantisation
+from ..profiles.knowledge import Architecture, Bits, Knowledge, Quantisation
+from ..profiles.loader import FOLDER
 
 TABLE = FOLDER / "published_speeds.csv"
 MODELS = FOLDER / "published_models.csv"

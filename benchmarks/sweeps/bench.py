@@ -54,7 +54,7 @@ class Wish:
         sustained: seconds of decode on each backend, or None.
         chunk: tokens of a prefill; None: what the device does in a second or two.
         tuning: whether the choice of a variant is remembered, and taken when it is.
-        classes: rows of kernels.yaml; None: the built-in ones.
+        classes: of GPUs (rows of profiles/kernels.yaml).
         hazards, force: as in `run.Options`.
     """
 
@@ -68,7 +68,7 @@ class Wish:
     chunk: int | None = None
     dims: Dims = GEMMA_2B
     tuning: Tuning = Tuning.OFF
-    classes: Mapping[str, KernelClass] | None = None
+    classes: Mapping[str, KernelClass] = field(default_factory=dict[str, KernelClass])
     hazards: Mapping[str, str] = field(default_factory=dict[str, str])
     force: bool = False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...base.names import Backend, CheckStatus, Column, Scope, Status
 from ...benchmarks import notes
-from ...probes.snapshot import Android
+from ...probes.snapshot import Android, AppVisibility, LibraryVisibility
 from ...profiles.knowledge import Runtime
 from ...reports.report import Check
 from ..case import Case, Question, Variant
@@ -69,15 +69,15 @@ def _sdk(case: Case, runtime: Runtime, android: Android) -> Check:
     )
 
 
-def emulator(case: Case) -> list[Check]:
-    """Nothing where the device is not known to be one."""
+def emulator(case: Case, runtime: Runtime) -> list[Check]:
+    """What is not a phone, for a runtime: nothing where the device is not known to be one."""
     identity = case.snapshot.identity
     if not identity.emulator:
         return []
     return [
         case.check(
-            Question("device", "emulator"),
-            WARN,
+            Question(runtime, "emulator"),
+            WARN if runtime.emulators else FAIL,
             "device.emulator",
             found=identity.emulator_kind or "an emulator",
             required="a phone",
@@ -205,20 +205,56 @@ def _opencl(case: Case) -> Check:
     return case.check(about, UNKNOWN, reason, found=cl.error or "not known", required=required)
 
 
-def manifest(case: Case) -> list[Check]:
+def opencl_of(case: Case, runtime: Runtime) -> list[Check]:
+    """Whether apps find a library by one of the names that this runtime tries; nothing where that is no
+    more than what is known of any engine (`backend_visible`)."""
+    app = case.snapshot.opencl.app
+    if not case.android or app is None or not app.visible or app.libraries is None:
+        return []
+    tried = _tried(app, runtime)
+    if any(library.visible is not False for library in tried):
+        return []
+    names = ", ".join(runtime.opencl_libraries)
+    others = ", ".join(library.name for library in app.libraries if library.visible)
+    return [
+        case.check(
+            Question(runtime, "opencl", Column.VISIBLE),
+            FAIL,
+            "opencl.other-library",
+            found=tried[0].because if tried else f"apps may open {others}",
+            required=f"a library that {runtime.title} tries: {names}",
+            scope=Scope.APP_INFERRED,
+        )
+    ]
+
+
+def _tried(app: AppVisibility, runtime: Runtime) -> list[LibraryVisibility]:
+    """What is known of the libraries that a runtime tries, in its order; one left out is not there."""
+    known = {library.name: library for library in app.libraries or ()}
+    return [known[name] for name in runtime.opencl_libraries if name in known]
+
+
+def manifest(case: Case, runtime: Runtime) -> list[Check]:
     """A remark: what the app's manifest has to declare, the commonest reason for a GPU that is not found."""
     app = case.snapshot.opencl.app
-    if not case.android or app is None or not app.needs_manifest:
+    if not case.android or app is None or "opencl" not in runtime.memory:
+        return []
+    opened = next((library for library in _tried(app, runtime) if library.visible), None)
+    if opened is None or not opened.must_declare:
+        return []
+    needed = dict.fromkeys((opened.name, *runtime.manifest_libraries))
+    missing = [name for name in needed if name not in (opened.declared or ())]
+    if not missing:
         return []
     return [
         case.check(
-            Question(Backend.OPENCL, "manifest"),
+            Question(runtime, "manifest"),
             WARN,
             "opencl.manifest",
             found="the manifest was not seen"
             if app.package is None
             else f"{app.package} does not name all of them",
-            required=", ".join(app.needs_manifest),
+            required=", ".join(missing),
             scope=Scope.APP_INFERRED,
         )
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -153,13 +153,16 @@ class ModelFile:
 
     def facts(self) -> dict[str, Any]:
         """Facts by name for conditions (`profiles/conditions.py`). Unknown ones are left out."""
-        facts = {
-            "file.format": str(self.format),
-            "file.extension": self.extension,
-            "file.complete": self.complete,
-            "file.backend": self.tflite.backend if self.tflite else None,
-            "file.backends": self.backends,
-            "file.npu_soc": self.npu[1] if self.npu else None,
-            "file.web": any(f.code == "web-only" for f in self.findings),
-        }
-        return {name: value for name, value in facts.items() if value is not None}
+        return {name: value for name, of in FACTS.items() if (value := of(self)) is not None}
+
+
+FACTS: Mapping[str, Callable[[ModelFile], Any]] = {
+    "file.format": lambda file: str(file.format),
+    "file.extension": lambda file: file.extension,
+    "file.complete": lambda file: file.complete,
+    "file.backend": lambda file: file.tflite.backend if file.tflite else None,
+    "file.backends": lambda file: file.backends,
+    "file.npu_soc": lambda file: file.npu[1] if file.npu else None,
+    "file.web": lambda file: any(f.code == "web-only" for f in file.findings),
+}
+"""What conditions may ask of a model file."""

@@ -5,12 +5,29 @@ The rules are rows of profiles/emulators.yaml over the facts collected here.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
 from ...profiles.tables import Tables
 from ..parsers.gles import GlesStrings
 from ..parsers.proc import CpuInfo
 from ..snapshot import Android, Cpu, Gpu, Identity
 from .facts import Facts
-from .gpu import identify
+from .gpu import Identified, identify
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the signs are taken from. `said`: the GPU by its OpenGL renderer alone."""
+
+    facts: Facts
+    identity: Identity
+    android: Android | None
+    cpu: Cpu
+    cpuinfo: CpuInfo | None
+    gles: GlesStrings | None
+    gpu: Gpu
+    said: Identified | None
 
 
 def emulator_facts(
@@ -22,47 +39,49 @@ def emulator_facts(
     gles: GlesStrings | None,
     gpu: Gpu,
 ) -> dict[str, str]:
-    """Fact name -> text; a fact that is unknown is left out, so that no rule can match it.
-
-    machine: x86 | arm, the instruction set of the processor; abi: the app ABIs; hardware: ro.hardware;
-    core, cpu_model, midr: the CPU by name and by identification; gpu_class: phone | desktop | software, of
-    the renderer; gpu_vendor, gpu_model; gl_vendor, gl_renderer, gl_version; and properties as they are:
-    model, brand, manufacturer, device, board, platform, fingerprint, product, qemu, egl, vulkan_hal.
-    """
+    """Name of a sign -> text; one that is unknown is left out, so that no rule can match it."""
     renderer = gles.renderer if gles else None
     said = identify(facts.tables.gpus, renderer) if renderer else None
-    found: dict[str, str | None] = {
-        "machine": _machine(cpu, cpuinfo, android),
-        "abi": ",".join(android.abis) if android and android.abis else None,
-        "hardware": facts.prop("ro.hardware", "ro.boot.hardware"),
-        "model": identity.model,
-        "brand": identity.brand,
-        "manufacturer": identity.manufacturer,
-        "device": identity.device,
-        "fingerprint": identity.fingerprint,
-        "board": facts.prop("ro.product.board", "ro.board.platform"),
-        "platform": facts.prop("ro.board.platform"),
-        "product": facts.prop("ro.build.product", "ro.product.name"),
-        "qemu": facts.prop("ro.kernel.qemu", "ro.boot.qemu"),
-        "vulkan_hal": facts.prop("ro.hardware.vulkan"),
-        "egl": facts.prop("ro.hardware.egl"),
-        "gl_vendor": gles.vendor if gles else None,
-        "gl_renderer": renderer,
-        "gl_version": gles.version if gles else None,
-        "gpu_vendor": gpu.vendor,
-        "gpu_model": gpu.model,
-        "gpu_class": None
-        if said is None
-        else "software"
-        if said.software
-        else "desktop"
-        if said.desktop
-        else "phone",
-        "cpu_model": cpuinfo.processors[0].model_name if cpuinfo else None,
-        "core": ",".join(sorted({row.core for row in cpu.clusters if row.core})) or None,
-        "midr": _midr(cpuinfo),
-    }
-    return {key: value for key, value in found.items() if value}
+    seen = _Seen(facts, identity, android, cpu, cpuinfo, gles, gpu, said)
+    return {name: value for name, of in SIGNS.items() if (value := of(seen))}
+
+
+def _gpu_class(seen: _Seen) -> str | None:
+    if seen.said is None:
+        return None
+    return "software" if seen.said.software else "desktop" if seen.said.desktop else "phone"
+
+
+SIGNS: Mapping[str, Callable[[_Seen], str | None]] = {
+    "machine": lambda s: _machine(s.cpu, s.cpuinfo, s.android),
+    "abi": lambda s: ",".join(s.android.abis) if s.android and s.android.abis else None,
+    "hardware": lambda s: s.facts.prop("ro.hardware", "ro.boot.hardware"),
+    "model": lambda s: s.identity.model,
+    "brand": lambda s: s.identity.brand,
+    "manufacturer": lambda s: s.identity.manufacturer,
+    "device": lambda s: s.identity.device,
+    "fingerprint": lambda s: s.identity.fingerprint,
+    "board": lambda s: s.facts.prop("ro.product.board", "ro.board.platform"),
+    "platform": lambda s: s.facts.prop("ro.board.platform"),
+    "product": lambda s: s.facts.prop("ro.build.product", "ro.product.name"),
+    "qemu": lambda s: s.facts.prop("ro.kernel.qemu", "ro.boot.qemu"),
+    "vulkan_hal": lambda s: s.facts.prop("ro.hardware.vulkan"),
+    "egl": lambda s: s.facts.prop("ro.hardware.egl"),
+    "gl_vendor": lambda s: s.gles.vendor if s.gles else None,
+    "gl_renderer": lambda s: s.gles.renderer if s.gles else None,
+    "gl_version": lambda s: s.gles.version if s.gles else None,
+    "gpu_vendor": lambda s: s.gpu.vendor,
+    "gpu_model": lambda s: s.gpu.model,
+    "gpu_class": _gpu_class,
+    "cpu_model": lambda s: s.cpuinfo.processors[0].model_name if s.cpuinfo else None,
+    "core": lambda s: ",".join(sorted({row.core for row in s.cpu.clusters if row.core})) or None,
+    "midr": lambda s: _midr(s.cpuinfo),
+}
+"""What rows of emulators.yaml may ask for.
+
+machine: x86 | arm, the instruction set of the processor; abi: the app ABIs; core, cpu_model, midr: the CPU
+by name and by identification; gpu_class: phone | desktop | software, of the renderer.
+"""
 
 
 def _midr(cpuinfo: CpuInfo | None) -> str | None:

@@ -18,7 +18,7 @@ ENGINE_LIBRARIES = ("libOpenCL.so", "libGLES_mali.so", "libOpenCL-pixel.so", "li
 
 # Also names that the engine does not try: a driver that is there and cannot be opened is worth knowing of.
 # Not libOpenCv.so, which stands beside it on Samsung's phones.
-_LIBRARY = re.compile(r"lib(?:OpenCL|GLES_mali|PVROCL|mali)(?:[-_.]\w+)*\.so\Z", re.IGNORECASE)
+LIBRARY = re.compile(r"lib(?:OpenCL|GLES_mali|PVROCL|mali)(?:[-_.]\w+)*\.so\Z", re.IGNORECASE)
 
 
 def read_opencl(facts: Facts, public: tuple[PublicLibrary, ...] | None) -> OpenCl:
@@ -51,7 +51,7 @@ def opencl_files(facts: Facts) -> tuple[FileEntry, ...] | None:
     entries = facts.parse("opencl_files", parse_ls)
     if entries is None:
         return () if facts.answers.get("opencl_files") is AnswerStatus.EMPTY else None
-    return tuple(entry for entry in entries if _LIBRARY.match(entry.path.rsplit("/", 1)[-1]))
+    return tuple(entry for entry in entries if LIBRARY.match(entry.path.rsplit("/", 1)[-1]))
 
 
 def _from_agent(

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from ..parsers.dumpsys import Package
 from ..parsers.libraries import FileEntry, PublicLibrary
-from ..snapshot import Android, AppVisibility
-from .opencl import ENGINE_LIBRARIES
+from ..snapshot import Android, AppVisibility, LibraryVisibility
+from .opencl import ENGINE_LIBRARIES, LIBRARY
 
 NAMESPACES_SINCE = 24
 LABELS_SINCE = 26
@@ -33,31 +33,62 @@ def app_visibility(
     files: tuple[FileEntry, ...] | None,
     package: Package | None,
 ) -> AppVisibility | None:
-    """For a 64-bit app on a 64-bit userland, else for a 32-bit one. None where this is no Android."""
+    """For a 64-bit app on a 64-bit userland, else for a 32-bit one. None where this is no Android.
+
+    `libraries` has what every library comes to; the answer itself is that of the first that opens, as an
+    engine goes on to its next name where one fails.
+    """
     if android is None:
         return None
-    bits = android.bits or 64
-    sdk = android.sdk
+    bits, sdk = android.bits or 64, android.sdk
     if sdk is not None and sdk < NAMESPACES_SINCE:
-        open_to_all = f"API {sdk} does not restrict which libraries an app opens"
-        if files is None:
-            return AppVisibility(None, f"{open_to_all}; nobody looked for the library file")
-        here = [entry.path for entry in files if _width(entry.path) in (None, bits)]
-        tried = [path for path in here if path.rsplit("/", 1)[-1] in ENGINE_LIBRARIES]
-        found = tried[0] if tried else f"none that the engine tries is there for {bits}-bit apps"
-        return AppVisibility(bool(tried), f"{open_to_all}; {found}")
+        return _without_namespaces(sdk, bits, files)
     if public is None:
         return AppVisibility(None, "the public.libraries files were not read")
-    named = [row for library in ENGINE_LIBRARIES for row in public if row.name == library]
-    usable = [row for row in named if row.bits in (None, bits)]
-    if not usable:
+    named = sorted((row for row in public if LIBRARY.match(row.name)), key=lambda row: _order(row.name))
+    answers = [_library(row, sdk, bits, files, package) for row in named]
+    found = _best([answer for answer in answers if answer.name in ENGINE_LIBRARIES])
+    if found is None:
         because = "no public.libraries file names an OpenCL library that the engine tries"
-        if named:
-            because = f"public.libraries names {named[0].name} for {named[0].bits}-bit apps only"
-        return AppVisibility(False, because)
-    # The engine goes on to its next name where one fails.
-    answers = [_library(row, sdk, bits, files, package) for row in usable]
-    return next((answer for answer in answers if answer.visible), answers[0])
+        return AppVisibility(False, because, libraries=tuple(answers))
+    missing = tuple(
+        name
+        for name in (found.name, SPHAL_HELPER)
+        if found.must_declare and name not in (found.declared or ())
+    )
+    return AppVisibility(
+        found.visible,
+        found.because,
+        missing,
+        package=package.name if package else None,
+        libraries=tuple(answers),
+    )
+
+
+def _order(name: str) -> int:
+    return ENGINE_LIBRARIES.index(name) if name in ENGINE_LIBRARIES else len(ENGINE_LIBRARIES)
+
+
+def _best(answers: list[LibraryVisibility]) -> LibraryVisibility | None:
+    """The first that opens, else the first; None of none."""
+    return next((answer for answer in answers if answer.visible), answers[0] if answers else None)
+
+
+def _without_namespaces(sdk: int, bits: int, files: tuple[FileEntry, ...] | None) -> AppVisibility:
+    open_to_all = f"API {sdk} does not restrict which libraries an app opens"
+    if files is None:
+        return AppVisibility(None, f"{open_to_all}; nobody looked for the library file")
+    here = {
+        entry.path.rsplit("/", 1)[-1]: entry.path for entry in files if _width(entry.path) in (None, bits)
+    }
+    there = tuple(
+        LibraryVisibility(name, True, f"{open_to_all}; {here[name]}") for name in sorted(here, key=_order)
+    )
+    found = _best([answer for answer in there if answer.name in ENGINE_LIBRARIES])
+    if found is None:
+        none = f"{open_to_all}; none that the engine tries is there for {bits}-bit apps"
+        return AppVisibility(False, none, libraries=there)
+    return AppVisibility(True, found.because, libraries=there)
 
 
 def _library(
@@ -66,8 +97,11 @@ def _library(
     bits: int,
     files: tuple[FileEntry, ...] | None,
     package: Package | None,
-) -> AppVisibility:
+) -> LibraryVisibility:
     """One library that public.libraries names: is its file there, and may an app read it?"""
+    if row.bits not in (None, bits):
+        because = f"public.libraries names {row.name} for {row.bits}-bit apps only"
+        return LibraryVisibility(row.name, False, because)
     reasons = [f"{row.name} stands in {row.file or 'public.libraries'}"]
     if files is None:
         reasons.append("whether the file exists was not looked at")
@@ -76,14 +110,14 @@ def _library(
         found = [entry for entry in named if _width(entry.path) in (None, bits)]
         if not found:
             but = f"it exists only as {named[0].path}" if named else "no such file exists"
-            return AppVisibility(False, f"{reasons[0]}, but {but}")
+            return LibraryVisibility(row.name, False, f"{reasons[0]}, but {but}")
         reasons.append(found[0].path)
         labels = [label for entry in found if (label := _label(entry, files))]
         if labels and (sdk is None or sdk >= LABELS_SINCE):
             allowed = [label for label in labels if label in APP_LABELS]
             if not allowed:
                 because = f"{reasons[0]}, but its label {labels[0]} keeps apps from reading {found[0].path}"
-                return AppVisibility(False, because)
+                return LibraryVisibility(row.name, False, because)
             reasons.append(f"labelled {allowed[0]}")
     if sdk is None:
         reasons.append("the Android version is unknown")
@@ -102,27 +136,30 @@ def _label(entry: FileEntry, files: tuple[FileEntry, ...]) -> str | None:
 
 def _with_manifest(
     library: str, sdk: int | None, package: Package | None, reasons: list[str]
-) -> AppVisibility:
+) -> LibraryVisibility:
     """From Android 12 the app's own target SDK and declarations decide, too."""
-    needed = (library, SPHAL_HELPER)
+
+    def answer(visible: bool | None, *declared: str, must: bool = True) -> LibraryVisibility:
+        named = None if package is None or visible is None else declared
+        return LibraryVisibility(library, visible, "; ".join(reasons), must, named)
+
     if sdk is not None and sdk < MANIFEST_SINCE:
-        return AppVisibility(True, "; ".join(reasons), package=package.name if package else None)
+        return answer(True, must=False)
     if package is None:
         reasons.append(f"an app that targets API {MANIFEST_SINCE} or later has to declare it")
-        return AppVisibility(True, "; ".join(reasons), needed)
+        return answer(True)
     if package.target_sdk is not None and package.target_sdk < MANIFEST_SINCE:
         reasons.append(f"{package.name} targets API {package.target_sdk} and need not declare it")
-        return AppVisibility(True, "; ".join(reasons), package=package.name)
+        return answer(True, must=False)
     if not package.native_stated and not package.complete:
         reasons.append(f"dumpsys does not say which libraries {package.name} declares")
-        return AppVisibility(None, "; ".join(reasons), needed, package=package.name)
-    declared = {*package.required, *package.optional}
-    missing = tuple(name for name in needed if name not in declared)
-    if library in missing:
+        return answer(None)
+    declared = tuple(dict.fromkeys((*package.required, *package.optional)))
+    if library not in declared:
         reasons.append(f"{package.name} does not declare it")
-        return AppVisibility(False, "; ".join(reasons), missing, package=package.name)
+        return answer(False, *declared)
     reasons.append(f"{package.name} declares it")
-    return AppVisibility(True, "; ".join(reasons), missing, package=package.name)
+    return answer(True, *declared)
 
 
 def _width(path: str) -> int | None:

@@ -37,6 +37,7 @@ def write(report: Report) -> str:
             escape(best.because),
             "",
         ]
+        lines += [f"Dependency: `{_code(best.dependency)}`", ""] if best.dependency is not None else []
     if report.fallback:
         chain = " → ".join(f"`{_code(s.variant)}` on {escape(s.backend)}" for s in report.fallback)
         lines += [f"**Fallback chain:** {chain}", ""]

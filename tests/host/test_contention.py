@@ -25,7 +25,7 @@ from gemmafit.judge.judge import judge
 from gemmafit.pipeline import Request, examine
 from gemmafit.probes.collect import ask_conditions
 from gemmafit.probes.local import LocalTarget
-from gemmafit.profiles.knowledge import load
+from gemmafit.profiles.loader import load
 from gemmafit.reports.figures import measured
 from gemmafit.tests.host.conftest import Runner
 

@@ -25,7 +25,7 @@ from gemmafit import __version__, agent
 from gemmafit.base.errors import AgentCause, ToolchainError
 from gemmafit.cli import main as cli
 from gemmafit.probes.adb.server import AdbServer
-from gemmafit.profiles.knowledge import load
+from gemmafit.profiles.loader import load
 from gemmafit.tests.phone.vphone.handle import PROFILES, Phone, eventually
 
 ABI = "linux-x86_64"

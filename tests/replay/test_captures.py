@@ -17,7 +17,7 @@ from gemmafit.probes.read import read
 from gemmafit.probes.readers.soc import find_soc
 from gemmafit.probes.snapshot import Snapshot, Vulkan
 from gemmafit.probes.vulkan_profile import check, read_profiles
-from gemmafit.profiles.tables import load_tables
+from gemmafit.profiles.loader import load as load_knowledge
 
 WRONG_LABELS = {
     # gpu
@@ -79,7 +79,7 @@ def says_soc(capture: Capture) -> bool:
 
 def soc_agrees(snapshot: Snapshot, label: str) -> bool:
     """Whether a label means this chip: it holds its name, or a part number that stands for it."""
-    tables = load_tables()
+    tables = load_knowledge().tables
     row, _ = find_soc(tables, label)
     named = plain(snapshot.soc.name or "?")
     return (row is not None and row.name == snapshot.soc.name) or named in plain(label)

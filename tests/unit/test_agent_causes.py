@@ -22,7 +22,7 @@ from gemmafit.probes.parsers.complaints import complaint
 from gemmafit.probes.read import read
 from gemmafit.probes.snapshot import AgentProblem
 from gemmafit.probes.target import AgentRun, AgentSession, Awake, Command
-from gemmafit.profiles.knowledge import load
+from gemmafit.profiles.loader import load
 
 BASE = "/data/local/tmp"
 DIR = f"{BASE}/gemmafit-0123456789abcdef"

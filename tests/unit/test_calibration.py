@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from gemmafit.judge import references as base
 from gemmafit.judge.calibration import Workload, gpu_class, joined, specified_rate
-from gemmafit.profiles import knowledge as base
 from gemmafit.profiles.conditions import Facts
 from gemmafit.profiles.knowledge import Quantisation
 from gemmafit.tools import calibrate, holdout

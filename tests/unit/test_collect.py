@@ -24,7 +24,8 @@ from gemmafit.probes.collect import collect
 from gemmafit.probes.files import dump_capture, parse_capture
 from gemmafit.probes.local import LocalTarget
 from gemmafit.probes.read import read
-from gemmafit.profiles.knowledge import Knowledge, load
+from gemmafit.profiles.knowledge import Knowledge
+from gemmafit.profiles.loader import load
 from gemmafit.tests.unit.test_targets import FakeServer
 
 GLES = "GLES: {}, {}, OpenGL ES 3.2 v1"

@@ -15,11 +15,10 @@ from typer.testing import CliRunner
 
 from gemmafit.base.errors import UsageError
 from gemmafit.base.names import CheckStatus, Evidence
+from gemmafit.judge import references as base
 from gemmafit.judge.estimate import CONTEXT, Anchor, estimate, possible_socs, stated
 from gemmafit.judge.judge import Options, judge
-from gemmafit.judge.references import VARIANT_FACTS
-from gemmafit.profiles import knowledge as base
-from gemmafit.profiles.conditions import Condition
+from gemmafit.profiles.conditions import FILE_FACTS, Condition
 from gemmafit.reports.report import Report
 from gemmafit.reports.report_io import load as read_report
 
@@ -209,7 +208,7 @@ def holding(condition: Condition) -> Iterator[tuple[str, str]]:
 
 
 STATEABLE = {
-    id: {k: v for k, v in holding(fault.when) if k not in VARIANT_FACTS}
+    id: {k: v for k, v in holding(fault.when) if k not in ("backend", *FILE_FACTS)}
     for id, fault in KNOWLEDGE.drivers.items()
     if SHIPPED & {v for k, v in holding(fault.when) if k == "backend"}
 }

@@ -13,7 +13,8 @@ from gemmafit.base import typed
 from gemmafit.base.errors import InputError
 from gemmafit.probes.snapshot import Android, Gpu, Identity, Memory, OpenCl, Snapshot
 from gemmafit.profiles.hazards import not_run, reason
-from gemmafit.profiles.knowledge import Fault, Knowledge, Step, load
+from gemmafit.profiles.knowledge import Fault, Knowledge, Step
+from gemmafit.profiles.loader import load
 
 BACKENDS = ("cpu", "opencl", "vulkan")
 PHONE = Snapshot(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from io import StringIO
 from typing import Any, ClassVar
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -26,6 +27,7 @@ from gemmafit.probes.snapshot import (
     Cpu,
     Gpu,
     Identity,
+    LibraryVisibility,
     Memory,
     OpenCl,
     Snapshot,
@@ -70,7 +72,9 @@ PHONE = Snapshot(
     opencl=OpenCl(
         fp16=True,
         max_alloc_bytes=2 * GB,
-        app=AppVisibility(True, "listed", ("libOpenCL.so",)),
+        app=AppVisibility(
+            True, "listed", libraries=(LibraryVisibility("libOpenCL.so", True, "listed", True),)
+        ),
         device_type="gpu",
     ),
     vulkan=Vulkan(present=True, device="Adreno 750", max_storage_buffer_range=GB),
@@ -139,6 +143,9 @@ CASES: dict[str, Situation] = {
     "device.emulator": phone(identity=Identity(emulator=True, emulator_kind="cloud phone")),
     "opencl.missing": opencl(present=False, error="libOpenCL.so not found"),
     "opencl.not-public": opencl(app=AppVisibility(False, "no public.libraries file names it")),
+    "opencl.other-library": opencl(
+        app=AppVisibility(True, "listed", libraries=(LibraryVisibility("libPVROCL.so", True, "listed"),))
+    ),
     "opencl.app-unknown": opencl(present=True, app=None),
     "opencl.unknown": opencl(app=None),
     "opencl.probe-failed": opencl(error="the opencl probe failed: it was killed by SIGSEGV (11)"),
@@ -503,11 +510,44 @@ def test_only_additions_to_the_snapshot_change_the_input() -> None:
 
 def test_manifest_is_a_remark_that_names_what_to_declare() -> None:
     report = GOOD.judged()
-    remark = check(report, "opencl.manifest")
-    assert (remark.status, remark.required) == (CheckStatus.WARN, "libOpenCL.so")
+    for runtime in load().runtimes.values():
+        remark = check(report, f"{runtime.id}.manifest")
+        assert remark.status is CheckStatus.WARN
+        assert set(remark.required.split(", ")) == {"libOpenCL.so", *runtime.manifest_libraries}
     assert report.verdict is Verdict.PASS
     older = opencl(app=AppVisibility(True, "listed; API 30 needs no declaration")).judged()
     assert "opencl.manifest" not in codes(older)
+
+
+def test_a_runtime_is_judged_by_the_library_names_that_it_tries() -> None:
+    """Apps get only libGLES_mali.so: LiteRT-LM tries that name, tasks-genai does not."""
+    library = LibraryVisibility("libGLES_mali.so", True, "listed", must_declare=True)
+    report = opencl(app=AppVisibility(True, "listed", libraries=(library,))).judged()
+    refusals = {
+        (v.runtime, "opencl.other-library" in v.reasons) for v in report.variants if v.backend == "opencl"
+    }
+    assert refusals == {("tasks-genai", True), ("litert-lm", False)}
+    assert report.backends["opencl"].visible is CheckStatus.FAIL
+    refused = check(report, "tasks-genai.opencl")
+    assert (refused.reason, refused.found) == ("opencl.other-library", "apps may open libGLES_mali.so")
+    assert report.recommendation is None or (report.recommendation.runtime, report.recommendation.backend) != (
+        "tasks-genai", "opencl"
+    )  # fmt: skip
+    assert {c.id for c in report.checks if c.reason == "opencl.manifest"} == {"litert-lm.manifest"}
+    assert check(report, "litert-lm.manifest").required.startswith("libGLES_mali.so, libOpenCL.so")
+
+
+@pytest.mark.parametrize("made_for_them", [False, True])
+def test_a_runtime_that_is_not_made_for_emulators_fails_on_one(made_for_them: bool) -> None:
+    known = load()
+    runtimes = {k: msgspec.structs.replace(r, emulators=made_for_them) for k, r in known.runtimes.items()}
+    found = CASES["device.emulator"].judged(msgspec.structs.replace(known, runtimes=runtimes))
+    assert found.verdict is (Verdict.DEGRADED if made_for_them else Verdict.FAIL)
+
+
+def test_a_recommendation_says_what_an_apps_build_asks_for() -> None:
+    best = GOOD.judged().recommendation
+    assert best is not None and best.dependency == load().runtimes[best.runtime].dependency
 
 
 @pytest.mark.parametrize("family", [f for f in load().families if f != "gemma3-270m"])

@@ -42,7 +42,7 @@ def phone(renderer: str) -> Snapshot:
 
 def tried(snapshot: Snapshot) -> list[str]:
     """The variants that a search on this device begins with."""
-    every = lowerer(Backend.OPENCL, snapshot).candidates()
+    every = lowerer(Backend.OPENCL, snapshot, classes=load().kernels).candidates()
     return [c.name for c in every if c.fused and not c.dot][:MOST_VARIANTS]
 
 
@@ -69,7 +69,7 @@ def test_what_is_tried_first(renderer: str, first: list[str]) -> None:
 
 def test_midgard_gets_no_images_whatever_its_driver_states() -> None:
     snapshot = replace(phone("Mali-T860"), opencl=replace(OPENCL, max_work_group_size=384))
-    lower = lowerer(Backend.OPENCL, snapshot)
+    lower = lowerer(Backend.OPENCL, snapshot, classes=load().kernels)
     names = [c.name for c in lower.candidates()]
     assert "engine" in names and not any("image" in name for name in names)
     assert max(dict(c.details)["work_group"] for c in lower.candidates()) <= 256
@@ -86,8 +86,8 @@ def test_facts_decide_before_the_row() -> None:
 
 def test_a_device_without_a_row_has_the_order_of_the_variants() -> None:
     snapshot = phone("Maleoon 910")
-    assert choice(snapshot, Backend.OPENCL) is ANY
-    every = [c.name for c in lowerer(Backend.OPENCL, snapshot).candidates()]
+    assert choice(snapshot, Backend.OPENCL, load().kernels) is ANY
+    every = [c.name for c in lowerer(Backend.OPENCL, snapshot, classes=load().kernels).candidates()]
     assert every == [v.name for v in candidates(Facts.of(OPENCL))]
 
 

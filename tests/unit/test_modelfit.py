@@ -14,10 +14,11 @@ import yaml
 from typer.testing import CliRunner
 
 from gemmafit.base.names import CheckStatus
+from gemmafit.judge import references as base
 from gemmafit.judge.modelfit import How, identify, will_run
 from gemmafit.probes.modelfile import Finding, Format, ModelFile, Severity, TensorGroup, Tflite
 from gemmafit.probes.snapshot import Android, AppVisibility, Gpu, Identity, Memory, OpenCl, Snapshot, Soc
-from gemmafit.profiles import knowledge as base
+from gemmafit.profiles.knowledge import Model
 from gemmafit.reports.report import Report
 
 KNOWLEDGE = base.load()
@@ -75,6 +76,16 @@ def test_a_file_is_known_by_digest_size_or_name() -> None:
     assert (by_name.model, by_name.how) == (GPU_INT4, How.NAME)
     assert [f.code for f in by_name.findings] == ["other-size"]
     assert recognise(path="/x/mine.bin", size=7).model is None
+
+
+@pytest.mark.parametrize("row", [m for m in KNOWLEDGE.models.values() if m.earlier], ids=lambda row: row.id)
+def test_an_earlier_revision_is_known_by_its_size(row: Model) -> None:
+    for former in row.earlier:
+        for path in (f"/models/{row.file}", "/models/model.bin"):
+            found = recognise(path=path, size=former.bytes)
+            assert (found.model, found.how) == (row, How.SIZE)
+            assert found.findings[-1].code == "earlier-revision"
+            assert "other-size" not in [finding.code for finding in found.findings]
 
 
 def test_a_short_or_altered_file_is_said_to_be() -> None:

@@ -56,7 +56,7 @@ def test_validate_accepts_what_is_built_in_and_names_what_is_wrong(tmp_path: Pat
 
 def test_rows_of_a_folder_are_listed(tmp_path: Path) -> None:
     (tmp_path / "drivers.yaml").write_text(
-        "- {id: mine, effect: slow, severity: warn, when: {fact: gpu.model, is: x},\n"
+        "- {id: mine, effect: slow, severity: warn, when: {fact: gpu.model, is: Adreno 740},\n"
         "   remedy: r, because: my reason, source: s}\n",
         encoding="utf-8",
     )

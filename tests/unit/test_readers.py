@@ -11,9 +11,9 @@ from gemmafit.probes.read import read
 from gemmafit.probes.readers.gpu import identify, mali_model
 from gemmafit.probes.readers.soc import find_soc
 from gemmafit.probes.snapshot import AppVisibility, Snapshot
-from gemmafit.profiles.tables import load_tables
+from gemmafit.profiles.loader import load as load_knowledge
 
-TABLES = load_tables()
+TABLES = load_knowledge().tables
 
 
 def snapshot(agent: dict[str, Any] | None = None, /, **commands: str) -> Snapshot:

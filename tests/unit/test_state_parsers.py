@@ -16,7 +16,7 @@ from gemmafit.probes.parsers.dumpsys import parse_battery, parse_df
 from gemmafit.probes.parsers.gles import parse_gles
 from gemmafit.probes.parsers.state import Power, parse_power, parse_power_modes, parse_temperatures
 from gemmafit.probes.read import read
-from gemmafit.profiles.tables import load_tables
+from gemmafit.profiles.loader import load as load_knowledge
 
 # As AOSP's dump methods of that release write it; the lines between are left out.
 ANDROID_4_4 = """\
@@ -139,7 +139,7 @@ def test_settings_in_three_forms() -> None:
         parse_power_modes("sh: settings: not found\nelsewhere:#\n")
 
 
-@pytest.mark.parametrize("mode", load_tables().power_modes, ids=lambda mode: mode.setting)
+@pytest.mark.parametrize("mode", load_knowledge().tables.power_modes, ids=lambda mode: mode.setting)
 def test_every_power_mode_of_the_table_is_recognised(mode: Any) -> None:
     place, _, key = mode.setting.partition(":")
     form = "prop:[{key}]: [{value}]\n" if place == "prop" else "{place}:{key}={value}\n"
@@ -169,7 +169,7 @@ def test_a_users_own_power_mode(tmp_path: Path) -> None:
     table = {"schema": "gemmafit.powermodes/1", "because": "measured", "source": "our lab", "modes": [row]}
     (tmp_path / "powermodes.yaml").write_text(yaml.safe_dump(table), "utf-8")
     capture = Capture("adb", {}, {"power_modes": Answer(0, "global:quiet_power=Yes\nsystem:#\n")})
-    assert read(capture, load_tables(tmp_path)).conditions.power_modes == ("Quiet (Ours)",)
+    assert read(capture, load_knowledge(tmp_path).tables).conditions.power_modes == ("Quiet (Ours)",)
 
 
 THERMAL = """\

@@ -74,15 +74,19 @@ def test_columns_decide_the_line_of_their_backend(reports: dict[str, Report]) ->
     decided: set[Column] = set()
     for name, report in reports.items():
         for backend, line in report.backends.items():
-            files: set[str | None] = {c.variant for c in report.checks if c.backend == backend} - {None}
-            lines = [_line(report, backend, file) for file in files or {None}]
+            named = {c.variant for c in report.checks if c.backend == backend} - {None}
+            files: list[tuple[str | None, str | None]]
+            files = [(v.id, v.runtime) for v in report.variants if v.id in named] or [(None, None)]
+            lines = [_line(report, backend, *file) for file in files]
             assert {column: getattr(line, column) for column in Column} in lines, (name, backend, line)
             decided |= {c.column for c in report.checks if c.backend == backend and c.column is not None}
     assert decided == set(Column)
 
 
-def _line(report: Report, backend: str, file: str | None) -> dict[Column, CheckStatus]:
+def _line(report: Report, backend: str, file: str | None, runtime: str | None) -> dict[Column, CheckStatus]:
     own = [c for c in report.checks if c.backend == backend and c.variant in (None, file)]
+    if backend == "opencl":  # whether a runtime tries the library that apps may open
+        own += [c for c in report.checks if c.runtime == runtime and c.column is not None]
     found: dict[Column, CheckStatus] = {}
     for column in Column:
         answers = [c for c in own if c.column is column]
@@ -92,6 +96,27 @@ def _line(report: Report, backend: str, file: str | None) -> dict[Column, CheckS
         unproved = column is Column.CORRECT and status is CheckStatus.PASS and not ran
         found[column] = CheckStatus.SKIP if unproved else status
     return found
+
+
+COLUMNS = {
+    "visible": Column.VISIBLE, "capable": Column.CAPABLE, "left-alone": Column.CAPABLE, "correct": Column.CORRECT,
+    "deterministic": Column.DETERMINISTIC, "decode": Column.SPEED, "first-token": Column.SPEED,
+    "memory": Column.MEMORY, "publisher": Column.MEMORY,
+}  # fmt: skip
+
+
+def test_which_question_decides_which_column(reports: dict[str, Report]) -> None:
+    """Faults go by their effect; remarks, and what is asked of one weight scheme, decide none."""
+    faults = load().drivers
+    asked = {(c.question, c.column) for report in reports.values() for c in report.checks}
+    assert {question for question, _ in asked} >= COLUMNS.keys()
+    for question, column in asked:
+        assert question is not None
+        if question not in faults:
+            assert column is COLUMNS.get(question), question
+        else:
+            assert column in (Column.CAPABLE, Column.CORRECT, Column.SPEED)
+            assert (column is Column.SPEED) == (faults[question].effect == "slow"), question
 
 
 def test_the_sheet_has_the_columns_in_their_order() -> None:

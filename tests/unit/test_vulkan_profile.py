@@ -12,7 +12,9 @@ from gemmafit.probes.capture import Answer, Capture
 from gemmafit.probes.read import read
 from gemmafit.probes.snapshot import Vulkan
 from gemmafit.probes.vulkan_profile import Outcome, check, missed, parse_profiles, satisfies, webgpu_fallback
+from gemmafit.profiles.loader import load
 
+FALLBACK = webgpu_fallback(load())
 FEATURES = "VkPhysicalDeviceFeatures"
 
 
@@ -21,7 +23,7 @@ def device(**changes: Any) -> Vulkan:
     values: dict[str, dict[str, Any]] = {
         "VkPhysicalDeviceProperties": {"apiVersion": (1 << 22) | (3 << 12), "limits": {}}
     }
-    for block in [one for alternatives in webgpu_fallback().blocks for one in alternatives]:
+    for block in [one for alternatives in FALLBACK.blocks for one in alternatives]:
         for structure, fields in {**block.get("features", {}), **block.get("properties", {})}.items():
             part = values.setdefault(structure, {})
             for field, value in fields.items():
@@ -34,7 +36,7 @@ def device(**changes: Any) -> Vulkan:
 
 
 def test_a_device_that_meets_all() -> None:
-    assert missed(webgpu_fallback(), device()) == ()
+    assert missed(FALLBACK, device()) == ()
 
 
 @pytest.mark.parametrize(
@@ -51,18 +53,18 @@ def test_a_device_that_meets_all() -> None:
     ],
 )
 def test_each_kind_of_requirement_is_missed(changes: dict[str, Any], name: str) -> None:
-    assert [row.name for row in missed(webgpu_fallback(), device(**changes))] == [name]
+    assert [row.name for row in missed(FALLBACK, device(**changes))] == [name]
 
 
 def test_one_of_the_alternatives_is_enough() -> None:
     without_bc = device(textureCompressionBC=False)
-    assert missed(webgpu_fallback(), without_bc) == ()
+    assert missed(FALLBACK, without_bc) == ()
     neither = device(textureCompressionBC=False, textureCompressionASTC_LDR=False)
-    assert len(missed(webgpu_fallback(), neither)) == 1
+    assert len(missed(FALLBACK, neither)) == 1
 
 
 def test_what_is_not_stated_is_unknown_not_missed() -> None:
-    rows = check(webgpu_fallback(), Vulkan())
+    rows = check(FALLBACK, Vulkan())
     assert {row.outcome for row in rows} == {Outcome.UNKNOWN}
 
 
@@ -78,7 +80,7 @@ def test_merged_structures_count() -> None:
         ]
     }
     vulkan = read(Capture("adb", {}, {"vkjson": Answer(0, json.dumps(dump))})).vulkan
-    outcome = {row.name.split(".")[-1]: row.outcome for row in check(webgpu_fallback(), vulkan)}
+    outcome = {row.name.split(".")[-1]: row.outcome for row in check(FALLBACK, vulkan)}
     assert outcome["shaderFloat16"] is Outcome.MET
     assert outcome["storageBuffer16BitAccess"] is Outcome.MET
     assert vulkan.fp16 is True and vulkan.storage16 is True

@@ -29,8 +29,8 @@ from gemmafit.tests.unit.conftest import HOSTILE
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").exists())
 CAPTURES = ROOT / "tests" / "replay" / "captures"
 ORDER = [
-    "schema", "tool", "created", "target", "device", "verdict", "summary", "recommendation", "fallback",
-    "variants", "backends", "checks", "measurements", "conditions", "capture",
+    "schema", "tool", "created", "target", "device", "verdict", "summary", "recommendation",
+    "works_instead", "fallback", "variants", "backends", "checks", "measurements", "conditions", "capture",
     "notes", "layouts", "agent",
 ]  # fmt: skip
 
