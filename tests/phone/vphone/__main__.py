@@ -115,6 +115,8 @@ def _first_process(holder: int) -> int:
 def _kill(first: int, chosen: Callable[[str], bool]) -> None:
     """Kill the phone's processes whose names are chosen, all but the first one."""
     space = Path(f"/proc/{first}/ns/pid").readlink()
+    if space == Path("/proc/self/ns/pid").readlink():
+        raise RuntimeError("these are the processes of this machine, not of a phone")
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
             if not entry.name.isdigit() or int(entry.name) == first:
