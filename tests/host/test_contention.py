@@ -57,7 +57,7 @@ def test_every_interpreter_sees_that_others_take_the_processor(runner: Runner) -
     lower = runner.lowerer()
     block = Block(replace(GEMMA_2B, hidden=4096), Scheme.INT8, decode(128))
     first = next(c for c in lower.candidates() if c.fused)
-    timing = Timing(repeat_min=20, repeat_max=100, budget_ms=1000)
+    timing = Timing(repeat_min=5, repeat_max=100, budget_ms=500)
     returned = runner.run(lower.lower(block, first.name, timing, logits=False))
     (step,) = returned.result.steps
     facts = step.contention
