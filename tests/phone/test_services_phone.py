@@ -58,9 +58,10 @@ def test_services_that_hang_cost_seconds(connect: Connect, phone: Phone, old: bo
     assert time.monotonic() - start < 20
     kept = parse_capture(dump_capture(capture))
     assert kept.commands["battery"].timed_out and kept.commands["power"].timed_out
-    assert all(kept.commands[key].skipped for key in ("thermal", "surfaceflinger", "vkjson", "features"))
+    assert all(kept.commands[key].skipped for key in ("thermal", "surfaceflinger", "features"))
+    assert kept.commands["vkjson"].timed_out  # asked apart: one short question shows whether they are back
     snapshot = read(kept)
-    assert snapshot.services is False and snapshot.answers["vkjson"] == "down"
+    assert snapshot.services is False and snapshot.answers["features"] == "down"
     assert [warning for warning in snapshot.warnings if SENTENCE in warning] == list(snapshot.warnings)
     assert snapshot.identity.model == "Plain Phone" and snapshot.memory.total_bytes and snapshot.cpu.clusters
     start = time.monotonic()
