@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
-from typing import Annotated, TextIO, cast
+from typing import Annotated, NoReturn, TextIO, cast
 
 import typer
 
@@ -85,6 +86,17 @@ def report_error(error: GemmafitError) -> None:
     typer.echo("\n".join(lines), err=True)
 
 
+def _leave(status: int) -> NoReturn:
+    """End with this status. Python ends itself by SIGINT instead where Ctrl-C met code that was run by `exec`,
+    as definitions of dataclasses are, though the interrupt was caught (pythonrun.c)."""
+    if status == Exit.INTERRUPTED:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
 def main() -> None:
     """Run the tool. Tracebacks are shown only with GEMMAFIT_DEBUG=1 in the environment."""
     sys.stdout, sys.stderr = (
@@ -97,10 +109,11 @@ def main() -> None:
         if os.environ.get(DEBUG):
             raise
         report_error(error)
-        sys.exit(error.exit_code)
+        _leave(error.exit_code)
     except SystemExit as ended:
         if ended.code == Exit.INTERRUPTED:  # Typer's own answer to Ctrl-C, before a command had one
             typer.echo("interrupted", err=True)
+            _leave(Exit.INTERRUPTED)
         raise
     except Exception as error:
         # A defect of ours. Python's own exit status 1 would read as the verdict "fail".
