@@ -87,8 +87,8 @@ def report_error(error: GemmafitError) -> None:
 
 
 def _leave(status: int) -> NoReturn:
-    """End with this status. Python ends itself by SIGINT instead where Ctrl-C met code that was run by `exec`,
-    as definitions of dataclasses are, though the interrupt was caught (pythonrun.c)."""
+    """End with this status. Python ends itself by SIGINT instead where Ctrl-C met code that `exec` ran, as
+    definitions of dataclasses are, though the interrupt was caught (pythonrun.c)."""
     if status == Exit.INTERRUPTED:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
