@@ -49,7 +49,7 @@ LOST = 0.1
 on two cores: 0.35 to 0.91 in each of 40 rows beside two busy loops or more, on the CPU, PoCL and lavapipe."""
 OTHERS = 0.25
 """Share of all cores that other programs may keep busy on average: they take bandwidth of the memory even
-where cores are left over. Measured as above: 0.38 to 0.87 beside loops; 0.00 to 0.04 of an idle machine."""
+where cores are left over. Measured as above: 0.38 to 0.87 beside loops; 0.00 to 0.16 in 24 idle rows."""
 WITNESS = 0.05
 """Share of all cores that other programs must have had at least where CPU time that is missing is put down to
 them. On an idle machine a sleeping worker's core wakes late: 1 ms was missing from each repeat, and nobody
