@@ -163,7 +163,8 @@ def run(name: str, args: Sequence[str], *, seconds: float, remove: Sequence[str]
             f"mkdir -p {place}/{name} && cp {AGENT} {executable} && chmod 700 {executable} || exit 98\n"
         )
     return (
-        f"{shell.GROUPS}umask 077\ncd {BASE}/{name} || exit 97\n"
+        # A shell that prints a prompt leaves its line open.
+        f"echo\n{shell.GROUPS}umask 077\ncd {BASE}/{name} || exit 97\n"
         f"for f in {_words(STATUS, *remove)}; do rm -f $f; [ -e $f ] && exit 96; done\n{prepare}"
         f"limited {math.ceil(seconds)} {_words(executable, *args)} </dev/null 2>{STDERR} 5>{LATE}\n"
         f"echo $e >{STATUS}\n"
