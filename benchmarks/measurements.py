@@ -43,7 +43,7 @@ class Contention:
         disturbed: the row does not count for it.
         lost: share of a repeat in which the threads that compute or launch it were ready and did not run;
             the median of all repeats. 0.5: half of the time went to others.
-        others: cores that were busy with other programs, on average.
+        others: cores that were busy with other programs, on average; None also where too short to tell.
         cores: that the device had online.
         pressure: share of the time in which some thread on the device waited for a core.
         switches: how often a core was taken from a thread of ours.

@@ -135,11 +135,12 @@ def contended(row: Measurement, facts: Facts | None, load: Load, where: str) -> 
     kept = [i for i, share in enumerate(lost) if share <= LOST]
     mostly = not lost or 2 * len(kept) > len(lost)
     disturbed = not mostly or (others is not None and _certain(others, facts) > OTHERS * facts.cores)
+    told = disturbed or facts.span_ns * OTHERS >= TICK_S * 1e9  # a shorter look may be off by more than that
     found = Contention(
         disturbed=disturbed,
         cores=facts.cores,
         lost=_rounded(median(lost) if lost else None),
-        others=_rounded(others),
+        others=_rounded(others) if told else None,
         pressure=_rounded(_share(facts.pressure_ns, facts.span_ns)),
         switches=facts.switches,
         load=load.average,

@@ -20,14 +20,7 @@ from ..profiles.calibration import Calibration, Engine, Phase, Specification
 from ..profiles.conditions import Facts
 from ..profiles.knowledge import Chip, Knowledge, Model
 from ..reports.report import Predicted, Range
-from .calibration import (
-    Workload,
-    around,
-    engine_for,
-    gpu_class,
-    joined,
-    specified_rate,
-)
+from .calibration import Workload, around, engine_for, gpu_class, joined, specified_rate
 
 MODEL, MEASURED, CHIP, SPECIFICATION = "measured model", "measured", "chip", "specification"
 
@@ -257,7 +250,7 @@ def _measured(rows: Sequence[Measurement], scheme: str, knowledge: Knowledge) ->
         spread **= 1.5
     else:
         return None
-    return Rate(_around(figure * 1e9, spread), MEASURED, ", ".join(row.capped) or None)
+    return Rate(around(figure * 1e9, spread), MEASURED, ", ".join(row.capped) or None)
 
 
 def _opened(rate: Rate, expected: Callable[[], Rate | None]) -> Rate:
@@ -271,7 +264,7 @@ def _opened(rate: Rate, expected: Callable[[], Rate | None]) -> Rate:
 def _reached(figure: float, phase: Phase, knowledge: Knowledge, engine: Engine | None) -> Range:
     """1e9 a second that something reached on this chip: in another phone, perhaps by another engine."""
     known = knowledge.prediction.known_bandwidth.spread
-    return _around(figure * 1e9, known if engine is None else joined(known, engine.spread(phase)))
+    return around(figure * 1e9, known if engine is None else joined(known, engine.spread(phase)))
 
 
 def _specified(
@@ -379,10 +372,6 @@ def _layer_overhead(
     reference, own = knowledge.architectures["gemma-2b"], knowledge.architectures[model.architecture]
     size = own.bytes_per_token(model.bits) / own.layers
     return seconds * max(0.0, 1 - size * reference.layers / reference.bytes_per_token(model.bits))
-
-
-def _around(value: float, spread: float) -> Range:
-    return Range(value, value / spread, value * spread)
 
 
 def _values(r: Range) -> tuple[float, float, float]:

@@ -34,7 +34,12 @@ def load(overlay: Path | None = None) -> Knowledge:
 
     Raises InputError naming file, line and key, or row, of the first thing that is wrong.
     """
-    return loader.load(overlay, VOCABULARY)
+    return _built_in() if overlay is None else loader.load(overlay, VOCABULARY)
+
+
+@cache
+def _built_in() -> Knowledge:
+    return loader.load(vocabulary=VOCABULARY)
 
 
 @cache

@@ -77,16 +77,11 @@ case $s in late*) b=$((b+1));; *) b=0;; esac
 
 @dataclass(frozen=True)
 class Batch:
-    """A script, and what is needed to read its output back.
-
-    Attributes:
-        strikes: questions to system services in a row that were not answered before this script.
-    """
+    """A script, and what is needed to read its output back."""
 
     commands: tuple[Command, ...]
     script: str
     token: str
-    strikes: int = 0
 
     @property
     def deadline(self) -> float:
@@ -120,7 +115,7 @@ def batches(commands: Sequence[Command], limit: int = LIMIT, strikes: int = 0) -
     """The commands in their order, in as few scripts as fit into `limit` bytes each.
 
     Args:
-        strikes: as in `Batch`, from `count_strikes` of what was asked before.
+        strikes: questions to system services in a row that were not answered before, by `count_strikes`.
     """
     groups: list[list[Command]] = []
     size = 0
@@ -201,7 +196,7 @@ def _batch(commands: Sequence[Command], strikes: int) -> Batch:
     if any(command.binder for command in commands):
         script += _BINDER.format(strikes=strikes, given_up=BINDER_STRIKES, seconds=BINDER_SECONDS)
     lines = map(_line, range(len(commands)), commands)
-    return Batch(tuple(commands), script + "".join(lines), token, strikes)
+    return Batch(tuple(commands), script + "".join(lines), token)
 
 
 def _undo(body: bytes, eol: bytes) -> bytes:

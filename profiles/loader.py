@@ -135,27 +135,23 @@ def load(overlay: Path | None = None, vocabulary: Vocabulary | None = None) -> K
 
     Raises InputError naming file, line and key, or row, of the first thing that is wrong.
     """
-    if overlay is None:
-        return _built_in() if vocabulary is None else _checked(vocabulary)
-    _check_folder(overlay)
-    return _load(overlay, vocabulary)
+    if overlay is not None:
+        _check_folder(overlay)
+    knowledge, read = _built_in() if overlay is None else _read(overlay)
+    if overlay is not None or vocabulary is not None:
+        _check(knowledge, read, vocabulary or Vocabulary())
+    return knowledge
 
 
 @cache
-def _built_in() -> Knowledge:
-    return _load(None, None)
+def _built_in() -> tuple[Knowledge, list[Row]]:
+    knowledge, read = _read(None)
+    _check(knowledge, read, Vocabulary())
+    return knowledge, read
 
 
-_CHECKED: dict[int, Knowledge] = {}
-
-
-def _checked(vocabulary: Vocabulary) -> Knowledge:
-    if id(vocabulary) not in _CHECKED:
-        _CHECKED[id(vocabulary)] = _load(None, vocabulary)
-    return _CHECKED[id(vocabulary)]
-
-
-def _load(overlay: Path | None, vocabulary: Vocabulary | None) -> Knowledge:
+def _read(overlay: Path | None) -> tuple[Knowledge, list[Row]]:
+    """The tables, and each of their rows with its place in a file."""
     values: dict[str, Any] = {}
     files: dict[str, list[Any]] = {}
     read: list[Row] = []
@@ -178,9 +174,7 @@ def _load(overlay: Path | None, vocabulary: Vocabulary | None) -> Knowledge:
         else:
             values[name] = convert(node, kind.type)
             read.append(Row(name, "", values[name], node))
-    knowledge = Knowledge(**values, tables=tables.index(**{n: f[::-1] for n, f in files.items()}))
-    _check(knowledge, read, vocabulary or Vocabulary())
-    return knowledge
+    return Knowledge(**values, tables=tables.index(**{n: f[::-1] for n, f in files.items()})), read
 
 
 @cache

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from .. import shell
 
 BASE = "/data/local/tmp"
+SPACE = f"df -k {BASE} 2>/dev/null || df {BASE} 2>/dev/null"
+"""Prints the free space there. The `df` of Android 6 and before takes options for paths."""
 SECTIONS = {"isolated": "/data/local/tmp/isolated", "system": "/data/local/tests/system"}
 """Where a binary has to stand for the stricter sections of Android's linker configuration."""
 AGENT = "gemmafit-agent"
@@ -84,10 +86,6 @@ v=$(java settings get global $stay)
 esac
 case "$v" in 0|null|*[!0-9]*|'') echo "$t awake no" $v $e ;; *) echo "$t awake yes" ;; esac
 }
-space() {
-echo df
-df -k $base 2>/dev/null || df $base 2>/dev/null
-}
 if ! e=$( { mkdir "$d" && echo $$ | cat >"$d/.guard" && [ -s "$d/.guard" ]; } 2>&1 ); then
 rm -rf "$d" 2>/dev/null
 echo "$t failed" $e
@@ -142,6 +140,7 @@ def guard(name: str, token: str, life: float, loaders: Sequence[str], *, awake: 
         f"d={BASE}/{name}\n{shell.token_lines(token)}"
         f"base={BASE} agent={AGENT} places='{' '.join(SECTIONS.values())}' loaders='{' '.join(loaders)}'\n"
         f"life={math.ceil(life)} stay={STAY_ON} awake={'awake' if awake else ':'}\n"
+        f"space() {{\necho df\n{SPACE}\n}}\n"
         f"{shell.GROUPS}{_GUARD}"
     )
 

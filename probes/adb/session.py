@@ -24,7 +24,7 @@ from ..parsers.dumpsys import parse_df
 from ..parsers.text import ParseError
 from ..progress import TAIL_BYTES, Progress
 from ..target import AgentRun, Awake
-from . import scripts as scripts
+from . import scripts
 from .transport import End, ShellStream, Transport
 
 LIFE_SECONDS = 3600.0
@@ -33,7 +33,7 @@ START_SECONDS = 30.0
 VERSION_SECONDS = 30.0
 """For `gemmafit-agent version`: the first start of a program on a slow phone, or under an emulator."""
 AWAKE_SECONDS = 45.0
-"""For four calls of Java programs, each with a deadline of 10 s on the phone."""
+"""For three calls of Java programs, each with a deadline of 10 s on the phone."""
 END_SECONDS = 30.0
 """One of those calls, and removing some files."""
 DF_SECONDS, DF_BYTES = 10.0, 1 << 16
@@ -341,9 +341,8 @@ def _free(facts: str) -> int | None:
 def _ask_free(transport: Transport) -> int | None:
     """Free bytes now, for a sentence about what went wrong; None where the phone does not say."""
     what = f"asking {transport.serial} for free space in {scripts.BASE}"
-    script = f"df -k {scripts.BASE} 2>/dev/null || df {scripts.BASE} 2>/dev/null"
     try:
-        said = transport.shell(script, what=what, seconds=DF_SECONDS, max_bytes=DF_BYTES).stdout
+        said = transport.shell(scripts.SPACE, what=what, seconds=DF_SECONDS, max_bytes=DF_BYTES).stdout
         return _free("\ndf\n" + said.decode("utf-8", "replace"))
     except TransportError:
         return None

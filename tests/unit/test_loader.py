@@ -101,7 +101,7 @@ def write(folder: Path, name: str, data: Any) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("name", "path", "mark", "found"), cases())
+@pytest.mark.parametrize(("name", "path", "mark", "found"), list(cases()))
 def test_what_leads_nowhere_is_refused(tmp_path: Path, name: str, path: Any, mark: Any, found: Any) -> None:
     data = spoiled(name, path, mark, found)
     if data is None:

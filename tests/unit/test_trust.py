@@ -284,7 +284,9 @@ class TestContention:
         assert not contended(facts([0] * 5, [10] * 5, **idle)).disturbed
         # 10 ms of a look of 25 ms are a step of the counter, and no program.
         short = {"span_ns": 25 * MS, "own_ns": 20 * MS, "machine_ns": 30 * MS}
-        assert not contended(facts([0] * 5, [10] * 5, **short)).disturbed
+        row = contended(facts([0] * 5, [10] * 5, **short))
+        assert not row.disturbed
+        assert row.contention is not None and row.contention.others is None, "0.4 cores would be a guess"
 
     def test_threads_that_also_wait_for_storage_or_a_device_need_no_cpu(self) -> None:
         reading = replace(facts([0] * 5, [0.5] * 5), computing=False, threads=1)
