@@ -11,6 +11,7 @@ import pytest
 
 from gemmafit.base.names import CheckStatus, Column, Evidence
 from gemmafit.judge.case import worst
+from gemmafit.judge.judge import Options
 from gemmafit.judge.references import load
 from gemmafit.reports.report import AGENT, BUSY, BackendResult, Check, Report
 from gemmafit.reports.report_io import from_dict, to_dict
@@ -23,6 +24,7 @@ MORE = {
     "failed": replace(GOOD, rows=rows("opencl", **FAILED)),
     "busy": replace(GOOD, rows=(*rows("cpu", **TAKEN), *rows("opencl"))),
     "unsteady": replace(GOOD, rows=rows("opencl", deterministic=False)),
+    "publisher": replace(CASES["memory.below-publisher"], options=Options(family="gemma-4")),
 }
 
 
@@ -101,7 +103,7 @@ def _line(report: Report, backend: str, file: str | None, runtime: str | None) -
 COLUMNS = {
     "visible": Column.VISIBLE, "capable": Column.CAPABLE, "left-alone": Column.CAPABLE, "correct": Column.CORRECT,
     "deterministic": Column.DETERMINISTIC, "decode": Column.SPEED, "first-token": Column.SPEED,
-    "memory": Column.MEMORY, "publisher": Column.MEMORY,
+    "memory": Column.MEMORY, "publisher": Column.MEMORY, "opencl": Column.VISIBLE,
 }  # fmt: skip
 
 
