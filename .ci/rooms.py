@@ -1,6 +1,6 @@
 """The rooms of the house, and who imports whom, as the code says it.
 
-tests/unit/test_rooms.py holds the order; .ci/docs.py draws it in docs/develop.md.
+tests/test_rooms.py holds the order; .ci/docs.py draws it in docs/develop.md.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ SHORT = 400
 EXCERPTS = 3
 RESEMBLES = 0.6
 """Share of a signature's word weight that a line must have. Below it, errors of other runtimes start to
-match (`tests/unit/test_explain.py` has a list of them)."""
+match (`tests/judge/test_explain.py` has a list of them)."""
 
 MAX_GUESSES = 3
 MAX_GUESSED_LINES = 20_000

@@ -3,7 +3,7 @@
     python tests/fuzz/parsers.py [--inputs 1000000] [--seed 1] [--corpus FOLDER]
 
 Seeds are the samples below and, where given, the files of a folder of real answers. A failing input is
-printed with the seed that makes it again. CI runs a short one (tests/unit/test_parsers_fuzz.py).
+printed with the seed that makes it again. CI runs a short one (tests/probes/test_parsers_fuzz.py).
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from gemmafit.probes.local import LocalTarget
 from gemmafit.probes.read import read
 from gemmafit.profiles.knowledge import Knowledge
 from gemmafit.profiles.loader import load
-from gemmafit.tests.unit.test_targets import FakeServer
+from gemmafit.tests.probes.test_targets import FakeServer
 
 GLES = "GLES: {}, {}, OpenGL ES 3.2 v1"
 ADRENO = GLES.format("Qualcomm", "Adreno (TM) 750")

@@ -15,7 +15,7 @@ from gemmafit.judge.judge import Options
 from gemmafit.judge.references import load
 from gemmafit.reports.report import AGENT, BUSY, BackendResult, Check, Report
 from gemmafit.reports.report_io import from_dict, to_dict
-from gemmafit.tests.unit.test_judge_rules import CASES, FAILED, GOOD, TAKEN, WRONG, rows
+from gemmafit.tests.judge.test_judge_rules import CASES, FAILED, GOOD, TAKEN, WRONG, rows
 
 ROOT = Path(__file__).parents[2]
 MORE = {

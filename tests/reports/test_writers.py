@@ -24,7 +24,7 @@ from gemmafit.reports.report import Report
 from gemmafit.reports.report_io import from_dict, load, to_dict
 from gemmafit.reports.schema import report_schema
 from gemmafit.reports.writers import writer
-from gemmafit.tests.unit.conftest import HOSTILE
+from gemmafit.tests.conftest import HOSTILE
 
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").exists())
 CAPTURES = ROOT / "tests" / "replay" / "captures"
