@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .errors import UsageError
+from .units import stated
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Bound:
     unit: str
 
     def __str__(self) -> str:
-        return f"from {self.low:g} to {self.high:.15g} {self.unit}".rstrip()
+        return f"from {stated(self.low)} to {stated(self.high)} {self.unit}".rstrip()
 
 
 _TOKENS = Bound(1, 10_000_000, "tokens")

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from ..base.errors import ToolchainError
 from ..base.events import Event, Listener, ignore
 from ..base.names import Backend, Status
+from ..base.units import seconds
 from ..probes.collect import ask_conditions
 from ..probes.snapshot import Snapshot
 from ..probes.target import AgentSession, Target
@@ -229,7 +230,7 @@ class _Bench:
                 row = empty_row(
                     self.lower.backend, Block(self.options.dims, scheme, phases[candidate]), candidate
                 )
-                yield replace(row, reason=f"the search for a variant ended after {SEARCH_S:g} s")
+                yield replace(row, reason=f"the search for a variant ended after {seconds(SEARCH_S)}")
                 continue
             for row in self._run(scheme, phases[candidate], candidate):
                 yield row

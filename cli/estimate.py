@@ -11,7 +11,7 @@ import typer
 
 from ..base.errors import UsageError
 from ..base.names import ReportFormat
-from ..base.units import significant
+from ..base.units import significant, size
 from .app import ProfilesOption, PromptTokensOption, RamOption, SdkOption, app
 from .console import safe, stderr, stdout
 from .files import write_report
@@ -179,7 +179,7 @@ def _files(report: Report, knowledge: Knowledge, console: Console) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("model file", overflow="fold")
     wide = console.width >= WIDE
-    for name in ("on", "", "decode tok/s", "prefill", "first s", "GB", *(["from"] if wide else [])):
+    for name in ("on", "", "decode tok/s", "prefill", "first s", "memory", *(["from"] if wide else [])):
         table.add_column(name, no_wrap=True)
     for row in report.variants:
         p = row.predicted
@@ -191,8 +191,8 @@ def _files(report: Report, knowledge: Knowledge, console: Console) -> Table:
             cell(row.status, wide),
             _speed(p.decode_tok_s),
             _speed(p.prefill_tok_s, wide),
-            "?" if p.ttft_s is None else significant(p.ttft_s.value, 2),
-            "?" if p.peak_memory_bytes is None else significant(p.peak_memory_bytes.value / 1e9, 2),
+            "?" if p.ttft_s is None else significant(p.ttft_s.value),
+            "?" if p.peak_memory_bytes is None else size(p.peak_memory_bytes.value),
             *([safe(p.basis or "")] if wide else []),
         )
     return table

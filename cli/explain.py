@@ -12,6 +12,7 @@ import typer
 
 from ..base.errors import InputError, TransportError, UsageError
 from ..base.names import Exit
+from ..base.units import percent, size
 from .app import AdbOption, ProfilesOption, app
 from .console import emit, plain, safe, stdout
 
@@ -92,7 +93,7 @@ def explain(
         with _Source(text) as source:
             found = find(source.text(), signatures, snapshot, facts)
         if source.cut:
-            typer.echo(f"note: only the first {MAX_BYTES >> 20} MiB were read", err=True)
+            typer.echo(f"note: only the first {size(MAX_BYTES)} were read", err=True)
     if format is ExplainFormat.TEXT:
         _show(found, judged, knowledge)
     else:
@@ -217,7 +218,7 @@ def _show(found: list[Explanation], report: Report | None, knowledge: Knowledge)
         style = "yellow" if e.match is Match.RESEMBLES else "dim" if signature.kind == "notice" else "red"
         console.print(f"[bold {style}]{safe(signature.title)}[/]  [dim]{safe(signature.id)}[/dim]")
         if e.match is Match.RESEMBLES:
-            console.print(f"  The text only resembles this failure ({e.score:.0%} of its words).")
+            console.print(f"  The text only resembles this failure ({percent(e.score)} of its words).")
         for excerpt in e.excerpts:
             console.print(f"  [dim]line {excerpt.line}:[/dim] {safe(excerpt.text, 200)}")
         if e.count > len(e.excerpts):

@@ -328,8 +328,3 @@ def assumption(text: str) -> str:
 def is_backend(name: str) -> bool:
     """Whether the reference block exists for it (npu has none)."""
     return name in Backend.__members__.values()
-
-
-def megabytes(value: float) -> str:
-    """Bytes for people, in decimal units."""
-    return f"{value / 1e9:.2f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"

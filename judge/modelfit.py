@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from ..base.names import CheckStatus, Evidence, Scope
+from ..base.units import percent
 from ..benchmarks.measurements import Measurement
 from ..probes.modelfile import Finding, Format, ModelFile, Severity
 from ..probes.snapshot import Snapshot
@@ -112,7 +113,9 @@ def _digest(file: ModelFile, row: Model) -> tuple[Finding, ...]:
 def _size(file: ModelFile, row: Model) -> tuple[Finding, ...]:
     share = file.size / row.size
     if row.bytes is not None and share < 0.98 and not file.complete:
-        text = f"{file.size} of {row.bytes} bytes ({share:.0%}) of {row.file}: the download is incomplete"
+        text = (
+            f"{file.size} of {row.bytes} bytes ({percent(share)}) of {row.file}: the download is incomplete"
+        )
         return (Finding("short", Severity.ERROR, text, "Download it again."),)
     if row.bytes is None and 0.97 < share < 1.03:
         return ()  # only the approximate size is published

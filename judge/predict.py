@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ..base.errors import UsageError
+from ..base.units import stated
 from ..benchmarks.layouts import layouts
 from ..benchmarks.measurements import Measurement
 from ..probes.snapshot import Snapshot
@@ -139,7 +140,9 @@ def _from_anchor(
     wanted = Workload(knowledge.architectures[model.architecture], model.bits, context)
     reading = measured.decode_rate(there, anchor.decode)
     if reading is None:
-        raise UsageError(f"{anchor.decode:g} tokens/s is faster than {anchor.model} can be on this engine")
+        raise UsageError(
+            f"{stated(anchor.decode)} tokens/s is faster than {anchor.model} can be on this engine"
+        )
     reading *= here.decode_share / there.decode_share
     same = model.id == anchor.model
     spread = SAME_MODEL if same else _anchored_spread("decode", there, here, snapshot, calibration)

@@ -14,6 +14,7 @@ from .. import __version__
 from ..base import limits
 from ..base.errors import AgentCause, AgentError, ToolchainError, TransportError
 from ..base.events import Event, Listener, ignore
+from ..base.units import size
 from . import agent_causes
 from .capture import Capture
 from .commands import VKJSON, commands
@@ -193,7 +194,7 @@ def _probe(session: AgentSession, backend: str, section: str, on_event: Listener
             except ParseError as error:
                 problem = str(error)
         else:
-            problem = f"its probe.json is larger than {limits.PROBE_BYTES >> 20} MiB"
+            problem = f"its probe.json is larger than {size(limits.PROBE_BYTES)}"
     if isinstance(read_back.get(backend), dict):
         return read_back
     if ending := run.ending(AGENT_SECONDS + GRACE_SECONDS):

@@ -12,6 +12,7 @@ from ...base.bounds import require
 from ...base.errors import TransportError
 from ...base.events import Event, Listener, ignore
 from ...base.names import Backend, Status
+from ...base.units import seconds
 from ...probes.collect import ask_conditions
 from ...probes.snapshot import Conditions, Snapshot
 from ...probes.target import AgentSession, Target
@@ -198,7 +199,7 @@ class _Run:
         if self.wish.sustained:  # last: a phone that it made hot is of no use for anything else
             for runner, base in ready:
                 backend = runner.lower.backend
-                self.next("sustained", f"{backend} for {self.wish.sustained:g} s")
+                self.next("sustained", f"{backend} for {seconds(self.wish.sustained)}")
                 self.add([trust.sustained(runner, base, self.wish.sustained)])
 
     def next(self, stage: str, message: str) -> None:
@@ -274,6 +275,6 @@ class _Run:
 
 
 def _late(sweep: Sweep, backend: Backend, base: Base) -> Measurement:
-    why = f"{USUAL_S:g} s were over; `--sweep {sweep}` measures it"
+    why = f"{seconds(USUAL_S)} were over; `--sweep {sweep}` measures it"
     row = Measurement(backend, base.scheme, "decode", base.candidate.name, Status.SKIPPED, why)
     return replace(row, details={"sweep": str(sweep)})

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
+from ...base import units
 from ...base.errors import InputError
 
 PAGE = 1 << 14
@@ -91,7 +92,7 @@ class Source:
     def _fetch(self, offset: int, size: int) -> bytes:
         self._left -= size
         if self._left < 0:
-            raise BadContentError(f"its tables are scattered over more than {BUDGET >> 20} MiB")
+            raise BadContentError(f"its tables are scattered over more than {units.size(BUDGET)}")
         try:
             self._file.seek(offset)
             parts = []

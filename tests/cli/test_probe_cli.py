@@ -58,7 +58,7 @@ def test_the_screen_says_what_a_person_wants(recording: Path) -> None:
         "64-bit apps",
         "Snapdragon 888 (SM8350)",
         "Cortex-A55",
-        "7.3 GiB RAM",
+        "7.84 GB RAM",
         "Adreno 660 · Qualcomm · Adreno 6xx",
         "shell: no",
         "app: yes (app-inferred)",
