@@ -447,7 +447,7 @@ def write(value: Report | Capture, path: Path | str) -> None:
 
     Raises UsageError where the file cannot be written.
     """
-    from .base.files import write_text
+    from .base.files import write as write_file
 
     path = Path(path)
     if isinstance(value, Capture):
@@ -463,7 +463,7 @@ def write(value: Report | Capture, path: Path | str) -> None:
         from .reports.writers import writer
 
         text = writer(ReportFormat.of_file(path.suffix))(value)
-    write_text(path, text)
+    write_file(path, text)
 
 
 def _target(target: str | Capture | None, adb: str | None) -> Target:

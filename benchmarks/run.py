@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from ..base.errors import ToolchainError
+from ..base.errors import ToolchainError, UsageError
 from ..base.events import Event, Listener, ignore
 from ..base.names import Backend, Status
 from ..base.units import seconds
@@ -248,7 +248,7 @@ class _Bench:
             return
         try:
             self.memory.keep(scheme, phase, best, fastest_engine(tried), candidates)
-        except OSError as error:  # costs the next run a search, and this one nothing
+        except UsageError as error:  # costs the next run a search, and this one nothing
             self.runner.on_event(Event("tuning", f"the choice of a variant cannot be remembered: {error}"))
 
     def _run(self, scheme: Scheme, phase: Phase, candidate: Candidate) -> list[Measurement]:

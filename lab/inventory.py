@@ -12,6 +12,7 @@ import msgspec
 
 from ..base.bounds import require
 from ..base.errors import InputError, UsageError
+from ..base.files import read_text
 from ..base.yaml_input import load_yaml
 
 if TYPE_CHECKING:
@@ -121,17 +122,9 @@ class Phone:
 
 def load(path: Path) -> Inventory:
     """Read an inventory. Raises InputError naming the key, or what is named twice."""
+    data = load_yaml(read_text(path, MAX_BYTES, "inventory"), origin=str(path))
     try:
-        raw = path.read_bytes()[: MAX_BYTES + 1]
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    if len(raw) > MAX_BYTES:
-        raise InputError(f"{path}: larger than {MAX_BYTES} bytes, not an inventory")
-    try:
-        data = load_yaml(raw.decode("utf-8"), origin=str(path))
         inventory = msgspec.convert(data or {}, Inventory)
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not text: {error.reason}") from error
     except msgspec.ValidationError as error:
         raise InputError(f"{path}: {error}") from error
     _validate(path, inventory)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..base import limits
-from ..base.errors import AgentCause, AgentError, ToolchainError, TransportError
+from ..base.errors import AgentCause, AgentError, InputError, ToolchainError, TransportError
 from ..base.events import Event, Listener, ignore
-from ..base.units import size
+from ..base.files import read_text
 from . import agent_causes
 from .capture import Capture
 from .commands import VKJSON, commands
@@ -187,14 +187,11 @@ def _probe(session: AgentSession, backend: str, section: str, on_event: Listener
     problem = "it wrote no probe.json"
     read_back: dict[str, Any] = {}
     if file is not None:
-        if file.stat().st_size <= limits.PROBE_BYTES:
-            try:
-                read_back = checked_probe(file.read_text(encoding="utf-8", errors="replace"))
-                problem = f"its probe.json says nothing about {backend}"
-            except ParseError as error:
-                problem = str(error)
-        else:
-            problem = f"its probe.json is larger than {size(limits.PROBE_BYTES)}"
+        try:
+            read_back = checked_probe(read_text(file, limits.PROBE_BYTES, "probe.json", errors="replace"))
+            problem = f"its probe.json says nothing about {backend}"
+        except (ParseError, InputError) as error:
+            problem = str(error).removeprefix(f"{file.parent}/")
     if isinstance(read_back.get(backend), dict):
         return read_back
     if ending := run.ending(AGENT_SECONDS + GRACE_SECONDS):
