@@ -50,8 +50,12 @@ BOUNDS: Mapping[str, Bound] = {
 """By the name of the field that holds the number, wherever it is a field."""
 
 
+class OutOfRange(UsageError, ValueError):
+    """A ValueError too, so that msgspec adds where in a file the number stands."""
+
+
 def require(values: Mapping[str, object]) -> None:
-    """Raises UsageError for the first field whose value is no number within its bound; None passes."""
+    """Raises OutOfRange for the first field whose value is no number within its bound; None passes."""
     for name, bound in BOUNDS.items():
         value = values.get(name)
         if value is None:
@@ -61,4 +65,4 @@ def require(values: Mapping[str, object]) -> None:
             or not isinstance(value, int | float)
             or not bound.low <= value <= bound.high
         ):
-            raise UsageError(f"{name} is {value!r}: a number {bound} is wanted")
+            raise OutOfRange(f"{name} is {value!r}: a number {bound} is wanted")

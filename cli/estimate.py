@@ -93,8 +93,8 @@ def estimate(
 
     Exit status: 0 whatever the verdict; nothing was run.
     """
+    from ..base.options import Options
     from ..judge.estimate import estimate as run
-    from ..judge.judge import Options
     from ..judge.references import load
 
     knowledge = load(profiles)

@@ -157,9 +157,10 @@ def _judged(
         known = load(report)
         return known, snapshot_of(known)
     if phone is not None:
-        from ..pipeline import Request, examine
+        from ..base.options import Request
+        from ..pipeline import examine
 
-        found = examine(phone, Request(run=False, push=False, knowledge=knowledge))
+        found = examine(phone, Request(run=False, push=False), knowledge=knowledge)
         if found.broken is not None:
             raise found.broken
         return found.report, found.snapshot

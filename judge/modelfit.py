@@ -16,13 +16,14 @@ from typing import Any
 import msgspec
 
 from ..base.names import CheckStatus, Evidence, Scope
+from ..base.options import Options
 from ..base.units import percent
 from ..benchmarks.measurements import Measurement
 from ..probes.modelfile import Finding, Format, ModelFile, Severity
 from ..probes.snapshot import Snapshot
 from ..profiles.knowledge import Knowledge, Model, Quantisation, Revision
 from ..reports.report import Check, Report, VariantResult
-from .case import Case, Options, worst
+from .case import Case, worst
 from .judge import judge_files
 
 FORMATS = {Format.TFLITE: "bin", Format.TASK: "task", Format.LITERTLM: "litertlm"}

@@ -9,8 +9,9 @@ from pathlib import Path
 from ..base import files
 from ..base.errors import TargetError
 from ..base.names import ReportFormat
+from ..base.options import Request
 from ..reports.writers import writer
-from .inventory import Gate, Group, Inventory, RunOptions
+from .inventory import Gate, Group, Inventory
 from .job import Control, Row
 from .pool import ThreadPool
 from .run import interrupts, make_plan
@@ -20,7 +21,7 @@ ANY = Gate(battery_min_percent=0, temperature_max_c=1000.0, thermal_status_max=9
 
 
 def check_every(
-    options: RunOptions, format: ReportFormat, folder: Path, server: str | None, on_row: Callable[[Row], None]
+    options: Request, format: ReportFormat, folder: Path, server: str | None, on_row: Callable[[Row], None]
 ) -> list[Row]:
     """Reports as `folder`/<phone>.<ending>; a row for every phone, reachable or not.
 

@@ -203,7 +203,7 @@ def _target(job: Job) -> Target:
 def _examine(job: Job, target: Target, row: Row, listener: Listener) -> Finished:
     from ..pipeline import examine
 
-    examination = examine(target, job.group.options.request(), listener)
+    examination = examine(target, job.group.options, listener)
     report = examination.report
     broken = examination.broken
     status = Ended.DONE if broken is None else Ended.PARTIAL

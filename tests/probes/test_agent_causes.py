@@ -12,7 +12,8 @@ import pytest
 from gemmafit import __version__, agent
 from gemmafit.base.errors import AgentCause, AgentError, DeadlineExceeded, ToolchainError, TransportError
 from gemmafit.base.names import CheckStatus, Verdict
-from gemmafit.pipeline import Request, examine
+from gemmafit.base.options import Request
+from gemmafit.pipeline import examine
 from gemmafit.probes import agent_causes
 from gemmafit.probes.capture import Answer, Capture
 from gemmafit.probes.collect import collect
