@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -28,6 +27,7 @@ from .base.errors import (
 from .base.events import Event, Listener, ignore
 from .base.options import Options, Request
 from .base.typed import convert
+from .base.units import timestamp
 from .probes.capture import Capture
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def examine(
         knowledge,
         request,
         capture_sha256=sha256(capture),
-        created=_now(),
+        created=timestamp(),
         serial=target.serial,
         spans=spans,
     )
@@ -305,7 +305,7 @@ def estimate(
         sdk=android,
         driver=driver,
         options=asked,
-        created=_now(),
+        created=timestamp(),
     )
 
 
@@ -434,8 +434,3 @@ def _target(target: str | Capture | None, adb: str | None) -> Target:
 
 def _folder(profiles: Path | str | None) -> Path | None:
     return None if profiles is None else Path(profiles)
-
-
-def _now() -> str:
-    """ISO 8601, in UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

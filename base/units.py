@@ -6,6 +6,7 @@ No exponent is shown to people, and no more than three significant digits of wha
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from decimal import Decimal
 
 _SIZES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
@@ -68,3 +69,8 @@ def _size(count: float) -> tuple[float, str]:
 def power_of_ten(exponent: int) -> str:
     """A mark on a logarithmic axis: `1,000`, `0.01`."""
     return f"{10**exponent:,}" if exponent >= 0 else significant(10.0**exponent)
+
+
+def timestamp() -> str:
+    """This moment as every file states it: ISO 8601, in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,7 @@ import typer
 
 from ..base.errors import UsageError
 from ..base.names import ReportFormat
-from ..base.units import significant, size
+from ..base.units import significant, size, timestamp
 from .app import ProfilesOption, PromptTokensOption, RamOption, SdkOption, app
 from .console import safe, stderr, stdout
 from .files import write_report
@@ -111,7 +110,7 @@ def estimate(
         measured=_anchor(measured, knowledge),
         data_sheet_only=data_sheet,
         options=Options(family=family, prompt_tokens=prompt_tokens),
-        created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        created=timestamp(),
     )
     if format is EstimateFormat.TEXT:
         _show(report, knowledge)

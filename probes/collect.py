@@ -7,7 +7,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
@@ -15,6 +14,7 @@ from ..base import limits
 from ..base.errors import AgentCause, AgentError, InputError, ToolchainError, TransportError
 from ..base.events import Event, Listener, ignore
 from ..base.files import read_text
+from ..base.units import timestamp
 from . import agent_causes
 from .capture import Capture
 from .commands import VKJSON, commands
@@ -65,7 +65,7 @@ def collect(
         return target.capture
     answers = target.ask(commands(package), on_event)
     recorded: dict[str, Any] = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "at": timestamp(),
         "tool": f"gemmafit {__version__}",
         "serial": target.serial,
     }
