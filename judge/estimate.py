@@ -24,12 +24,13 @@ import msgspec
 
 from ..base.bounds import require
 from ..base.errors import UsageError
+from ..base.names import TargetKind
 from ..probes.readers.gpu import identify, read_driver
 from ..probes.snapshot import Android, AppVisibility, Cluster, Cpu, Gpu, Memory, Snapshot, Soc
 from ..profiles.knowledge import Knowledge
 from ..profiles.tables import SocRow, Tables
 from ..reports.report import Report
-from .case import STATED, Options
+from .case import Options
 from .judge import judge
 from .predict import Anchor
 
@@ -140,7 +141,7 @@ def stated(
     )
     usable = knowledge.thresholds.memory.ram_visible_fraction
     snapshot = Snapshot(
-        kind=STATED,
+        kind=TargetKind.STATED,
         android=Android(sdk=sdk, abis=(abi,) if abi else None, bits=_ABI_BITS[abi] if abi else None),
         gpu=graphics,
         soc=Soc(row.manufacturer, row.models[0] if row.models else None, row.name) if row else Soc(name=soc),

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..base.errors import AgentCause
-from ..base.names import AnswerStatus, Scope
+from ..base.names import AnswerStatus, Scope, TargetKind
 
 
 @dataclass(frozen=True)
@@ -319,7 +319,7 @@ class AgentProblem:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that is known about one target."""
+    """All that is known about one target. `kind`: the word of a `TargetKind`."""
 
     kind: str
     identity: Identity = Identity()
@@ -342,3 +342,8 @@ class Snapshot:
     warnings: tuple[str, ...] = ()
     agent_problem: AgentProblem | None = None
     """None: the agent ran, or was not asked for."""
+
+    @property
+    def origin(self) -> TargetKind:
+        """What follows from its kind."""
+        return TargetKind.of(self.kind)
