@@ -1,6 +1,7 @@
 """Model files written by the real tools (TFLite's schema, LiteRT-LM's packer, zipfile) and then damaged.
 
-The reader is written by hand, so everything it reads here was written by somebody else's code.
+The reader is written by hand, so everything it reads here was written by somebody else's code; a GGUF has the
+bytes that gguf-py writes.
 """
 
 from __future__ import annotations
