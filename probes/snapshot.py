@@ -63,6 +63,10 @@ class Soc:
     """Build.SOC_MANUFACTURER and SOC_MODEL, exactly: what apps and Play compare with. None before API 31."""
 
 
+ABI_BITS = {"arm64-v8a": 64, "x86_64": 64, "armeabi-v7a": 32, "armeabi": 32, "x86": 32}
+"""Android's ABIs -> bits of a process of theirs."""
+
+
 @dataclass(frozen=True)
 class Android:
     """The system that apps run on."""

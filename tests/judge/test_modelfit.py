@@ -171,8 +171,9 @@ def test_inspect_prints_a_broken_archive_and_fails(run: Any, tmp_path: Path) -> 
 def llama_cpp() -> Any:
     """The tables with one more runtime, which loads GGUF: a row."""
     row = msgspec.structs.replace(
-        KNOWLEDGE.runtimes["litert-lm"], id="llama.cpp", title="llama.cpp", formats=("gguf",)
-    )
+        KNOWLEDGE.runtimes["litert-lm"],
+        id="llama.cpp", title="llama.cpp", formats=("gguf",), abis=("arm64-v8a", "armeabi-v7a"),
+    )  # fmt: skip
     return msgspec.structs.replace(KNOWLEDGE, runtimes={**KNOWLEDGE.runtimes, row.id: row})
 
 
@@ -190,6 +191,8 @@ def test_every_format_is_loaded_by_a_runtime_of_the_tables_or_refused_with_a_wor
     assert identify(file, more).findings == () or name != "gguf"
     (fit,) = will_run(file, identify(file, more), FLAGSHIP, more)
     assert fit.status is not CheckStatus.FAIL
+    (fit,) = will_run(replace(file, backends=("cpu",)), identify(file, more), OLD, more)
+    assert any(check.endswith(".abi") for check in failed(fit)) is known, "its row has 32-bit libraries"
 
 
 def test_inspect_hash_shows_the_digest(run: Any, tmp_path: Path) -> None:
