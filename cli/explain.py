@@ -63,7 +63,7 @@ def explain(
     adb: AdbOption = None,
     profiles: ProfilesOption = None,
 ) -> None:
-    """Explain an error of MediaPipe LLM Inference or LiteRT-LM: cause, whether it fits a phone, remedy.
+    """Explain an engine's error message: cause, whether it fits a phone, remedy.
 
     \b
     Examples:

@@ -14,6 +14,7 @@ from ..base import limits
 from ..base.errors import AgentCause, AgentError, InputError, ToolchainError, TransportError
 from ..base.events import Event, Listener, ignore
 from ..base.files import read_text
+from ..base.names import TargetKind
 from ..base.units import timestamp
 from . import agent_causes
 from .capture import Capture
@@ -21,7 +22,6 @@ from .commands import VKJSON, commands
 from .parsers.text import ParseError, json_value
 from .read import read
 from .readers.agent import BACKENDS
-from .replay import ReplayTarget
 from .snapshot import AgentProblem, Conditions
 from .target import AgentSession, Target
 
@@ -61,8 +61,8 @@ def collect(
     TransportError if it is lost before it answered. A device lost while the agent runs leaves what was
     answered; `recorded["incomplete"]` says so, too.
     """
-    if isinstance(target, ReplayTarget):
-        return target.capture
+    if target.recording is not None:
+        return target.recording
     answers = target.ask(commands(package), on_event)
     recorded: dict[str, Any] = {
         "at": timestamp(),
@@ -139,7 +139,7 @@ def ask_conditions(
 def _probe_all(
     session: AgentSession,
     agent: dict[str, Any],
-    kind: str,
+    kind: TargetKind,
     avoid: Callable[[Step, str], str | None] | None,
     on_event: Listener,
 ) -> None:
@@ -156,10 +156,10 @@ def _probe_all(
                 probe.update(_probe(session, backend, "unrestricted", on_event))
             except (AgentError, ToolchainError) as error:
                 problem = agent_causes.of_error(error)
-                if kind == "adb" and problem.cause.of_place:
+                if kind.android and problem.cause.of_place:
                     raise
                 probe[backend] = {**problem_row(problem), "crashed": True}
-    if kind != "adb" or probe["opencl"].get("left_alone") is True:
+    if not kind.android or probe["opencl"].get("left_alone") is True:
         return
     sections: dict[str, Any] = {}
     for section in OTHER_SECTIONS:

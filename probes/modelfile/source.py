@@ -30,7 +30,7 @@ class Source:
 
     def __init__(self, path: Path) -> None:
         """Raises InputError if `path` is not a readable regular file."""
-        self._file = opened(path, hint="Give the path of a .bin, .task or .litertlm file.")
+        self._file = opened(path, hint="Give the path of a model file.")
         self.size = os.fstat(self._file.fileno()).st_size
         self._pages: OrderedDict[int, bytes] = OrderedDict()
         self._left = BUDGET
