@@ -13,7 +13,6 @@ from . import gguf, litertlm, task, tflite
 from .model import Finding, ModelFile, error
 from .source import Source
 
-
 _HEAD = 512
 _DOWNLOAD = "Download it again; for a gated model accept the licence first and use a token."
 
