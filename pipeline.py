@@ -50,7 +50,7 @@ class Request:
         family, use, decode_tok_s, ttft_s, prompt_tokens, context: see `judge.case.Options`.
         knowledge: None for the built-in tables.
 
-    Raises UsageError for a number that is none or out of its range.
+    Raises UsageError for a number that is none or out of its range, and a backend that nothing runs on.
     """
 
     run: bool = True
@@ -188,7 +188,7 @@ def _measure(
         rows += recorded_measurements(target.recording, target.serial)
         spans += recorded_spans(target.recording, target.serial)
     elif request.run and request.push:
-        from .base.names import Backend
+        from .base.names import MEASURED
         from .benchmarks.run import Options, measure
         from .benchmarks.tuning import Tuning
         from .profiles.hazards import not_run
@@ -198,7 +198,7 @@ def _measure(
             quick=request.quick,
             tuning=Tuning(request.tuning),
             classes=knowledge.kernels,
-            hazards=not_run(Backend, snapshot, knowledge),
+            hazards=not_run(MEASURED, snapshot, knowledge),
             force=request.force,
         )
         measure(target, snapshot, options, on_event, into=rows, spans=spans)
@@ -286,11 +286,8 @@ def check(
     Raises UsageError for a bad argument, TargetError where there is no such target, and Incomplete, with the
     report on what came until there, where the run broke.
     """
-    from .base.names import Backend
     from .judge.references import load
 
-    if unknown := set(backends) - set(Backend):
-        raise UsageError(f"unknown backend {min(unknown)!r}", hint=f"Backends: {', '.join(Backend)}.")
     if tuning not in (names := ("use", "retune", "off")):
         raise UsageError(f"unknown tuning {tuning!r}", hint=f"One of {', '.join(names)}.")
     request = Request(

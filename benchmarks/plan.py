@@ -161,7 +161,7 @@ class Plan:
         lines = [f"gemmafit-plan {VERSION}", f"backend {self.backend}"]
         lines += [f"option {k}={v}" for k, v in self.options.items()]
         lines += [_buffer_line(b) for b in self.buffers]
-        lines += [_kernel_line(k, self.backend) for k in self.kernels]
+        lines += [_kernel_line(k) for k in self.kernels]
         for step in self.steps:
             lines.append(
                 f"step {step.name} warmup={step.warmup} repeat={step.repeat_min}..{step.repeat_max}"
@@ -202,13 +202,13 @@ def _buffer_line(b: Buffer) -> str:
     return " ".join(parts)
 
 
-def _kernel_line(k: Kernel, backend: Backend) -> str:
-    if backend is Backend.CPU:
+def _kernel_line(k: Kernel) -> str:
+    """By what it has: a routine, source with options, or a module with bindings."""
+    if k.routine:
         return f"kernel {k.name} routine={k.routine} isa={k.isa}"
-    line = f"kernel {k.name} file={k.file} entry={k.entry}"
-    if backend is Backend.OPENCL:
-        return line + "".join(f" opt={o}" for o in k.options)
-    line += f" bindings={k.bindings} push={k.push}"
+    line = f"kernel {k.name} file={k.file} entry={k.entry}" + "".join(f" opt={o}" for o in k.options)
+    if k.bindings:
+        line += f" bindings={k.bindings} push={k.push}"
     if k.subgroup:
         line += f" subgroup={k.subgroup}"
     return line + "".join(f" spec={i}:{'f' + _float(v) if isinstance(v, float) else v}" for i, v in k.spec)

@@ -15,9 +15,9 @@ from ..base.names import Status
 from ..probes.snapshot import Snapshot
 from ..probes.target import AgentSession
 from . import trust
-from .backends import Candidate, Lowerer
 from .block.dims import GEMMA_2B, Block, Dims, Phase, Scheme
 from .limits import Limit
+from .lowerer import Candidate, Lowerer
 from .measurements import Measurement
 from .plan import Plan
 from .process import Outcome, execute

@@ -25,7 +25,7 @@ from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING
 
-from ..base.names import Backend, Status
+from ..base.names import Status
 from ..probes.snapshot import THERMAL, Conditions
 from .block.deviation import worst
 from .block.dims import decode
@@ -270,7 +270,7 @@ def used_cpus(row: Measurement) -> frozenset[int] | None:
     """The cores that the agent says it used (`isa dotprod, cpus 4-7`), or None."""
     _, found, text = (row.driver or "").partition("cpus ")
     cpus: set[int] = set()
-    for part in text.split(",") if found and row.backend is Backend.CPU else ():
+    for part in text.split(",") if found and not row.backend.about.accelerator else ():
         first, _, last = part.strip().partition("-")
         if not first.isdecimal() or not (last or first).isdecimal() or len(last or first) > 4:
             return None

@@ -12,6 +12,7 @@ from ..base.errors import Interrupted, UsageError
 from ..base.names import Exit, ReportFormat
 from .app import (
     AdbOption,
+    BackendsOption,
     ContextOption,
     ForceOption,
     FormatOption,
@@ -39,14 +40,6 @@ class Use(StrEnum):
     OFFLINE_BATCH = "offline-batch"
 
 
-class BackendName(StrEnum):
-    """The backends that run the reference block."""
-
-    CPU = "cpu"
-    OPENCL = "opencl"
-    VULKAN = "vulkan"
-
-
 @app.command(short_help="The verdict: probe, run a Gemma layer, judge, recommend.")
 def check(
     target: TargetArgument = None,
@@ -61,9 +54,7 @@ def check(
     max_ttft: MaxTtftOption = None,
     prompt_tokens: PromptTokensOption = None,
     context: ContextOption = None,
-    backend: Annotated[
-        list[BackendName] | None, typer.Option(help="Run the block only there (repeatable).")
-    ] = None,
+    backend: BackendsOption = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer repeats and a shorter prefill.")] = False,
     no_cache: NoCacheOption = False,
     retune: RetuneOption = False,
@@ -108,7 +99,7 @@ def check(
     wanted: dict[str, Any] = {
         "run": not no_run,
         "push": not no_push,
-        "backends": tuple(str(name) for name in backend or ()),
+        "backends": tuple(backend or ()),
         "quick": quick,
         "force": force,
         "tuning": tuning(no_cache, retune),

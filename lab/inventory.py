@@ -12,6 +12,7 @@ import msgspec
 
 from ..base.bounds import require
 from ..base.errors import InputError, UsageError
+from ..base.names import Backend
 from ..base.yaml_input import load_yaml
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class RunOptions(Strict, frozen=True, kw_only=True):
 
     run: bool = True
     push: bool = True
-    backends: tuple[Literal["cpu", "opencl", "vulkan"], ...] = ()
+    backends: tuple[Backend, ...] = ()
     quick: bool = False
     force: bool = False
     tuning: Literal["use", "retune", "off"] = "use"

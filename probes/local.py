@@ -23,7 +23,7 @@ from typing import Literal
 
 from ..base.errors import AgentError
 from ..base.events import Event, Listener, ignore
-from ..base.names import TargetKind
+from ..base.names import Backend, TargetKind
 from . import agent_causes, batch
 from .agent_causes import as_error
 from .capture import Answer
@@ -193,7 +193,7 @@ class LocalSession:
         )
 
     def _command(self, backend: str) -> list[str]:
-        if backend == "cpu" or self._interpreter == "agent":
+        if not Backend(backend).about.accelerator or self._interpreter == "agent":
             return [str(self._agent(self.abi))]
         # -P: the directory is the working directory and must not be a place to import from.
         return [sys.executable, "-P", "-m", WORKER, backend]

@@ -19,7 +19,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -37,7 +37,8 @@ from .result import Build, StepResult, Writer, peak_rss, reset_peak_rss
 from .storage import NotCold, Storage
 
 OK, USAGE, MISSING = 0, 2, 3
-EXECUTORS = {"opencl": "pyopencl", "vulkan": "vulkan"}
+EXECUTORS: Mapping[Backend, str] = {Backend.OPENCL: "pyopencl", Backend.VULKAN: "vulkan"}
+"""Backends with a module `executor` in their folder, and the package that it works through."""
 
 
 def host_abi() -> str:
@@ -220,7 +221,7 @@ def run(module: Module, backend: str, plan_path: Path, out: Path, seconds: float
     except (PlanError, ValueError, OSError) as error:
         print(f"{plan_path}: {error}", file=sys.stderr)
         return USAGE
-    writer = Writer(out, backend, __version__, host_abi(), EXECUTORS[backend])
+    writer = Writer(out, backend, __version__, host_abi(), EXECUTORS[Backend(backend)])
     try:
         executor = module.open_executor(plan.options, programs)
     except BackendMissing as error:
@@ -263,13 +264,13 @@ def probe(module: Module, backend: str, out: Path) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit status, which is the agent's."""
     parser = argparse.ArgumentParser(prog="worker", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("backend", choices=[Backend.OPENCL, Backend.VULKAN])
+    parser.add_argument("backend", choices=list(EXECUTORS))
     parser.add_argument("command", choices=["run", "probe"])
     parser.add_argument("--plan", type=Path, default=Path("plan.txt"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--deadline", type=float, default=60.0)
     # The agent takes these too. One backend is all that a worker has; memory is this computer's.
-    parser.add_argument("--only", choices=[Backend.OPENCL, Backend.VULKAN], help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=list(EXECUTORS), help=argparse.SUPPRESS)
     parser.add_argument("--max-memory", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     # A driver that hangs holds the interpreter lock; this watchdog is a native thread and needs none.

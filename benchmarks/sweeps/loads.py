@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..backends import Candidate
 from ..block.dims import Block, Scheme, decode
+from ..lowerer import Candidate
 from ..measurements import Measurement
 from ..plan import LOAD_UNIT, Plan, Step
 from ..rows import block_rows, empty_row

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from ...base.names import Backend, Status
-from ..backends import Candidate, Cpu
 from ..block.deviation import worst
 from ..block.dims import Phase, Scheme, decode, prefill
+from ..lowerer import Candidate
 from ..measurements import Measurement
 from ..runner import Runner
 from ..timing import DEFAULT, Timing
@@ -126,7 +126,7 @@ def run(sweep: Sweep, runner: Runner, base: Base, cores: int) -> Iterator[Measur
     Raises TransportError if the device is lost.
     """
     empty = _empty(sweep, runner.lower.backend, base)
-    if sweep is Sweep.THREADS and runner.lower.backend is not Backend.CPU:
+    if sweep is Sweep.THREADS and runner.lower.threaded(1) is None:
         yield replace(empty, status=Status.UNSUPPORTED, reason="the device shares out its own threads")
     elif sweep is Sweep.BUILD:
         yield from builds.rows(runner, base.scheme, base.candidate)
@@ -161,8 +161,8 @@ def _settings(sweep: Sweep, runner: Runner, base: Base, settings: Sequence[Point
             )
             yield replace(row, details=at)
             continue
-        lower = runner.lower if point.threads is None else Cpu(point.threads)
-        one = replace(runner, lower=lower)
+        own = None if point.threads is None else runner.lower.threaded(point.threads)
+        one = replace(runner, lower=own or runner.lower)
         timing = base.timing(point.phase)
         for row in one.block(point.scheme, point.phase, point.candidate, timing, logits=False):
             per_token = row.seconds / point.phase.n if row.seconds else per_token

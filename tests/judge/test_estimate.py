@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from gemmafit.base.errors import UsageError
-from gemmafit.base.names import CheckStatus, Evidence
+from gemmafit.base.names import Backend, CheckStatus, Evidence
 from gemmafit.judge import references as base
 from gemmafit.judge.estimate import CONTEXT, Anchor, estimate, possible_socs, stated
 from gemmafit.judge.judge import Options, judge
@@ -54,7 +54,7 @@ def test_the_published_speed_is_inside_the_bars(gpu: Any, ram: Any, data_sheet_o
 
 def test_a_measured_model_narrows_the_bars_and_is_met_itself() -> None:
     wide = rows("Adreno 750", 8)["gemma2-2b-it-gpu-int8", "opencl"].predicted.decode_tok_s
-    anchor = Anchor("gemma-2b-it-gpu-int8", "opencl", 23.1, 1440)
+    anchor = Anchor("gemma-2b-it-gpu-int8", Backend.OPENCL, 23.1, 1440)
     found = rows("Adreno 750", 8, anchor=anchor)
     other = found["gemma2-2b-it-gpu-int8", "opencl"]
     assert other.predicted.basis == "measured model"
@@ -122,9 +122,9 @@ def test_what_nobody_knows_is_refused_with_a_hint() -> None:
         with pytest.raises(UsageError):
             stated(gpu, 8, KNOWLEDGE, soc=soc)
     with pytest.raises(UsageError, match="unknown model"):
-        rows("Adreno 740", 8, anchor=Anchor("gpt", "opencl", 5))
+        rows("Adreno 740", 8, anchor=Anchor("gpt", Backend.OPENCL, 5))
     with pytest.raises(UsageError, match="faster than"):
-        rows("Adreno 740", 8, anchor=Anchor("gemma3-1b-it-int4", "opencl", 5000))
+        rows("Adreno 740", 8, anchor=Anchor("gemma3-1b-it-int4", Backend.OPENCL, 5000))
 
 
 @pytest.fixture

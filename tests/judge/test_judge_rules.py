@@ -201,6 +201,7 @@ ALWAYS = {
     "opencl.manifest",
     "vulkan.fallback-only",
     "npu.other-soc",
+    "npu.no-file",
     "file.not-for-android",
     "runtime.deprecated",
 }
