@@ -27,6 +27,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..base.errors import ToolchainError
+from ..base.files import make_folder, write
 
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE / "src"
@@ -227,16 +228,11 @@ def build(out_dir: Path = OUTPUT, only: Iterable[str] = ()) -> dict[str, Path]:
     for abi, image in images.items():
         path = binaries[abi.name] = out_dir / abi.name / NAME
         if not path.exists() or path.read_bytes() != image:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(".part")  # replaced, not rewritten: the old one may be running
-            part.write_bytes(image)
-            part.chmod(0o755)
-            part.replace(path)
+            make_folder(path.parent)
+            write(path, image, mode=0o755)  # replaced, not rewritten: the old one may be running
         rows[abi.name] = {"sha256": hashlib.sha256(image).hexdigest(), "size": len(image)}
     manifest = {"version": __version__, "compiler": f"zig {tool.version}", "binaries": rows}
-    part = manifest_path.with_suffix(".part")
-    part.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", "utf-8")
-    part.replace(manifest_path)
+    write(manifest_path, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
     return binaries
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..base.names import Backend, Status
-from ..base.units import significant
+from ..base.units import rounded, significant
 from .measurements import Measurement
 
 PHASES = ("decode", "prefill")
@@ -114,7 +114,7 @@ def _speed(row: Measurement) -> float:
 
 
 def _figure(row: Measurement) -> dict[str, Any]:
-    return {"variant": row.variant, "layout": row.layout, "value": float(f"{_speed(row):.4g}")}
+    return {"variant": row.variant, "layout": row.layout, "value": rounded(_speed(row), 4)}
 
 
 def _problem(row: Measurement) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..base.names import Backend, Status
+from ..base.units import size
 from ..probes.snapshot import Conditions
 from . import trust
 from .measurements import MARK, Measurement
@@ -124,9 +125,9 @@ def _memory(rows: Sequence[Measurement]) -> list[str]:
     peak = peak_memory(rows)
     if peak is None:
         return []
-    limit = f"{AGENT_BYTES / 1e6:.0f} MB"
+    limit = size(AGENT_BYTES)
     verdict = f"of the {limit} that it may" if peak <= AGENT_BYTES else f"MORE than the {limit} that it may"
-    return [f"The agent held at most {peak / 1e6:.0f} MB, {verdict}."]
+    return [f"The agent held at most {size(peak)}, {verdict}."]
 
 
 def _remembered(rows: Sequence[Measurement]) -> list[str]:

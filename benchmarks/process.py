@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..base.errors import AgentError
 from ..base.events import Listener
+from ..base.units import stated
 from ..probes.target import AgentRun, AgentSession
 from .interpreter.result import Result, read
 from .plan import Plan
@@ -36,7 +37,7 @@ def execute(session: AgentSession, plan: Plan, deadline: float, on_line: Listene
     session.push({"plan.txt": plan.to_text().encode(), **plan.files})
     run = session.run(
         plan.backend,
-        ["run", "--plan", "plan.txt", "--out", "result", "--deadline", f"{deadline:g}"],
+        ["run", "--plan", "plan.txt", "--out", "result", "--deadline", stated(deadline)],
         results=["result.json", "result.bin"],
         deadline=deadline,
         on_line=on_line,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.names import Backend, Status
+from ..base.units import rounded
 from . import trust
 from .block import deviation, reference
 from .block.dims import Block
@@ -109,7 +110,7 @@ def _block_row(
             **row.details,
             "buffers_bytes": plan.size,
             "dispatches": len(step.dispatches),
-            "rel_l2": {d.stage: float(f"{d.rel_l2:.3g}") for d in deviations},
+            "rel_l2": {d.stage: rounded(d.rel_l2, 3) for d in deviations},
         },
     )
 

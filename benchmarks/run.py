@@ -13,9 +13,10 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from ..base.errors import ToolchainError
+from ..base.errors import ToolchainError, UsageError
 from ..base.events import Event, Listener, ignore
 from ..base.names import MEASURED, Backend, Status
+from ..base.units import seconds
 from ..probes.collect import ask_conditions
 from ..probes.snapshot import Snapshot
 from ..probes.target import AgentSession, Target
@@ -220,7 +221,7 @@ class _Bench:
                 row = empty_row(
                     self.lower.backend, Block(self.options.dims, scheme, phases[candidate]), candidate
                 )
-                yield replace(row, reason=f"the search for a variant ended after {SEARCH_S:g} s")
+                yield replace(row, reason=f"the search for a variant ended after {seconds(SEARCH_S)}")
                 continue
             for row in self._run(scheme, phases[candidate], candidate):
                 yield row
@@ -238,7 +239,7 @@ class _Bench:
             return
         try:
             self.memory.keep(scheme, phase, best, fastest_engine(tried), candidates)
-        except OSError as error:  # costs the next run a search, and this one nothing
+        except UsageError as error:  # costs the next run a search, and this one nothing
             self.runner.on_event(Event("tuning", f"the choice of a variant cannot be remembered: {error}"))
 
     def _run(self, scheme: Scheme, phase: Phase, candidate: Candidate) -> list[Measurement]:

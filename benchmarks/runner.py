@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from ..base.errors import AgentCause, AgentError, DeadlineExceeded, ToolchainError
 from ..base.events import Event, Listener, ignore
 from ..base.names import Status
+from ..base.units import size
 from ..probes.snapshot import Snapshot
 from ..probes.target import AgentSession
 from . import trust
@@ -159,7 +160,7 @@ class Runner:
             plan = make()
             free = self.snapshot.memory.available_bytes
             if free is not None and plan.size > MEMORY_SHARE * free:
-                needs = f"needs {plan.size >> 20} MiB, {free >> 20} MiB of memory are free"
+                needs = f"needs {size(plan.size)}, {size(free)} of memory are free"
                 return NotRun(Status.SKIPPED, needs, shortage=True)
             outcome = execute(self.session, plan, self.deadline, self.on_event)
         except (AgentError, ToolchainError) as error:

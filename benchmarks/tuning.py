@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -19,6 +18,8 @@ from pathlib import Path
 import msgspec
 from platformdirs import user_cache_path
 
+from ..base.errors import InputError
+from ..base.files import make_folder, read_bytes, write
 from ..probes.snapshot import Snapshot
 from .block.dims import Block, Dims, Scheme, decode, prefill
 from .lowerer import Candidate, Lowerer
@@ -103,29 +104,21 @@ class Memory:
     def keep(
         self, scheme: str, phase: str, best: Candidate, engine: Candidate | None, among: Sequence[Candidate]
     ) -> None:
-        """Remember a choice that leaves anything out. Raises OSError where the folder cannot be written."""
+        """Remember a choice that leaves anything out. Raises UsageError where that cannot be written."""
         made = datetime.now(UTC).replace(microsecond=0)
         names = tuple(candidate.name for candidate in among)
         choice = Choice(best.name, engine.name if engine else None, names, made)
         if not choice.names < set(names):
             return
         entry = _Entry(SCHEMA, self._key, {**self._read(), f"{scheme}/{phase}": choice})
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=self.path.parent, prefix=".", delete=False) as part:
-            try:
-                part.write(msgspec.json.encode(entry))
-                part.close()
-                Path(part.name).replace(self.path)
-            except OSError:
-                Path(part.name).unlink(missing_ok=True)
-                raise
+        make_folder(self.path.parent)
+        write(self.path, msgspec.json.encode(entry))
 
     def _read(self) -> dict[str, Choice]:
         """What the file holds for this very key; nothing if it is missing, damaged or somebody else's."""
         try:
-            with self.path.open("rb") as file:
-                entry = msgspec.json.decode(file.read(MOST_BYTES), type=_Entry)
-        except (OSError, msgspec.DecodeError):
+            entry = msgspec.json.decode(read_bytes(self.path, MOST_BYTES, "choice"), type=_Entry)
+        except (InputError, msgspec.DecodeError):
             return {}
         return dict(entry.choices) if entry.schema == SCHEMA and entry.key == self._key else {}
 

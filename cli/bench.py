@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +12,7 @@ import typer
 
 from .. import __version__
 from ..base.errors import Interrupted, UsageError
+from ..base.units import timestamp
 from .app import (
     AdbOption,
     BackendsOption,
@@ -212,7 +212,7 @@ def _header(target: Target, snapshot: Snapshot) -> dict[str, Any]:
 
     return {
         "tool": {"name": "gemmafit", "version": __version__},
-        "created": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "created": timestamp(),
         "target": {"kind": str(target.kind), "serial": target.serial},
         "device": describe(snapshot),
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,7 @@ import typer
 
 from ..base.errors import UsageError
 from ..base.names import Backend, ReportFormat
-from ..base.units import significant
+from ..base.units import significant, size, timestamp
 from .app import ProfilesOption, PromptTokensOption, RamOption, SdkOption, app
 from .console import safe, stderr, stdout
 from .files import write_report
@@ -93,8 +92,8 @@ def estimate(
 
     Exit status: 0 whatever the verdict; nothing was run.
     """
+    from ..base.options import Options
     from ..judge.estimate import estimate as run
-    from ..judge.judge import Options
     from ..judge.references import load
 
     knowledge = load(profiles)
@@ -111,7 +110,7 @@ def estimate(
         measured=_anchor(measured, knowledge),
         data_sheet_only=data_sheet,
         options=Options(family=family, prompt_tokens=prompt_tokens),
-        created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        created=timestamp(),
     )
     if format is EstimateFormat.TEXT:
         _show(report, knowledge)
@@ -184,7 +183,7 @@ def _files(report: Report, knowledge: Knowledge, console: Console) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("model file", overflow="fold")
     wide = console.width >= WIDE
-    for name in ("on", "", "decode tok/s", "prefill", "first s", "GB", *(["from"] if wide else [])):
+    for name in ("on", "", "decode tok/s", "prefill", "first s", "memory", *(["from"] if wide else [])):
         table.add_column(name, no_wrap=True)
     for row in report.variants:
         p = row.predicted
@@ -196,8 +195,8 @@ def _files(report: Report, knowledge: Knowledge, console: Console) -> Table:
             cell(row.status, wide),
             _speed(p.decode_tok_s),
             _speed(p.prefill_tok_s, wide),
-            "?" if p.ttft_s is None else significant(p.ttft_s.value, 2),
-            "?" if p.peak_memory_bytes is None else significant(p.peak_memory_bytes.value / 1e9, 2),
+            "?" if p.ttft_s is None else significant(p.ttft_s.value),
+            "?" if p.peak_memory_bytes is None else size(p.peak_memory_bytes.value),
             *([safe(p.basis or "")] if wide else []),
         )
     return table

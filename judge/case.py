@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypedDict
 
-from ..base.bounds import require
 from ..base.errors import UsageError
 from ..base.names import Backend, CheckStatus, Column, Evidence, Scope, Status
+from ..base.options import Options
 from ..benchmarks.measurements import Measurement
 from ..benchmarks.states import Span
 from ..probes.snapshot import Conditions, Snapshot
@@ -23,31 +23,6 @@ from ..reports.report import Check
 from .predict import Anchor
 
 ANY_FAMILY = "any"
-
-
-@dataclass(frozen=True)
-class Options:
-    """What is asked for. None: the value of the use in thresholds.yaml.
-
-    Attributes:
-        family: a row of families.yaml, or any.
-        use: chat | summarise | offline-batch.
-        decode_tok_s, ttft_s: what is fast enough.
-        prompt_tokens: the prompt that the time to the first token is for.
-        context: tokens of prompt and answer together that must fit.
-
-    Raises UsageError for a number that is none or out of its range.
-    """
-
-    family: str = "gemma-2b"
-    use: str = "chat"
-    decode_tok_s: float | None = None
-    ttft_s: float | None = None
-    prompt_tokens: int | None = None
-    context: int | None = None
-
-    def __post_init__(self) -> None:
-        require(vars(self))
 
 
 @dataclass(frozen=True)
@@ -318,8 +293,3 @@ def worst(statuses: Sequence[CheckStatus]) -> CheckStatus:
 def assumption(text: str) -> str:
     """The sentence of a check that rests on one (`Assumption.text`)."""
     return f"Assumed, as it was not stated: {text}."
-
-
-def megabytes(value: float) -> str:
-    """Bytes for people, in decimal units."""
-    return f"{value / 1e9:.2f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"

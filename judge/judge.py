@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import __version__
 from ..base.names import Backend, CheckStatus, Column, Evidence, Scope
+from ..base.options import Options
 from ..benchmarks import layouts, notes
 from ..benchmarks.measurements import Measurement
 from ..benchmarks.states import Span, conditions
@@ -18,13 +19,13 @@ from ..probes.snapshot import Snapshot
 from ..profiles.knowledge import Knowledge
 from ..reports.report import BackendResult, Check, Predicted, Report, VariantResult
 from . import device, recommend, verdict
-from .case import Case, Options, Variant, assumption, worst
+from .case import Case, Variant, assumption, worst
 from .predict import Anchor, predict
 from .recommend import Judged
 from .rules import agent, correct, fits, loads, speed, state
 from .rules.backends import RULES
 
-__all__ = ["Options", "judge"]
+__all__ = ["judge"]
 
 
 def judge(

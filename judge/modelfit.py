@@ -16,13 +16,15 @@ from typing import Any
 import msgspec
 
 from ..base.names import Backend, CheckStatus, Evidence, Scope
+from ..base.options import Options
+from ..base.units import percent
 from ..benchmarks.measurements import Measurement
 from ..probes.modelfile import CONTAINERS, Finding, ModelFile, Severity
 from ..probes.modelfile.litertlm import UNCONSTRAINED
 from ..probes.snapshot import Snapshot
 from ..profiles.knowledge import Knowledge, Model, Quantisation, Revision, Runtime
 from ..reports.report import Check, Report, VariantResult
-from .case import Case, Options, worst
+from .case import Case, worst
 from .judge import judge_files
 
 
@@ -119,7 +121,9 @@ def _digest(file: ModelFile, row: Model) -> tuple[Finding, ...]:
 def _size(file: ModelFile, row: Model) -> tuple[Finding, ...]:
     share = file.size / row.size
     if row.bytes is not None and share < 0.98 and not file.complete:
-        text = f"{file.size} of {row.bytes} bytes ({share:.0%}) of {row.file}: the download is incomplete"
+        text = (
+            f"{file.size} of {row.bytes} bytes ({percent(share)}) of {row.file}: the download is incomplete"
+        )
         return (Finding("short", Severity.ERROR, text, "Download it again."),)
     if row.bytes is None and 0.97 < share < 1.03:
         return ()  # only the approximate size is published

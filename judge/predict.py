@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from ..base.errors import UsageError
 from ..base.names import Backend
+from ..base.units import stated
 from ..benchmarks.layouts import layouts
 from ..benchmarks.measurements import Measurement
 from ..probes.snapshot import Snapshot
@@ -85,7 +86,7 @@ def predict(
         found = _from_anchor(model, anchor, snapshot, knowledge, prompt_tokens, context)
         return replace(found, peak_memory_bytes=memory)
     engine = engine_for(backend, model.format, knowledge.calibration)
-    reading = read_rate(model.scheme, backend, snapshot, measurements, knowledge, engine)
+    reading = rate("decode", model.scheme, backend, snapshot, measurements, knowledge, engine)
     if reading is None:
         return Predicted(peak_memory_bytes=memory)
     weights = architecture.bytes_per_token(model.bits)
@@ -101,7 +102,7 @@ def predict(
     )
     decode = Range(1 / step.value, 1 / step.high, 1 / step.low)
 
-    computing = compute_rate(model.scheme, backend, snapshot, measurements, knowledge, engine)
+    computing = rate("prefill", model.scheme, backend, snapshot, measurements, knowledge, engine)
     if computing is None:
         return Predicted(
             decode_tok_s=decode, peak_memory_bytes=memory, basis=reading.basis, capped=reading.capped
@@ -140,7 +141,9 @@ def _from_anchor(
     wanted = Workload(knowledge.architectures[model.architecture], model.bits, context)
     reading = measured.decode_rate(there, anchor.decode)
     if reading is None:
-        raise UsageError(f"{anchor.decode:g} tokens/s is faster than {anchor.model} can be on this engine")
+        raise UsageError(
+            f"{stated(anchor.decode)} tokens/s is faster than {anchor.model} can be on this engine"
+        )
     reading *= here.decode_share / there.decode_share
     same = model.id == anchor.model
     spread = SAME_MODEL if same else _anchored_spread("decode", backend, there, here, snapshot, calibration)
@@ -168,7 +171,8 @@ def _anchored_spread(
     return joined(*engines, gpu_class(Facts(snapshot), calibration.specification).model_spread)
 
 
-def read_rate(
+def rate(
+    phase: Phase,
     scheme: str,
     backend: Backend,
     snapshot: Snapshot,
@@ -176,17 +180,22 @@ def read_rate(
     knowledge: Knowledge,
     engine: Engine | None = None,
 ) -> Rate | None:
-    """Bytes per second that decoding reads weights of this scheme with, under the kernels of `engine`."""
-    rows = [pair.basis for pair in layouts(measurements, backend, "decode")]
-    if (measured := _measured(rows, scheme, knowledge)) is None:
-        return _expected_reading(backend, snapshot, knowledge, engine)
-    return _opened(measured, lambda: _expected_reading(backend, snapshot, knowledge, engine))
+    """Bytes per second that decoding reads weights of this scheme with, or operations per second that prefill
+    computes with, under the kernels of `engine`."""
+
+    def expected() -> Rate | None:
+        unmeasured = _expected_reading if phase == "decode" else _expected_computing
+        return unmeasured(backend, snapshot, knowledge, engine)
+
+    rows = [pair.basis for pair in layouts(measurements, backend, phase)]
+    measured = _measured(rows, scheme, knowledge)
+    return expected() if measured is None else _opened(measured, expected)
 
 
 def _expected_reading(
     backend: Backend, snapshot: Snapshot, knowledge: Knowledge, engine: Engine | None
 ) -> Rate | None:
-    """The same without a measurement."""
+    """Without a measurement."""
     chip = find_chip(snapshot, knowledge)
     spec = knowledge.prediction.spec.get(backend)
     if chip is None or spec is None:
@@ -200,25 +209,10 @@ def _expected_reading(
     return Rate(Range(peak * share.value, peak * share.low, peak * share.high), SPECIFICATION)
 
 
-def compute_rate(
-    scheme: str,
-    backend: Backend,
-    snapshot: Snapshot,
-    measurements: Sequence[Measurement],
-    knowledge: Knowledge,
-    engine: Engine | None = None,
-) -> Rate | None:
-    """Operations per second that prefill computes with, under the kernels of `engine`."""
-    rows = [pair.basis for pair in layouts(measurements, backend, "prefill")]
-    if (measured := _measured(rows, scheme, knowledge)) is None:
-        return _expected_computing(backend, snapshot, knowledge, engine)
-    return _opened(measured, lambda: _expected_computing(backend, snapshot, knowledge, engine))
-
-
 def _expected_computing(
     backend: Backend, snapshot: Snapshot, knowledge: Knowledge, engine: Engine | None
 ) -> Rate | None:
-    """The same without a measurement."""
+    """Without a measurement."""
     spec = knowledge.prediction.spec.get(backend)
     if spec is None:
         return None

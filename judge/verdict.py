@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..base.names import CheckStatus, Verdict
-from ..reports.report import Check, Predicted, Range, Recommendation
+from ..reports.report import Check, Predicted, Recommendation
 from .case import ANY_FAMILY, Case
 from .recommend import Judged, best_of_family, recommendation, status_order
 from .recommend import best_of_all as best_of_all_judged
@@ -195,8 +195,4 @@ def _use(judged: Judged) -> str:
 def _pace(predicted: Predicted) -> str:
     if predicted.decode_tok_s is None:
         return ""
-    return f", about {_short(predicted.decode_tok_s)} tokens/s ({predicted.rests_on})"
-
-
-def _short(r: Range) -> str:
-    return f"{r.value:.2g} ({r.low:.2g} to {r.high:.2g})"
+    return f", about {predicted.decode_tok_s.text()} tokens/s ({predicted.rests_on})"

@@ -7,14 +7,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..base import limits
-from ..base.errors import AgentCause, AgentError, ToolchainError, TransportError
+from ..base.errors import AgentCause, AgentError, InputError, ToolchainError, TransportError
 from ..base.events import Event, Listener, ignore
+from ..base.files import read_text
 from ..base.names import MEASURED, Backend, TargetKind
+from ..base.units import timestamp
 from . import agent_causes
 from .capture import Capture
 from .commands import VKJSON, commands
@@ -81,7 +82,7 @@ def collect(
         return target.recording
     answers = target.ask(commands(package), on_event)
     recorded: dict[str, Any] = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "at": timestamp(),
         "tool": f"gemmafit {__version__}",
         "serial": target.serial,
     }
@@ -209,14 +210,11 @@ def _probe(session: AgentSession, backend: Backend, section: str, on_event: List
     problem = "it wrote no probe.json"
     read_back: dict[str, Any] = {}
     if file is not None:
-        if file.stat().st_size <= limits.PROBE_BYTES:
-            try:
-                read_back = checked_probe(file.read_text(encoding="utf-8", errors="replace"))
-                problem = f"its probe.json says nothing about {backend}"
-            except ParseError as error:
-                problem = str(error)
-        else:
-            problem = f"its probe.json is larger than {limits.PROBE_BYTES >> 20} MiB"
+        try:
+            read_back = checked_probe(read_text(file, limits.PROBE_BYTES, "probe.json", errors="replace"))
+            problem = f"its probe.json says nothing about {backend}"
+        except (ParseError, InputError) as error:
+            problem = str(error).removeprefix(f"{file.parent}/")
     if isinstance(read_back.get(backend), dict):
         return read_back
     if ending := run.ending(AGENT_SECONDS + GRACE_SECONDS):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from ..base import units
 from ..base.events import Listener, ignore
 from ..base.names import TargetKind
 from .capture import Answer, Capture
@@ -71,7 +72,7 @@ class AgentRun:
         """
         words = f": {self.said}" if self.said else ""
         if self.timed_out:
-            return f"did not end within {seconds:g} s and was stopped{words}"
+            return f"did not end within {units.seconds(seconds)} and was stopped{words}"
         if self.signal is not None:
             return f"was killed by {signal_name(self.signal)}{words}"
         return None if self.exit == 0 else f"ended with status {self.exit}{words}"

@@ -12,10 +12,11 @@ import pytest
 from gemmafit.base.bounds import require
 from gemmafit.base.errors import UsageError
 from gemmafit.base.names import MEASURED, Backend, CheckStatus
+from gemmafit.base.options import Options
 from gemmafit.benchmarks.backends import LOWERERS
 from gemmafit.benchmarks.interpreter.worker import EXECUTORS
 from gemmafit.benchmarks.measurements import Measurement
-from gemmafit.judge.judge import Options, judge
+from gemmafit.judge.judge import judge
 from gemmafit.judge.references import load
 from gemmafit.judge.rules.backends import RULES
 from gemmafit.probes.collect import PARTS

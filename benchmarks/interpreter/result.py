@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base.errors import AgentError
+from ...base.errors import AgentError, InputError
+from ...base.files import read_text
 from ...base.names import Status
 from .contention import NO_LOAD, Contention, Load, load_now
 from .interface import DeviceInfo
@@ -180,10 +181,10 @@ T = TypeVar("T")
 def read(json_path: Path, data: Path | None) -> Result:
     """Read a result. Raises AgentError naming the file and the field that cannot be."""
     try:
-        if json_path.stat().st_size > MAX_JSON:
-            raise AgentError(f"{json_path.name}: larger than {MAX_JSON} bytes")
-        root = json.loads(json_path.read_text(encoding="utf-8", errors="replace"))
-    except (OSError, ValueError, RecursionError) as error:
+        root = json.loads(read_text(json_path, MAX_JSON, "result", errors="replace"))
+    except InputError as error:  # its folder is of no use to anybody, and what is said here may be recorded
+        raise AgentError(str(error).removeprefix(f"{json_path.parent}/")) from error
+    except (ValueError, RecursionError) as error:
         raise AgentError(f"{json_path.name}: {error}") from error
     available = data.stat().st_size if data is not None and data.exists() else 0
     try:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ...base.units import percent
 from ..block import fill
 from ..plan import LOAD_UNIT, Buffer
 from .interface import ExecutorError
@@ -50,7 +51,7 @@ class Storage:
         os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
         left = self._cached()
         if left > 0.05:
-            raise NotCold(f"a cold read cannot be had: {100 * left:.0f} % of the file stay in memory")
+            raise NotCold(f"a cold read cannot be had: {percent(left)} of the file stay in memory")
 
     def load(self, piece: int, upload: Upload | None) -> None:
         """Read all stored buffers, `piece` bytes at a time; each piece is on the device before the next.

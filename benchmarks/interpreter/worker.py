@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import __version__
+from ...base import units
 from ...base.names import Backend, Status
 from ..block import fill
 from ..plan import Kernel, Plan, PlanError, Step, parse
@@ -232,7 +233,7 @@ def run(module: Module, backend: str, plan_path: Path, out: Path, seconds: float
     writer.save()
     try:
         complete = interpret(plan, executor, plan_path.parent, writer, deadline)
-        writer.error = None if complete else f"stopped by its deadline of {seconds:g} s"
+        writer.error = None if complete else f"stopped by its deadline of {units.seconds(seconds)}"
         writer.save(complete)
     finally:
         executor.close()

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from ...base import units
 from ..block.dims import Block, Scheme, decode
 from ..lowerer import Candidate
 from ..measurements import Measurement
@@ -48,7 +49,7 @@ def rows(runner: Runner, scheme: Scheme, context: int, candidate: Candidate) -> 
     free = runner.snapshot.memory.storage_free_bytes
     estimate = block.layer_bytes(candidate.cache_item)
     if free is not None and estimate > _STORAGE_SHARE * free:
-        reason = f"{estimate >> 20} MiB of weights would be written, {free >> 20} MiB of storage are free"
+        reason = f"{units.size(estimate)} of weights would be written, {units.size(free)} of storage are free"
         yield replace(empty, reason=reason)
         return
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from ...base.names import Backend, Status
+from ...base.units import seconds
 from ..block.deviation import worst
 from ..block.dims import Phase, Scheme, decode, prefill
 from ..lowerer import Candidate
@@ -157,7 +158,7 @@ def _settings(sweep: Sweep, runner: Runner, base: Base, settings: Sequence[Point
                 phase="prefill",
                 tokens=point.phase.n,
                 context=point.phase.context,
-                reason=f"one repeat would take about {expected:.0f} s",
+                reason=f"one repeat would take about {seconds(expected)}",
             )
             yield replace(row, details=at)
             continue

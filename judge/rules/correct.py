@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import isnan
 
 from ...base.names import Backend, CheckStatus, Column, Status
+from ...base.units import percent
 from ...benchmarks.measurements import Measurement
 from ...profiles.conditions import evaluate
 from ...reports.report import Check
@@ -74,7 +75,8 @@ def _worst(rows: list[Measurement]) -> str:
     """The row that is furthest beyond its tolerance; NaN is further than anything."""
     deviations = [(row, row.deviation) for row in rows if row.deviation is not None]
     row, worst = max(deviations, key=lambda pair: (isnan(pair[1].rel_l2), pair[1].rel_l2 - pair[1].tolerance))
-    return f"relative error {worst.rel_l2:.2g} in {row.key} ({worst.stage}), allowed {worst.tolerance:.2g}"
+    found, allowed = percent(worst.rel_l2), percent(worst.tolerance)
+    return f"relative error {found} in {row.key} ({worst.stage}), allowed {allowed}"
 
 
 def deterministic(case: Case, backend: Backend) -> Check | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ...base.names import CheckStatus, Column
+from ...base.units import size, stated
 from ...reports.report import Check, Predicted, Range
-from ..case import Case, Question, Variant, megabytes
+from ..case import Case, Question, Variant
 
 PASS, WARN, FAIL, UNKNOWN = CheckStatus.PASS, CheckStatus.WARN, CheckStatus.FAIL, CheckStatus.UNKNOWN
 
@@ -40,8 +41,8 @@ def memory(case: Case, variant: Variant, predicted: Predicted) -> list[Check]:
                     Question(variant, "publisher", Column.MEMORY),
                     WARN,
                     "memory.below-publisher",
-                    found=f"{megabytes(total)} in all",
-                    required=f"a phone sold with {wanted:g} GB",
+                    found=f"{size(total)} in all",
+                    required=f"a phone sold with {stated(wanted)} GB",
                 )
             )
     return checks
@@ -50,12 +51,12 @@ def memory(case: Case, variant: Variant, predicted: Predicted) -> list[Check]:
 def _peak(case: Case, variant: Variant, peak: Range) -> Check:
     about = Question(variant, "memory", Column.MEMORY)
     room = budget(case)
-    required = f"{megabytes(peak.value)} ({megabytes(peak.low)} to {megabytes(peak.high)}) for the app"
+    required = f"{peak.size()} for the app"
     if room is None:
         return case.check(about, UNKNOWN, "memory.unknown", found="not known", required=required)
-    found = f"about {megabytes(room)} for one app"
+    found = f"about {size(room)} for one app"
     if case.snapshot.memory.total_bytes is not None:
-        found += f" of {megabytes(case.snapshot.memory.total_bytes)}"
+        found += f" of {size(case.snapshot.memory.total_bytes)}"
     if peak.low > room:
         return case.check(about, FAIL, "memory.too-small", found=found, required=required)
     if peak.value > room:
@@ -80,8 +81,8 @@ def busy(case: Case, variant: Variant, predicted: Predicted) -> list[Check]:
             Question(variant, "free-now"),
             WARN,
             "memory.busy",
-            found=f"{megabytes(free)} free now",
-            required=megabytes(peak.value),
+            found=f"{size(free)} free now",
+            required=size(peak.value),
         )
     ]
 
@@ -96,7 +97,7 @@ def storage(case: Case, variant: Variant) -> list[Check]:
             Question(variant, "storage"),
             WARN,
             "storage.full",
-            found=f"{megabytes(free)} free",
-            required=megabytes(variant.model.size),
+            found=f"{size(free)} free",
+            required=size(variant.model.size),
         )
     ]

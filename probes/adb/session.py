@@ -17,8 +17,9 @@ from pathlib import Path
 
 from ...base.errors import AgentError, DeadlineExceeded, DeviceBusy, ToolchainError, TransportError
 from ...base.events import Event, Listener, ignore
+from ...base.units import seconds, size
 from .. import agent_causes
-from ..agent_causes import as_error, size
+from ..agent_causes import as_error
 from ..local import plain_name
 from ..parsers.dumpsys import parse_df
 from ..parsers.text import ParseError
@@ -148,7 +149,7 @@ class AdbSession:
         self._transport.require_device(what)
         if late:
             raise DeadlineExceeded(
-                f"{what}: the phone did not stop it within {deadline + GRACE:.0f} s",
+                f"{what}: the phone did not stop it within {seconds(deadline + GRACE)}",
                 serial=self._transport.serial,
                 command=what,
                 output=progress.tail,

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from pathlib import Path
 
+from ...base import units
 from ...base.errors import DeadlineExceeded, TransportError
 from .channel import Channel, Ended
 from .server import AdbServer
@@ -124,7 +125,9 @@ class Transport:
         with contextlib.suppress(TransportError):
             if b"awake" in self.shell("echo awake", what=what, seconds=ANSWER_SECONDS).stdout:
                 return
-        error = self.lost(what, f"it is still connected, and did not answer within {ANSWER_SECONDS:.0f} s")
+        error = self.lost(
+            what, f"it is still connected, and did not answer within {units.seconds(ANSWER_SECONDS)}"
+        )
         if self.wireless:
             error.hint = (
                 "over the network a sleeping phone does that: wake it, keep its screen on, or use a cable"

@@ -2,7 +2,7 @@
 
 Never trusts the file: every read is bounds-checked and counted against a budget, offsets have 64 bits,
 nothing is decompressed, and weights are never read. Whatever is wrong with the content is a `Finding`, not
-an exception; `ModelFileError` means that the path could not be read at all.
+an exception; `InputError` means that the path could not be read at all.
 
 source.py    bounded random access        container.py  the table of formats; model.py  what is found
 flat.py      FlatBuffers by hand          tflite.py     a TFLite model: buffers, tensors, metadata
@@ -13,14 +13,12 @@ protobuf.py  protobuf fields by hand      litertlm.py   .litertlm sections
 
 from .container import CONTAINERS, Container, digest, inspect
 from .model import Finding, ModelFile, Section, Severity, TensorGroup, Tflite
-from .source import ModelFileError
 
 __all__ = [
     "CONTAINERS",
     "Container",
     "Finding",
     "ModelFile",
-    "ModelFileError",
     "Section",
     "Severity",
     "TensorGroup",

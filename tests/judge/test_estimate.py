@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 
 from gemmafit.base.errors import UsageError
 from gemmafit.base.names import Backend, CheckStatus, Evidence
+from gemmafit.base.options import Options
 from gemmafit.judge import references as base
 from gemmafit.judge.estimate import CONTEXT, Anchor, estimate, possible_socs, stated
-from gemmafit.judge.judge import Options, judge
+from gemmafit.judge.judge import judge
 from gemmafit.profiles.conditions import FILE_FACTS, Condition
 from gemmafit.reports.report import Report
 from gemmafit.reports.report_io import load as read_report

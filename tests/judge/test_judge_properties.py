@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from gemmafit.base.names import MEASURED, CheckStatus, Evidence, ReportFormat, Status, Verdict
+from gemmafit.base.options import Options
 from gemmafit.benchmarks.measurements import Deviation, Measurement
-from gemmafit.judge.judge import Options, judge
+from gemmafit.judge.judge import judge
 from gemmafit.judge.references import load
 from gemmafit.probes.snapshot import Android, AppVisibility, Cluster, Cpu, Gpu, Memory, OpenCl, Snapshot, Soc
 from gemmafit.reports.report_io import from_dict, to_dict

@@ -13,10 +13,11 @@ from rich.console import Console
 
 from gemmafit.base.errors import AgentCause, UsageError
 from gemmafit.base.names import Backend, CheckStatus, Evidence, Status, Verdict
+from gemmafit.base.options import Options
 from gemmafit.benchmarks.measurements import Contention, Deviation, Measurement
 from gemmafit.benchmarks.states import Span
 from gemmafit.cli.render import render
-from gemmafit.judge.judge import Options, judge
+from gemmafit.judge.judge import judge
 from gemmafit.judge.references import load
 from gemmafit.probes.snapshot import (
     AgentProblem,

@@ -92,7 +92,7 @@ def test_an_earlier_revision_is_known_by_its_size(row: Model) -> None:
 def test_a_short_or_altered_file_is_said_to_be() -> None:
     short = recognise(size=700_000_000, complete=False)
     assert [(f.code, f.severity) for f in short.findings] == [("short", Severity.ERROR)]
-    assert "52%" in short.findings[0].text
+    assert "52 %" in short.findings[0].text
     altered = recognise(sha256="0" * 64)
     assert [(f.code, f.severity) for f in altered.findings] == [("other-digest", Severity.WARNING)]
 

@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from gemmafit.base.errors import UsageError
 from gemmafit.base.names import CheckStatus, Verdict
+from gemmafit.base.options import Options
 from gemmafit.judge.estimate import GIB, estimate, stated
-from gemmafit.judge.judge import Options, judge
+from gemmafit.judge.judge import judge
 from gemmafit.judge.modelfit import How, Identity, will_run
 from gemmafit.judge.references import load
 from gemmafit.probes.capture import Capture

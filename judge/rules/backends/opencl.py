@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from ....base.names import Backend, Column, Evidence, Scope
+from ....base.units import size
 from ....probes.snapshot import AppVisibility, LibraryVisibility
 from ....profiles.conditions import evaluate
 from ....profiles.knowledge import Runtime
 from ....reports.report import Check
-from ...case import Case, Question, Variant, megabytes
+from ...case import Case, Question, Variant
 from .rules import FAIL, PASS, UNKNOWN, WARN, Rules
 
 
@@ -135,19 +136,17 @@ class OpenCl(Rules):
         if architecture is None:  # a file that is not in the catalogue
             return []
         table = architecture.embedding_weights * variant.model.bits.embedding // 8
-        about, required = Question(variant, "buffer"), f"one buffer of {megabytes(table)}"
+        about, required = Question(variant, "buffer"), f"one buffer of {size(table)}"
         if table > limit:
             return [
-                case.check(
-                    about, WARN, "buffer.small", found=f"at most {megabytes(limit)}", required=required
-                )
+                case.check(about, WARN, "buffer.small", found=f"at most {size(limit)}", required=required)
             ]
         return [
             case.check(
                 about,
                 PASS,
                 "buffer.small",
-                found=f"up to {megabytes(limit)}",
+                found=f"up to {size(limit)}",
                 required=required,
                 because="The embedding table fits in one buffer.",
             )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ....base.names import Backend, Column
+from ....base.units import size
 from ....reports.report import Check
-from ...case import Case, Question, megabytes
+from ...case import Case, Question
 from .rules import PASS, UNKNOWN, WARN, Rules
 
 
@@ -54,7 +55,7 @@ class Vulkan(Rules):
                 Question(self.backend, "binding"),
                 WARN,
                 "vulkan.small-binding",
-                found=f"at most {megabytes(limit)} a binding",
-                required=megabytes(table),
+                found=f"at most {size(limit)} a binding",
+                required=size(table),
             )
         ]
