@@ -15,10 +15,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from ...base.protocol import LOAD_UNIT
 from ..backends import Candidate
 from ..block.dims import Block, Scheme, decode
 from ..measurements import Measurement
-from ..plan import LOAD_UNIT, Plan, Step
+from ..plan import Plan, Step
 from ..rows import block_rows, empty_row
 from ..runner import NotRun, Runner
 from ..timing import DEFAULT, Timing
