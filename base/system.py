@@ -72,6 +72,11 @@ def drop_cached(file: int) -> None:
     os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
+def reread(file: int, size: int) -> bytes:
+    """The first bytes of an open file, as they are now: for those of Linux's /proc."""
+    return os.pread(file, size, 0)
+
+
 def cached(file: int, size: int) -> float:
     """Part of a file's first `size` bytes in the page cache, 0 to 1; 1 where the system does not say."""
     if not sys.platform.startswith("linux"):

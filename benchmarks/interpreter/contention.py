@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ...base.system import switches
+from ...base.system import reread, switches
 
 _PROC = Path("/proc")
 _TICK_NS = 10_000_000
@@ -122,7 +122,7 @@ def _waited(files: list[int]) -> int | None:
     total, counted = 0, False
     for file in files:
         with contextlib.suppress(OSError, ValueError):
-            _, waited, times = map(int, os.pread(file, 80, 0).split())
+            _, waited, times = map(int, reread(file, 80).split())
             total += waited
             counted |= times > 0
     return total if counted else None
