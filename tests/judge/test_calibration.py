@@ -191,7 +191,7 @@ def test_the_judge_reads_no_table_but_those_it_is_given(tmp_path: Path) -> None:
     )
     phone = stated("Adreno 740", 8, KNOWLEDGE)
     own, mine = (
-        {v.key: v.predicted for v in judge.judge(phone, (), known).variants}
+        {(v.id, v.backend): v.predicted for v in judge.judge(phone, (), known).variants}
         for known in (KNOWLEDGE, base.load(tmp_path))
     )
     assert {key[1] for key in own if own[key] != mine[key]} == {"opencl"}
