@@ -14,10 +14,7 @@ from typing import Literal, cast, get_args
 
 from ..base.errors import GemmafitError
 from ..base.names import Backend
-
-VERSION = 1
-LOAD_UNIT = 4 << 20
-"""A stored buffer is cut at multiples of this when it is loaded."""
+from ..base.protocol import PLAN_VERSION
 
 Fill = Literal["zero", "i8", "i4", "f32", "f16", "hex"]
 
@@ -158,7 +155,7 @@ class Plan:
 
     def to_text(self) -> str:
         """The program as the agent reads it."""
-        lines = [f"gemmafit-plan {VERSION}", f"backend {self.backend}"]
+        lines = [f"gemmafit-plan {PLAN_VERSION}", f"backend {self.backend}"]
         lines += [f"option {k}={v}" for k, v in self.options.items()]
         lines += [_buffer_line(b) for b in self.buffers]
         lines += [_kernel_line(k) for k in self.kernels]
@@ -256,8 +253,8 @@ def parse(text: str, files: Mapping[str, Path] | None = None) -> Plan:
         try:
             match words[0]:
                 case "gemmafit-plan":
-                    if words[1:] != [str(VERSION)]:
-                        raise PlanError(f"line {number}: plan version {words[1:]} is not {VERSION}")
+                    if words[1:] != [str(PLAN_VERSION)]:
+                        raise PlanError(f"line {number}: plan version {words[1:]} is not {PLAN_VERSION}")
                 case "backend":
                     backend = Backend(words[1])
                 case "option":

@@ -44,7 +44,6 @@ class Options:
         context: tokens in the cache at decode.
         variants: only these; () for those that the device suggests.
         threads: of the CPU backend; None: as many as the agent thinks right.
-        deadline: seconds for one process.
         tuning: whether the choice of a variant is remembered, and taken when it is.
         classes: of GPUs (rows of profiles/kernels.yaml).
         hazards: backend -> the known fault that speaks against running anything there.
@@ -62,7 +61,6 @@ class Options:
     threads: int | None = None
     dims: Dims = GEMMA_2B
     limits: bool = True
-    deadline: float = 60.0
     tuning: Tuning = Tuning.OFF
     classes: Mapping[str, KernelClass] = field(default_factory=dict[str, KernelClass])
     hazards: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -144,7 +142,7 @@ def backend_rows(
         yield Measurement(backend, "", "decode", "", Status.SKIPPED, why, details={notes.LEFT_ALONE: hazard})
     else:
         lower = lowerer(backend, snapshot, options.threads, options.classes)
-        runner = Runner(session, snapshot, lower, references, options.dims, options.deadline, on_event)
+        runner = Runner(session, snapshot, lower, references, options.dims, on_event)
         for row in _Bench(runner, options, _memory(runner, options)).rows():
             forced = {} if hazard is None else {notes.FORCED: hazard}
             yield replace(row, details={**row.details, **forced}) if forced else row

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 
 from ..base import units
 from ..base.names import Status
+from ..base.protocol import MAX_REPEATS
 from ..probes.snapshot import THERMAL, Conditions
 from .block.deviation import worst
 from .block.dims import decode
@@ -330,7 +331,7 @@ def sustained(runner: Runner, base: Base, seconds: float) -> Measurement:
     pieces: list[tuple[float, Measurement]] = []
     problem: str | None = None
     piece = min(PIECE_S, max(seconds / 2, 1.0))
-    timing = Timing(warmup=1, repeat_min=2, repeat_max=10_000, budget_ms=int(piece * 1000))
+    timing = Timing(warmup=1, repeat_min=2, repeat_max=MAX_REPEATS, budget_ms=int(piece * 1000))
     while clock() - start < seconds:
         row = runner.block(base.scheme, phase, base.candidate, timing, logits=False, again=False)[0]
         if row.status is not Status.OK:

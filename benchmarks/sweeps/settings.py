@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from ...base.names import Backend, Status
+from ...base.protocol import CPU_MAX_THREADS
 from ...base.units import seconds
 from ..block.deviation import worst
 from ..block.dims import Phase, Scheme, decode, prefill
@@ -118,7 +119,7 @@ def thread_counts(cores: int) -> tuple[int, ...]:
     """1 to all cores; powers of two and all where there are more than eight."""
     if cores <= 8:
         return tuple(range(1, cores + 1))
-    return (*(n for n in (1, 2, 4, 6, 8, 12, 16, 24, 32) if n < cores), min(cores, 64))
+    return (*(n for n in (1, 2, 4, 6, 8, 12, 16, 24, 32) if n < cores), min(cores, CPU_MAX_THREADS))
 
 
 def run(sweep: Sweep, runner: Runner, base: Base, cores: int) -> Iterator[Measurement]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +18,10 @@ from gemmafit.base.options import Options
 from gemmafit.judge import references as base
 from gemmafit.judge.estimate import CONTEXT, Anchor, estimate, possible_socs, stated
 from gemmafit.judge.judge import judge
-from gemmafit.profiles.conditions import FILE_FACTS, Condition
+from gemmafit.profiles.conditions import FILE_FACTS
 from gemmafit.reports.report import Report
 from gemmafit.reports.report_io import load as read_report
+from gemmafit.tests.judge.faults import holding
 
 KNOWLEDGE = base.load()
 
@@ -189,27 +189,8 @@ def faults(report: Report) -> set[tuple[str, str, str]]:
     return {(v.id, v.backend, code) for v in report.variants for code in v.reasons if code in KNOWN_FAULTS}
 
 
-def holding(condition: Condition) -> Iterator[tuple[str, str]]:
-    """Facts, as a person states them, with which a condition holds."""
-    for part in condition.all or (condition.any or ())[:1]:
-        yield from holding(part)
-    if condition.not_ is not None:
-        yield from ((name, "another") for name, _ in holding(condition.not_))
-    elif condition.fact is not None:
-        value: Any = condition.is_
-        if condition.any_of is not None:
-            value = condition.any_of[0]
-        elif condition.contains is not None:
-            value = condition.contains
-        elif condition.at_least is not None:
-            value = int(condition.at_least)  # type: ignore[arg-type]
-        elif condition.below is not None:
-            value = int(condition.below) - 1  # type: ignore[arg-type]
-        yield condition.fact, str(value)
-
-
 STATEABLE = {
-    id: {k: v for k, v in holding(fault.when) if k not in ("backend", *FILE_FACTS)}
+    id: {k: str(v) for k, v in holding(fault.when) if k not in ("backend", *FILE_FACTS)}
     for id, fault in KNOWLEDGE.drivers.items()
     if SHIPPED & {v for k, v in holding(fault.when) if k == "backend"}
 }
