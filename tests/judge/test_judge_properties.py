@@ -115,6 +115,13 @@ def test_judges_whatever_it_is_given(snapshot: Snapshot, rows: list[Measurement]
         assert writer(format)(report)
 
 
+def test_a_number_of_cores_that_no_phone_has_is_not_counted_out(phone: Snapshot) -> None:
+    many = Cpu((Cluster("Cortex-X4", 1 << 36, 3300),), frozenset({"asimd", "i8mm"}))
+    few = Cpu((Cluster("Cortex-X4", 8, 3300),), frozenset({"asimd", "i8mm"}))
+    reports = [judge(replace(phone, cpu=cpu), [], load()) for cpu in (many, few)]
+    assert reports[0].variants == reports[1].variants
+
+
 def test_strategies_reach_required_fields() -> None:
     required = {f.name for f in fields(Snapshot) if f.default is MISSING and f.default_factory is MISSING}
     assert required == {"kind"}
