@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from typer.main import get_command
 
 from gemmafit.base.names import Backend, CheckStatus, Evidence, Status, Verdict
@@ -32,6 +33,11 @@ from gemmafit.reports.report import (
 )
 
 DOCS = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").exists()) / "docs"
+
+
+# How long an example takes depends on what else runs here, and says nothing.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,12 +66,16 @@ def update_golden(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_cache_of_the_users() -> Iterator[None]:
-    """What tests remember about devices is theirs alone."""
-    with tempfile.TemporaryDirectory(prefix="gemmafit-tests-") as folder:
-        os.environ["GEMMAFIT_CACHE"] = folder
+def _folders_of_its_own() -> Iterator[None]:
+    """What tests remember about devices, and what is left behind, is theirs alone: others run beside them."""
+    with (
+        tempfile.TemporaryDirectory(prefix="gemmafit-tests-") as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(tempfile, "tempdir", folder)
+        patch.setenv("TMPDIR", folder)
+        patch.setenv("GEMMAFIT_CACHE", f"{folder}/cache")
         yield
-        del os.environ["GEMMAFIT_CACHE"]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -112,7 +112,9 @@ def test_the_list_of_commands_is_whole(tmp_path: Path) -> None:
 _UNREAD = """
 import json, os, sys
 from gemmafit.cli.main import main
+from gemmafit.judge.references import load
 import gemmafit.judge.judge, gemmafit.pipeline
+load()
 ended = {}
 for name, words in json.loads(sys.argv[1]).items():
     nobody, stdout = os.pipe()
@@ -132,7 +134,7 @@ for name, words in json.loads(sys.argv[1]).items():
     ended[name] = (os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said)
 print(json.dumps(ended))
 """
-"""Each command in a process of its own, to Python's very end; they share what the tool imports."""
+"""Each command in a process of its own, to Python's very end; they share the modules and tables."""
 
 
 @pytest.fixture(scope="module")

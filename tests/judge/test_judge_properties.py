@@ -8,7 +8,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from gemmafit.base.names import Backend, CheckStatus, Evidence, ReportFormat, Status, Verdict
@@ -77,8 +77,6 @@ ROWS = st.builds(
 
 @settings(
     max_examples=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
     # Shrinking a snapshot of a hundred fields takes minutes and rarely makes it clearer.
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )
