@@ -274,11 +274,11 @@ def _by_name(listed: Iterable[tables.Row]) -> dict[str, tables.Row]:
 def _check(knowledge: Knowledge, read: Read, vocabulary: Vocabulary) -> None:
     """Raises InputError for the first row that cannot be used."""
     names = {to: make(knowledge) for to, make in {**_NAMES, **vocabulary.names}.items()}
-    listed = [table for found in read.values() for table in found]
+    listed = [table for files in read.values() for table in files]
     for table in listed:
         for row, path, mark, value in table.marked:
-            if (why := _objection(mark, value, names, vocabulary)) is not None:
-                _refuse(row, path, *why)
+            if (found := _objection(mark, value, names, vocabulary)) is not None:
+                _refuse(row, path, *found)
     named = {(row.table, row.key): row for table in listed for row in table.rows}
     for name, key, why in (*_misfits(knowledge), *vocabulary.check(knowledge)):
         _refuse(named[name, key], (), why)
