@@ -98,13 +98,11 @@ def deterministic(case: Case, backend: Backend) -> Check | None:
 
 def known_faults(case: Case, variant: Variant) -> list[Check]:
     """Rows of drivers.yaml that hold for this variant on this device. An unknown fact makes no fault."""
-    facts = case.facts(variant)
-    checks: list[Check] = []
-    for fault in case.knowledge.drivers.values():
-        truth = evaluate(fault.when, facts)
-        if truth.value:
-            checks.append(case.known(variant, fault, truth.without(*_OF_THE_CHECK)))
-    return checks
+    return [
+        case.known(variant, fault, truth.without(*_OF_THE_CHECK))
+        for fault, truth in case.faults(variant)
+        if truth.value
+    ]
 
 
 _OF_THE_CHECK = ("backend", "runtime", "model.id", "format")
