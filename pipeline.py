@@ -155,7 +155,7 @@ def _measure(
         rows += recorded_measurements(target.recording, target.serial)
         spans += recorded_spans(target.recording, target.serial)
     elif request.run and request.push:
-        from .base.names import Backend
+        from .base.names import MEASURED
         from .benchmarks.run import Options, measure
         from .benchmarks.tuning import Tuning
         from .profiles.hazards import not_run
@@ -165,7 +165,7 @@ def _measure(
             quick=request.quick,
             tuning=Tuning(request.tuning),
             classes=knowledge.kernels,
-            hazards=not_run(Backend, snapshot, knowledge),
+            hazards=not_run(MEASURED, snapshot, knowledge),
             force=request.force,
         )
         measure(target, snapshot, options, on_event, into=rows, spans=spans)

@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -26,6 +27,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from .. import __version__
+from ..base import protocol
 from ..base.errors import ToolchainError
 from ..base.files import make_folder, write
 
@@ -102,7 +104,7 @@ class Toolchain:
                 hint="Install it with `pip install ziglang`.",
             )
         home = Path(package.submodule_search_locations[0])
-        self.zig = home / ("zig.exe" if os.name == "nt" else "zig")
+        self.zig = Path(shutil.which("zig", path=str(home)) or home / "zig")
         self.lib = home / "lib"
         self.cache = cache
         cache.mkdir(parents=True, exist_ok=True)
@@ -149,6 +151,7 @@ def _compile(tool: Toolchain, abi: Abi, source: Path) -> Path:
     if source.name == "start.c":
         flags += ["-fno-stack-protector", f"-DANDROID_API={ANDROID_API}"]
     flags += [f'-DGEMMAFIT_VERSION="{__version__}"', f'-DGEMMAFIT_ABI="{abi.name}"']
+    flags += [f"-D{name}={value}" for name, value in protocol.numbers().items()]
     stem = f"{abi.name}.{'-'.join(source.relative_to(SOURCES).with_suffix('').parts)}"
     return tool.make(stem, ".o", [*flags, "-c", str(source)], [source])
 

@@ -12,7 +12,7 @@ from .bounds import require
 class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A mapping of a person's file; a key that is not a field is an error, most often a typing mistake.
 
-    Raises UsageError for a number out of its range.
+    Raises UsageError for a number out of its range and a backend that nothing runs on.
     """
 
     def __post_init__(self) -> None:
@@ -53,7 +53,7 @@ class Request(Options, frozen=True, kw_only=True):
 
     run: bool = True
     push: bool = True
-    backends: tuple[Literal["cpu", "opencl", "vulkan"], ...] = ()
+    backends: tuple[str, ...] = ()
     quick: bool = False
     force: bool = False
     tuning: Literal["use", "retune", "off"] = "use"

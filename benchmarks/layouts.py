@@ -76,7 +76,7 @@ def every(rows: Sequence[Measurement]) -> list[Layouts]:
     return [
         pair
         for backend in Backend
-        if backend is not Backend.CPU
+        if backend.about.accelerator
         for phase in PHASES
         for pair in layouts(rows, backend, phase)
     ]

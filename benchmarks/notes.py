@@ -8,13 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from ..base.names import Backend, Status
+from ..base.protocol import AGENT_BYTES
 from ..base.units import size
 from ..probes.snapshot import Conditions
 from . import trust
 from .measurements import MARK, Measurement
-
-AGENT_BYTES = 400 * 10**6
-"""What the agent holds at most. Of a phone with 2 GB, Android itself leaves about twice that to one app."""
 
 SOFTWARE = "proves correctness and layout, not a phone's speed"
 LEFT_ALONE, FORCED = "left_alone", "forced"

@@ -26,7 +26,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from ..base import units
-from ..base.names import Backend, Status
+from ..base.names import Status
+from ..base.protocol import MAX_REPEATS
 from ..probes.snapshot import THERMAL, Conditions
 from .block.deviation import worst
 from .block.dims import decode
@@ -275,7 +276,7 @@ def used_cpus(row: Measurement) -> frozenset[int] | None:
     """The cores that the agent says it used (`isa dotprod, cpus 4-7`), or None."""
     _, found, text = (row.driver or "").partition("cpus ")
     cpus: set[int] = set()
-    for part in text.split(",") if found and row.backend is Backend.CPU else ():
+    for part in text.split(",") if found and not row.backend.about.accelerator else ():
         first, _, last = part.strip().partition("-")
         if not first.isdecimal() or not (last or first).isdecimal() or len(last or first) > 4:
             return None
@@ -330,7 +331,7 @@ def sustained(runner: Runner, base: Base, seconds: float) -> Measurement:
     pieces: list[tuple[float, Measurement]] = []
     problem: str | None = None
     piece = min(PIECE_S, max(seconds / 2, 1.0))
-    timing = Timing(warmup=1, repeat_min=2, repeat_max=10_000, budget_ms=int(piece * 1000))
+    timing = Timing(warmup=1, repeat_min=2, repeat_max=MAX_REPEATS, budget_ms=int(piece * 1000))
     while clock() - start < seconds:
         row = runner.block(base.scheme, phase, base.candidate, timing, logits=False, again=False)[0]
         if row.status is not Status.OK:

@@ -14,17 +14,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from platformdirs import user_cache_path
 
 from ..base.errors import InputError
 from ..base.files import make_folder, read_bytes, write
-from ..base.names import Backend
 from ..probes.snapshot import Snapshot
-from .backends import Candidate, Lowerer
 from .block.dims import Block, Dims, Scheme, decode, prefill
+from .lowerer import Candidate, Lowerer
 from .timing import DEFAULT
 
 SCHEMA = "gemmafit.tuning/1"
@@ -139,11 +137,13 @@ def memory(snapshot: Snapshot, lower: Lowerer, dims: Dims, context: int, tuning:
     """
     if tuning is Tuning.OFF or len(lower.candidates()) < 2:
         return None
-    known = _device(snapshot, lower.backend)
+    known = lower.identity(snapshot)
     if known is None:
         return None
     device, driver = known
-    key = Key(str(lower.backend), device, driver, programs(lower, dims, context))
+    identity, soc = snapshot.identity, snapshot.soc
+    phone = {"manufacturer": identity.manufacturer, "model": identity.model, "soc": soc.model or soc.name}
+    key = Key(str(lower.backend), {**phone, **device}, driver, programs(lower, dims, context))
     return Memory(folder(), key, tuning)
 
 
@@ -160,25 +160,3 @@ def programs(lower: Lowerer, dims: Dims, context: int) -> str:
     for name in sorted(files):
         digest.update(name.encode() + b"\0" + hashlib.sha256(files[name].read_bytes()).digest())
     return digest.hexdigest()
-
-
-def _device(snapshot: Snapshot, backend: Backend) -> tuple[dict[str, Any], str] | None:
-    """The device by what decides which kernel is fast on it, and the version of its driver."""
-    identity, soc = snapshot.identity, snapshot.soc
-    phone = {"manufacturer": identity.manufacturer, "model": identity.model, "soc": soc.model or soc.name}
-    if backend is Backend.OPENCL:
-        cl = snapshot.opencl
-        if not cl.device or not cl.driver:
-            return None
-        named = {"device": cl.device, "vendor": cl.vendor, "units": cl.compute_units}
-        return {**phone, **named}, f"{cl.driver} | {cl.version} | {cl.platform_version}"
-    if backend is Backend.VULKAN:
-        vk = snapshot.vulkan
-        if not vk.device or vk.driver_version is None:
-            return None
-        named = {"device": vk.device, "vendor": vk.vendor_id, "units": vk.device_id}
-        return {
-            **phone,
-            **named,
-        }, f"{vk.driver_version} | {vk.driver_name} | {vk.driver_info} | {vk.api_version}"
-    return None

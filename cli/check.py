@@ -12,6 +12,7 @@ from ..base.errors import Interrupted, UsageError
 from ..base.names import Exit, ReportFormat
 from .app import (
     AdbOption,
+    BackendsOption,
     ContextOption,
     ForceOption,
     FormatOption,
@@ -42,14 +43,6 @@ class Use(StrEnum):
     OFFLINE_BATCH = "offline-batch"
 
 
-class BackendName(StrEnum):
-    """The backends that run the reference block."""
-
-    CPU = "cpu"
-    OPENCL = "opencl"
-    VULKAN = "vulkan"
-
-
 @app.command(short_help="The verdict: probe, run a Gemma layer, judge, recommend.")
 def check(
     target: TargetArgument = None,
@@ -64,9 +57,7 @@ def check(
     max_ttft: MaxTtftOption = None,
     prompt_tokens: PromptTokensOption = None,
     context: ContextOption = None,
-    backend: Annotated[
-        list[BackendName] | None, typer.Option(help="Run the block only there (repeatable).")
-    ] = None,
+    backend: BackendsOption = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer repeats and a shorter prefill.")] = False,
     no_cache: NoCacheOption = False,
     retune: RetuneOption = False,
@@ -112,7 +103,7 @@ def check(
     wanted = {
         "run": not no_run,
         "push": not no_push,
-        "backends": tuple(str(name) for name in backend or ()),
+        "backends": tuple(backend or ()),
         "quick": quick,
         "force": force,
         "tuning": tuning(no_cache, retune),

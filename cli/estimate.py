@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..base.errors import UsageError
-from ..base.names import ReportFormat
+from ..base.names import Backend, ReportFormat
 from ..base.units import significant, size, timestamp
 from .app import ProfilesOption, PromptTokensOption, RamOption, SdkOption, app
 from .console import safe, stderr, stdout
@@ -135,12 +135,17 @@ def _anchor(text: str | None, knowledge: Knowledge) -> Anchor | None:
     id, _, backend = name.partition("@")
     decode, _, prefill = speeds.partition("/")
     model = knowledge.models.get(id)
-    if model is not None and not backend:
-        backend = next(
-            (b for b in model.backends if b == "opencl"), model.backends[0] if model.backends else ""
+    if backend:
+        where = Backend.of(backend)
+    else:
+        files = model.listed_on if model is not None else (Backend.OPENCL,)
+        where = min(files, key=lambda b: b.about.rank)
+    if where is None:
+        raise UsageError(
+            f"--measured {text}: no backend {backend!r}", hint=f"Backends: {', '.join(Backend)}."
         )
     try:
-        return Anchor(id, backend, float(decode), float(prefill) if prefill else None)
+        return Anchor(id, where, float(decode), float(prefill) if prefill else None)
     except ValueError as error:
         raise UsageError(f"--measured {text}: not MODEL=DECODE[/PREFILL]") from error
 
@@ -156,7 +161,7 @@ def _show(report: Report, knowledge: Knowledge) -> None:
     console.print(_files(report, knowledge, console))
     speeds = [row for row in report.variants if row.predicted and row.predicted.decode_tok_s]
     gpu = str(report.device["gpu"]["model"])
-    if not any(row.backend == "opencl" for row in speeds):
+    if not any((b := Backend.of(row.backend)) and b.about.is_gpu for row in speeds):
         alike = [name for name in similar(gpu, knowledge) if name != gpu]
         note = f"no table has the memory of a phone with {gpu}: its speed is not known"
         note += f"; GPUs named alike are {', '.join(alike)}" if alike else ""

@@ -11,7 +11,7 @@ from typing import Any
 from ...base.bounds import require
 from ...base.errors import TransportError
 from ...base.events import Event, Listener, ignore
-from ...base.names import Backend, Status
+from ...base.names import MEASURED, Backend, Status
 from ...base.units import seconds
 from ...probes.collect import ask_conditions
 from ...probes.snapshot import Conditions, Snapshot
@@ -155,7 +155,7 @@ class _Run:
     what: str = ""
 
     def all(self) -> None:
-        chosen = [b for b in Backend if not self.wish.backends or b in self.wish.backends]
+        chosen = [b for b in MEASURED if not self.wish.backends or b in self.wish.backends]
         self.steps = len(chosen) * (1 + self.wish.limits + len(self.wish.swept)) + self.wish.limits
         self.steps += len(chosen) * bool(self.wish.sustained)
         ready = [found for backend in chosen if (found := self.backend(backend)) is not None]

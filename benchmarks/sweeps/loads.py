@@ -16,10 +16,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ...base import units
-from ..backends import Candidate
+from ...base.protocol import LOAD_UNIT
 from ..block.dims import Block, Scheme, decode
+from ..lowerer import Candidate
 from ..measurements import Measurement
-from ..plan import LOAD_UNIT, Plan, Step
+from ..plan import Plan, Step
 from ..rows import block_rows, empty_row
 from ..runner import NotRun, Runner
 from ..timing import DEFAULT, Timing

@@ -152,7 +152,7 @@ def _digest(files: Iterable[Path], *more: str) -> str:
 def _read_manifest(path: Path) -> dict[str, Any]:
     """The rows of an earlier build; an unreadable manifest only means that all is built again."""
     try:
-        rows = json.loads(path.read_text())["modules"]
+        rows = json.loads(path.read_text("utf-8"))["modules"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return rows if isinstance(rows, dict) else {}

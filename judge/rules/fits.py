@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...base.names import Backend, CheckStatus, Column
+from ...base.names import CheckStatus, Column
 from ...base.units import size, stated
 from ...reports.report import Check, Predicted, Range
 from ..case import Case, Question, Variant
@@ -99,49 +99,5 @@ def storage(case: Case, variant: Variant) -> list[Check]:
             "storage.full",
             found=f"{size(free)} free",
             required=size(variant.model.size),
-        )
-    ]
-
-
-def buffers(case: Case, variant: Variant) -> list[Check]:
-    """The largest weight table against one OpenCL buffer: a risk, because the engine may split it."""
-    limit = case.snapshot.opencl.max_alloc_bytes
-    if variant.backend != "opencl" or limit is None:
-        return []
-    architecture = case.knowledge.architectures.get(variant.model.architecture)
-    if architecture is None:  # a file that is not in the catalogue
-        return []
-    table = architecture.embedding_weights * variant.model.bits.embedding // 8
-    about, required = Question(variant, "buffer"), f"one buffer of {size(table)}"
-    if table > limit:
-        return [case.check(about, WARN, "buffer.small", found=f"at most {size(limit)}", required=required)]
-    return [
-        case.check(
-            about,
-            PASS,
-            "buffer.small",
-            found=f"up to {size(limit)}",
-            required=required,
-            because="The embedding table fits in one buffer.",
-        )
-    ]
-
-
-def webgpu_binding(case: Case) -> list[Check]:
-    """The storage-buffer limit that WebGPU inherits, against Gemma-2B's embedding table at 4 bits."""
-    limit = case.snapshot.vulkan.max_storage_buffer_range
-    if limit is None:
-        return []
-    architecture = case.knowledge.architectures["gemma-2b"]
-    table = architecture.embedding_weights // 2
-    if limit >= table:
-        return []
-    return [
-        case.check(
-            Question(Backend.VULKAN, "binding"),
-            WARN,
-            "vulkan.small-binding",
-            found=f"at most {size(limit)} a binding",
-            required=size(table),
         )
     ]

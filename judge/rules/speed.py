@@ -25,7 +25,7 @@ def decode(case: Case, variant: Variant, predicted: Predicted) -> Check:
     required = f"{stated(wanted)} tokens/s" if wanted is not None else "no limit"
     speed = predicted.decode_tok_s
     if speed is None:
-        return _unknown(case, about, required)
+        return _unknown(case, variant, about, required)
     found = f"{speed.text()} tokens/s ({predicted.rests_on})"
     floor = case.knowledge.thresholds.speed.floor_tok_s
     if speed.value < floor and predicted.capped is not None:
@@ -71,7 +71,7 @@ def first_token(case: Case, variant: Variant, predicted: Predicted) -> Check | N
     about = Question(variant, "first-token", Column.SPEED)
     required = f"{stated(wanted)} s for {case.demand.prompt_tokens} tokens"
     if delay is None:
-        return _unknown(case, about, required)
+        return _unknown(case, variant, about, required)
     slow = delay.value > wanted
     return case.check(
         about,
@@ -95,9 +95,9 @@ def _capped(what: str, predicted: Predicted) -> str | None:
     return f"{what} It was measured while {predicted.capped}; without that it may be fast enough."
 
 
-def _unknown(case: Case, about: Question, required: str) -> Check:
+def _unknown(case: Case, variant: Variant, about: Question, required: str) -> Check:
     """No speed: because nothing was measured, or nothing that counts."""
-    void = [row for row in case.rows(about.backend or "") if not row.valid]
+    void = [row for row in case.rows(variant.backend) if not row.valid]
     reason, found = "speed.unknown", "not predictable"
     if void:
         reason, found = "speed.disturbed", f"{found}: {void[0].reason or 'conditions changed'}"
@@ -127,14 +127,14 @@ def busy(case: Case) -> list[Check]:
     ]
 
 
-def disturbed(case: Case, backend: str) -> list[Check]:
+def disturbed(case: Case, backend: Backend) -> list[Check]:
     """A remark on measurements that do not count because conditions changed."""
     rows = [row for row in case.rows(backend) if not row.valid and not row.disturbed]
     if not rows:
         return []
     return [
         case.check(
-            Question(Backend(backend), "conditions"),
+            Question(backend, "conditions"),
             WARN,
             "conditions.throttled",
             found=f"{len(rows)} rows: {rows[0].reason or 'conditions changed'}",

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from pathlib import Path
 
-from ...base import units
+from ...base import limits, units
 from ...base.errors import DeadlineExceeded, TransportError
 from .channel import Channel, Ended
 from .server import AdbServer
@@ -155,7 +155,7 @@ class Transport:
         what: str,
         seconds: float,
         silence: float | None = None,
-        max_bytes: int = 1 << 20,
+        max_bytes: int = limits.ANSWER_BYTES,
         on_stdout: Callable[[bytes], None] | None = None,
     ) -> Output:
         """Run a script in the device's shell to its end.
@@ -236,7 +236,7 @@ class ShellStream:
             return None
         return self.until(b"\n", seconds, what)
 
-    def until(self, marker: bytes, seconds: float, what: str, max_bytes: int = 1 << 20) -> bytes:
+    def until(self, marker: bytes, seconds: float, what: str, max_bytes: int = limits.ANSWER_BYTES) -> bytes:
         """stdout up to and with `marker`, or up to its end without it."""
         self._channel.extend(seconds, what)
         while marker not in self._buffer and len(self._buffer) < max_bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, median, quantiles
@@ -11,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from gemmafit.judge import judge
 from gemmafit.judge import references as base
 from gemmafit.judge.calibration import Workload, gpu_class, joined, specified_rate
+from gemmafit.judge.estimate import stated
 from gemmafit.profiles.conditions import Facts
 from gemmafit.profiles.knowledge import Quantisation
 from gemmafit.tools import calibrate, holdout
@@ -169,6 +172,29 @@ def test_stored_intervals_are_no_narrower_than_the_scatter_of_devices_asks_for(p
     for row in classes:
         needed = holdout.needed_spread(known, row.id, CALIBRATION.specification.exponent)
         assert needed is not None and row.spread(phase) >= needed
+
+
+def test_the_judge_reads_no_table_but_those_it_is_given(tmp_path: Path) -> None:
+    """So that an overlay counts, whatever the table: here the calibration."""
+    readers = {
+        path.name
+        for path in Path(judge.__file__).parent.rglob("*.py")
+        if re.search(
+            r"^\s*from \.+(profiles\.loader|judge\.references|references) import",
+            path.read_text("utf-8"),
+            re.M,
+        )
+    }
+    assert readers == {"references.py", "validate.py"}
+    (tmp_path / "calibration.yaml").write_text(
+        "engines: {litert-gpu: {layer_overhead_s: 0.01}}\n", encoding="utf-8"
+    )
+    phone = stated("Adreno 740", 8, KNOWLEDGE)
+    own, mine = (
+        {(v.id, v.backend): v.predicted for v in judge.judge(phone, (), known).variants}
+        for known in (KNOWLEDGE, base.load(tmp_path))
+    )
+    assert {key[1] for key in own if own[key] != mine[key]} == {"opencl"}
 
 
 def test_device_names_decide_nothing() -> None:
