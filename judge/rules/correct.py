@@ -7,7 +7,6 @@ from math import isnan
 from ...base.names import Backend, CheckStatus, Column, Status
 from ...base.units import percent
 from ...benchmarks.measurements import Measurement
-from ...profiles.conditions import evaluate
 from ...reports.report import Check
 from ..case import Case, Question, Variant
 from .backends import RULES
