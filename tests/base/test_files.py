@@ -25,10 +25,10 @@ ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.
 OWN = {
     "agent/__init__.py": "the wheel's own agents and their list",
     "agent/build.py": "sources and objects of a build",
+    "base/system.py": "/proc",
     "benchmarks/vulkan/build.py": "sources and objects of a build",
     "benchmarks/interpreter/contention.py": "/proc",
     "benchmarks/interpreter/programs.py": "a plan's folder, with the page cache under control",
-    "benchmarks/interpreter/storage.py": "a plan's folder, with the page cache under control",
     "benchmarks/interpreter/worker.py": "a plan's folder",
     "benchmarks/interpreter/result.py": "a plan's folder",
     "base/system.py": "/proc",
