@@ -31,7 +31,6 @@ OWN = {
     "benchmarks/interpreter/programs.py": "a plan's folder, with the page cache under control",
     "benchmarks/interpreter/worker.py": "a plan's folder",
     "benchmarks/interpreter/result.py": "a plan's folder",
-    "base/system.py": "/proc",
     "benchmarks/tuning.py": "the wheel's own kernels, for their digest",
     "cli/console.py": "/dev/null in place of a closed stream",
     "probes/adb/session.py": "the tail of a log in a session's folder",
