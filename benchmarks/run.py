@@ -29,7 +29,7 @@ from .rows import References, empty_row
 from .runner import Runner
 from .states import Span
 from .timing import Timing
-from .tuning import Memory, Tuning, memory
+from .tuning import Choices, Tuning, memory
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def backend_rows(
             yield replace(row, details={**row.details, **forced}) if forced else row
 
 
-def _memory(runner: Runner, options: Options) -> Memory | None:
+def _memory(runner: Runner, options: Options) -> Choices | None:
     """The memory of earlier choices. None where every variant is wanted, or named."""
     if options.thorough or options.variants:
         return None
@@ -164,7 +164,7 @@ class _Bench:
 
     runner: Runner
     options: Options
-    memory: Memory | None = None
+    memory: Choices | None = None
 
     @property
     def lower(self) -> Lowerer:

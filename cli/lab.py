@@ -15,7 +15,7 @@ from .app import AdbOption, HtmlOption, ParallelOption, app
 from .console import emit, safe, stderr, stdout
 
 if TYPE_CHECKING:
-    from ..lab.job import Row
+    from ..lab.job import JobRow
     from ..lab.pool import Pool
 
 lab_app = typer.Typer(
@@ -120,7 +120,7 @@ def worker(
     serve(scheduler, adb)
 
 
-def _page(html: Path, rows: list[Row], folder: Path) -> None:
+def _page(html: Path, rows: list[JobRow], folder: Path) -> None:
     from ..lab.pages import lab_page
     from .files import write
 
@@ -137,7 +137,7 @@ def _pool(scheduler: str | None, parallel: int) -> Pool:
     return ThreadPool(parallel)
 
 
-def row_line(row: Row) -> str:
+def row_line(row: JobRow) -> str:
     """A phone's result on one line, as Rich markup."""
     style = _STYLES[row.status]
     parts = [f"[{style}]{row.status:<11}[/] [bold]{safe(row.serial)}[/bold]"]

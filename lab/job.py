@@ -56,7 +56,7 @@ class Ended(StrEnum):
 
 
 @dataclass(frozen=True)
-class Row:
+class JobRow:
     """How a job ended: a line of `results.jsonl`."""
 
     id: str
@@ -83,7 +83,7 @@ class Row:
 class Finished:
     """A row and, where there is one, the report as a value."""
 
-    row: Row
+    row: JobRow
     report: Report | None = None
 
 
@@ -97,13 +97,13 @@ class Control:
 def ended(job: Job, status: Ended, error: str) -> Finished:
     """A job that ended from outside: lost, stopped, given up."""
     phone = job.phone
-    return Finished(Row(job.id, phone.serial, phone.server, job.group.name, status, error=error))
+    return Finished(JobRow(job.id, phone.serial, phone.server, job.group.name, status, error=error))
 
 
 def run_phone(job: Job, control: Control | None = None, on_event: Listener = ignore) -> Finished:
     """Examine one phone. Transport faults are tried again; a wrong state or a verdict is not."""
     clock = _Clock(job, control or Control(), on_event)
-    row = Row(job.id, job.phone.serial, job.phone.server, job.group.name, Ended.FAILED)
+    row = JobRow(job.id, job.phone.serial, job.phone.server, job.group.name, Ended.FAILED)
     while True:
         row = replace(row, attempts=row.attempts + 1)
         finished, again = _attempt(job, row, clock)
@@ -113,7 +113,7 @@ def run_phone(job: Job, control: Control | None = None, on_event: Listener = ign
         time.sleep(RETRY_PAUSE_S)
 
 
-def _attempt(job: Job, row: Row, clock: _Clock) -> tuple[Finished, bool]:
+def _attempt(job: Job, row: JobRow, clock: _Clock) -> tuple[Finished, bool]:
     """One try: how it ended, and whether another one makes sense."""
     try:
         target = _target(job)
@@ -190,7 +190,7 @@ class _Clock:
         self.waited += GATE_POLL_S
 
 
-def _failed(row: Row, status: Ended, error: GemmafitError) -> Row:
+def _failed(row: JobRow, status: Ended, error: GemmafitError) -> JobRow:
     return replace(row, status=status, error=str(error), hint=error.hint)
 
 
@@ -200,7 +200,7 @@ def _target(job: Job) -> Target:
     return resolve(job.phone.serial, job.phone.server)
 
 
-def _examine(job: Job, target: Target, row: Row, listener: Listener) -> Finished:
+def _examine(job: Job, target: Target, row: JobRow, listener: Listener) -> Finished:
     from ..pipeline import examine
 
     examination = examine(target, job.group.options, listener)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from ..base.names import Exit
 from ..base.units import seconds
 from ..reports.writers.markdown import table
-from .job import Ended, Row
+from .job import Ended, JobRow
 
 
-def markdown(rows: Sequence[Row]) -> str:
+def markdown(rows: Sequence[JobRow]) -> str:
     """A headline with counts and a row a phone; those that need somebody first."""
     counts = Counter(row.verdict if row.status is Ended.DONE and row.verdict else row.status for row in rows)
     ordered = sorted(rows, key=lambda row: (row.exit() is Exit.PASS, row.serial))
@@ -23,5 +23,5 @@ def markdown(rows: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _said(row: Row) -> str:
+def _said(row: JobRow) -> str:
     return " → ".join(filter(None, (row.error, row.hint)))

@@ -308,7 +308,7 @@ class Chip(Entry, frozen=True, kw_only=True):
     compute_gflops: Positive | None = None
 
 
-class Memory(Entry, frozen=True, kw_only=True):
+class Dram(Entry, frozen=True, kw_only=True):
     """Theoretical DRAM bandwidth in GB/s of some SoCs, each with its GPU's fp16 GFLOP/s where known."""
 
     dram_gb_s: Positive
@@ -455,7 +455,7 @@ class Knowledge(msgspec.Struct, frozen=True, kw_only=True):
     drivers: dict[str, Fault]
     kernels: dict[str, KernelClass]
     chips: dict[str, Chip]
-    memory: dict[str, Memory]
+    memory: dict[str, Dram]
     reasons: dict[str, Reason]
     tflite_compat: dict[str, ListRule]
     signatures: dict[str, Signature]

@@ -16,7 +16,7 @@ from .layout import CPU_TILES
 
 
 @dataclass(frozen=True)
-class Variant:
+class CpuVariant:
     """`fused`: QKV in one product, RoPE with the cache append, norms and attention that quantise, residual
     with the norm, gate+up+GeGLU in one. `fused_as`: of one that is not, the variant that differs in nothing
     else."""
@@ -29,7 +29,7 @@ class Variant:
 Int8 = tuple[str, str]
 """The buffers of an int8 matrix and of its row scales."""
 
-VARIANTS = (Variant("fused", True), Variant("unfused", False, fused_as="fused"))
+VARIANTS = (CpuVariant("fused", True), CpuVariant("unfused", False, fused_as="fused"))
 
 
 @dataclass
@@ -133,7 +133,7 @@ class _Fused(_Unfused):
 
 def lower(
     block: Block,
-    variant: Variant,
+    variant: CpuVariant,
     timing: Timing = DEFAULT,
     *,
     isa: str = "auto",

@@ -20,7 +20,7 @@ from ...base.files import read_text
 from ...base.names import Status
 from ...base.protocol import LOG_MAX
 from ...base.system import peak_rss
-from .contention import NO_LOAD, Contention, Load, load_now
+from .contention import NO_LOAD, Load, StepContention, load_now
 from .interface import DeviceInfo
 
 MAX_JSON = 8 << 20
@@ -61,7 +61,7 @@ class StepResult:
     bits: tuple[str, ...] = ()
     outputs: tuple[Output, ...] = ()
     peak_rss_bytes: int = 0
-    contention: Contention | None = None
+    contention: StepContention | None = None
 
     @property
     def deterministic(self) -> bool | None:
@@ -107,7 +107,7 @@ class Result:
         return None
 
 
-class Writer:
+class ResultWriter:
     """Writes a result as it grows: after each `save` the files hold everything added so far."""
 
     def __init__(self, base: Path, backend: str, version: str, abi: str, executor: str) -> None:
@@ -269,14 +269,14 @@ def _result(f: _Fields, data: Path | None, available: int) -> Result:
     )
 
 
-def _contention(c: _Fields | None, repeats: int) -> Contention | None:
+def _contention(c: _Fields | None, repeats: int) -> StepContention | None:
     if c is None:
         return None
     cpu = c.items("cpu_ns", int)
     waited = c.items("waited_ns", int) if "waited_ns" in c.value else None
     if len(cpu) != repeats or (waited is not None and len(waited) != repeats):
         raise ValueError("contention: not as many values as repeats")
-    found = Contention(
+    found = StepContention(
         c.get("threads", int),
         c.get("computing", bool),
         c.get("cores", int),

@@ -12,7 +12,7 @@ from ..block.dims import GEMMA_2B, Block, Scheme, Weight, decode
 from ..lowering import Lowering
 from ..plan import Arg, Buffer, Dispatch, Fill, Kernel, Plan, buffers, ints
 from ..timing import DEFAULT, Timing
-from .variants import Facts, Layout, Variant
+from .variants import ClFacts, ClLayout, ClVariant
 
 SOURCES = Path(__file__).parent
 LONGEST_DISPATCH = 2.0e9
@@ -25,8 +25,8 @@ _GEMM_TOKENS = 32
 
 @dataclass
 class _Lowering(Lowering[str]):
-    variant: Variant
-    facts: Facts
+    variant: ClVariant
+    facts: ClFacts
     backend = Backend.OPENCL
 
     @cached_property
@@ -41,13 +41,13 @@ class _Lowering(Lowering[str]):
 
     def weight(self, w: Weight) -> tuple[str, str]:
         match self.variant.layout:
-            case Layout.ROWS:
+            case ClLayout.ROWS:
                 tile = None
-            case Layout.TILED:
+            case ClLayout.TILED:
                 tile = (self.variant.tile, 16)
-            case Layout.ENGINE:
+            case ClLayout.ENGINE:
                 tile = (w.rows, 4)
-            case Layout.LANES:
+            case ClLayout.LANES:
                 tile = (16, 32 // w.bits)
         buffer = w.buffer(tile)
         if self.imaged(w):
@@ -99,7 +99,7 @@ class _Lowering(Lowering[str]):
             options += self.facts.subgroups.options
         kernel = Kernel(name, "gemv.cl", entry, tuple(self.product_options(w) + options))
         size, local = (rows // self.variant.out, parts), (items, parts)
-        if self.variant.layout is Layout.ROWS:
+        if self.variant.layout is ClLayout.ROWS:
             size, local = size[::-1], local[::-1]
         args = buffers(x, *self.weight(w), *extra, y) + ints(w.rows, w.cols)
         self.run(kernel, args, size, local)
@@ -117,7 +117,7 @@ class _Lowering(Lowering[str]):
 
     def _gemm(self, x: str, w: Weight, y: str) -> None:
         options = self.product_options(w)
-        lanes = self.variant.layout is Layout.LANES
+        lanes = self.variant.layout is ClLayout.LANES
         entry = "gemm"
         inputs: tuple[str, ...] = (x,)
         if lanes:
@@ -214,17 +214,17 @@ class _Lowering(Lowering[str]):
 
 
 def lower(
-    block: Block, variant: Variant, facts: Facts, timing: Timing = DEFAULT, logits: bool = True
+    block: Block, variant: ClVariant, facts: ClFacts, timing: Timing = DEFAULT, logits: bool = True
 ) -> Plan:
     """The plan for one phase; with decode also the step "logits" (unless told not to)."""
     return _lowering(block, variant, facts).lowered(timing, logits)
 
 
-def _lowering(block: Block, variant: Variant, facts: Facts) -> _Lowering:
+def _lowering(block: Block, variant: ClVariant, facts: ClFacts) -> _Lowering:
     return _Lowering(block, variant, facts, half=variant.half and facts.fp16)
 
 
-def products(weights: Sequence[Weight], variant: Variant, facts: Facts, timing: Timing = DEFAULT) -> Plan:
+def products(weights: Sequence[Weight], variant: ClVariant, facts: ClFacts, timing: Timing = DEFAULT) -> Plan:
     """A plan with the step "work": the matrix products of one token and nothing else, for comparisons."""
     low = _lowering(Block(GEMMA_2B, Scheme.INT8, decode(1)), variant, facts)
     for w in weights:

@@ -24,7 +24,7 @@ from ..runner import Runner
 from ..states import Span, conditions
 from . import settings as sweeps
 from . import storage
-from .findings import Finding, above_the_roof, findings
+from .findings import SweepFinding, above_the_roof, findings
 from .settings import Base, Sweep
 
 SCHEMA = "gemmafit.bench/1"
@@ -84,7 +84,7 @@ class Bench:
     spans: list[Span] = field(default_factory=list[Span])
 
     @property
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[SweepFinding]:
         """What the rows say, in sentences."""
         return findings(self.rows)
 

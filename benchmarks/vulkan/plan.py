@@ -16,7 +16,7 @@ from ..lowering import Lowering
 from ..plan import Arg, Dispatch, Kernel, Plan
 from ..timing import DEFAULT, Timing
 from .modules import TOKENS, Module, product
-from .variants import Facts, Layout, Variant
+from .variants import VkFacts, VkLayout, VkVariant
 
 MACS_PER_DISPATCH = 1 << 30
 """Drivers end what runs for seconds. A Mali-T830 does about 10 GFLOP/s at best: a dispatch of 2^30
@@ -31,8 +31,8 @@ _SHARING = 8  # lanes of a subgroup that fetch activations for all
 
 @dataclass
 class _Lowering(Lowering[str]):
-    variant: Variant
-    facts: Facts
+    variant: VkVariant
+    facts: VkFacts
     backend = Backend.VULKAN
 
     @property
@@ -52,7 +52,7 @@ class _Lowering(Lowering[str]):
 
     def weight(self, w: Weight) -> list[Weight]:
         """Add the buffers of a matrix: several, by rows, where it is larger than a binding may be."""
-        block_rows = self.variant.lanes if self.variant.layout is Layout.LANES else 4
+        block_rows = self.variant.lanes if self.variant.layout is VkLayout.LANES else 4
         most = self.facts.storage_range // (w.size // w.rows) // block_rows * block_rows
         self.buffers.setdefault(w.scale_name, w.scale_buffer())
         parts = [w]
@@ -61,7 +61,7 @@ class _Lowering(Lowering[str]):
             parts = [w.slice(f"{w.name}.{i}", w.first_row + i, count) for i, count in rows.items()]
         for part in parts:
             tile = (part.rows, 4)
-            if self.variant.layout is Layout.LANES:
+            if self.variant.layout is VkLayout.LANES:
                 tile = (self.variant.lanes, 16 if w.bits == 8 else 32)
             self.buffers.setdefault(part.name, part.buffer(tile))
         return parts
@@ -123,7 +123,7 @@ class _Lowering(Lowering[str]):
 
     def _product(self, form: str, weights: tuple[Weight, ...], x: str, y: str, more: tuple[str, ...]) -> None:
         w, v, tokens = weights[0], self.variant, self.n
-        engine = v.layout is Layout.ENGINE
+        engine = v.layout is VkLayout.ENGINE
         tile = 1 if tokens == 1 else _TOKEN_TILE
         width, parts = v.geometry(w.rows, w.bits, tokens)
         module = product(
@@ -252,7 +252,7 @@ class _Lowering(Lowering[str]):
 
 
 def lower(
-    block: Block, variant: Variant, facts: Facts, timing: Timing = DEFAULT, logits: bool = True
+    block: Block, variant: VkVariant, facts: VkFacts, timing: Timing = DEFAULT, logits: bool = True
 ) -> Plan:
     """The plan for one phase; with decode also the step "logits" (unless told not to).
 

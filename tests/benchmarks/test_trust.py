@@ -11,8 +11,7 @@ from gemmafit.base.names import Backend, Status
 from gemmafit.benchmarks import trust
 from gemmafit.benchmarks.backends import Candidate
 from gemmafit.benchmarks.block.dims import Scheme
-from gemmafit.benchmarks.interpreter.contention import Contention as Facts
-from gemmafit.benchmarks.interpreter.contention import Load
+from gemmafit.benchmarks.interpreter.contention import Load, StepContention
 from gemmafit.benchmarks.measurements import Contention, Deviation, Measurement
 from gemmafit.benchmarks.states import Span, spans
 from gemmafit.benchmarks.sweeps.findings import findings
@@ -247,7 +246,7 @@ def facts(waited: list[float] | None, cpu: list[float] | None = None, **changes:
     together."""
     ran = cpu or [20 - w for w in waited or [0] * 5]
     queued = None if waited is None else tuple(int(w * MS) for w in waited)
-    found = Facts(2, True, 2, tuple(int(c * MS) for c in ran), queued, 500 * MS)
+    found = StepContention(2, True, 2, tuple(int(c * MS) for c in ran), queued, 500 * MS)
     return replace(found, **changes)
 
 
