@@ -40,7 +40,7 @@ from .knowledge import (
     WebGpuFallback,
 )
 from .rows import Asks, Holes, Ref
-from .signatures import Signature
+from .signatures import Origin, Signature
 from .tablefile import compose, convert, laid_over, place, rows
 
 FOLDER = Path(__file__).parent
@@ -77,6 +77,7 @@ TABLES: Mapping[str, Kind] = {
     "reasons": Kind(Reason),
     "tflite_compat": Kind(ListRule),
     "signatures": Kind(Signature),
+    "origins": Kind(Origin),
     "thresholds": Kind(Thresholds, "settings"),
     "prediction": Kind(Prediction, "settings"),
     "calibration": Kind(Calibration, "settings"),
