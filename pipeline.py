@@ -162,7 +162,7 @@ def broke(target: Target, snapshot: Snapshot, knowledge: Knowledge) -> Transport
     A recording of such a run is judged like any other.
     """
     problem = snapshot.agent_problem
-    if problem is None or not problem.ended or target.kind == "replay":
+    if problem is None or not problem.ended or target.recording is not None:
         return None
     hint = knowledge.reasons[problem.reason].remedy
     if problem.cause is AgentCause.LOST:
@@ -184,9 +184,9 @@ def _measure(
 
     Raises TransportError on the way, with the rows until then in place.
     """
-    if target.kind == "replay":
-        rows += recorded_measurements(capture, target.serial)
-        spans += recorded_spans(capture, target.serial)
+    if target.recording is not None:
+        rows += recorded_measurements(target.recording, target.serial)
+        spans += recorded_spans(target.recording, target.serial)
     elif request.run and request.push:
         from .base.names import Backend
         from .benchmarks.run import Options, measure

@@ -14,6 +14,47 @@ class Backend(StrEnum):
     VULKAN = "vulkan"
 
 
+class TargetKind(StrEnum):
+    """Where answers come from, and what follows from that: nothing else asks which kind it is.
+
+    Attributes:
+        noun: the device in a sentence.
+        called: in place of maker and model; None: by these.
+        android: Android's own rules apply.
+        whole: one device answered, at one time: its silence says something too.
+        recorded: a capture may be of it.
+        assumed: what is left out may be taken for granted, where reasons.yaml says so.
+    """
+
+    noun: str
+    called: str | None
+    android: bool
+    whole: bool
+    recorded: bool
+    assumed: bool
+
+    # fmt: off
+    #                        noun             called                  android whole  recorded assumed
+    ADB = "adb",             "the phone",     None,                   True,   True,  True,    False
+    LOCAL = "local",         "this computer", "this computer",        False,  True,  True,    False
+    REPLAY = "replay",       "the recording", None,                   True,   False, False,   False
+    ASSEMBLED = "assembled", "the phone",     None,                   True,   False, True,    False
+    STATED = "stated",       "the phone",     "a phone as described", True,   False, False,   True
+    # fmt: on
+
+    def __new__(cls, name: str, noun: str, called: str | None, *marks: bool) -> TargetKind:
+        self = str.__new__(cls, name)
+        self._value_ = name
+        self.noun, self.called = noun, called
+        self.android, self.whole, self.recorded, self.assumed = marks
+        return self
+
+    @classmethod
+    def of(cls, word: object) -> TargetKind:
+        """The kind of that name; of no name that is known, as in a file of a later version, `ASSEMBLED`."""
+        return next((kind for kind in cls if kind == word), cls.ASSEMBLED)
+
+
 class Status(StrEnum):
     """How a measurement ended. A row that is not OK carries a reason."""
 

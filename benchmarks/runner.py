@@ -82,7 +82,7 @@ class Runner:
     @property
     def place(self) -> str:
         """The device in a sentence."""
-        return trust.place(self.snapshot.kind)
+        return self.snapshot.origin.noun
 
     def block(
         self,

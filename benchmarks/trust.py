@@ -115,18 +115,13 @@ def throttled(before: Conditions, after: Conditions, cpus: Collection[int] | Non
     return None
 
 
-def place(kind: str) -> str:
-    """The device in a sentence, by the kind of its target."""
-    return "this computer" if kind == "local" else "the phone"
-
-
 def contended(row: Measurement, facts: Facts | None, load: Load, where: str) -> Measurement:
     """The row with what else the device did while it was measured: without the repeats that were disturbed
     where most were not, void where most were or where other programs kept too many cores busy throughout.
 
     Args:
         facts: of the step, one value for each of the row's samples; None where an interpreter has none.
-        where: see `place`.
+        where: the device in a sentence (`TargetKind.noun`).
     """
     if facts is None or row.status is not Status.OK or not row.samples_s:
         return row

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from ..base.bounds import BOUNDS
 from ..base.errors import UsageError
 from ..base.names import ReportFormat
+from ..probes.target import WORDS, forms
 
 
 class Commands(TyperGroup):
@@ -54,8 +55,9 @@ def _range(field: str, kind: type[int] | type[float]) -> dict[str, Any]:
 
 
 TARGET_HELP = (
-    "Phone or machine: omitted for the one connected phone, an adb serial, HOST:PORT, "
-    "'local' for this computer, or replay:FILE for a recording."
+    "Phone or machine: omitted for the one connected phone, "
+    + forms([f"{word.form} for {word.means}" for word in WORDS])
+    + "."
 )
 
 TargetArgument = Annotated[str | None, typer.Argument(metavar="TARGET", help=TARGET_HELP)]

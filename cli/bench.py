@@ -139,7 +139,7 @@ def bench(
         try:
             done, header = (
                 _recorded(found, knowledge.tables)
-                if found.kind == "replay"
+                if found.recording is not None
                 else _measured(found, wish, knowledge, on_event, on_row)
             )
         except KeyboardInterrupt as error:
@@ -213,7 +213,7 @@ def _header(target: Target, snapshot: Snapshot) -> dict[str, Any]:
     return {
         "tool": {"name": "gemmafit", "version": __version__},
         "created": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "target": {"kind": target.kind, "serial": target.serial},
+        "target": {"kind": str(target.kind), "serial": target.serial},
         "device": describe(snapshot),
     }
 

@@ -62,7 +62,7 @@ def explain(
     adb: AdbOption = None,
     profiles: ProfilesOption = None,
 ) -> None:
-    """Explain an error of MediaPipe LLM Inference or LiteRT-LM: cause, whether it fits a phone, remedy.
+    """Explain an engine's error message: cause, whether it fits a phone, remedy.
 
     Of a whole log the one cause comes first. What another runtime (llama.cpp, MLC, ...) or a driver did is
     said to be theirs.

@@ -65,9 +65,7 @@ def _agent(s: Snapshot, remedy: str | None) -> list[tuple[str, list[str]]]:
 
 def _device(s: Snapshot) -> list[str]:
     who = s.identity
-    name = _joined(who.manufacturer, who.model) or (
-        "this computer" if s.kind == "local" else "unknown device"
-    )
+    name = _joined(who.manufacturer, who.model) or s.origin.called or "unknown device"
     lines = [name + (f" ({safe(who.device)})" if who.device else "")]
     if s.android is not None:
         a = s.android
@@ -89,7 +87,7 @@ def _soc(s: Snapshot) -> list[str]:
     model = safe(s.soc.model) if s.soc.model and s.soc.model != s.soc.name else None
     text = _joined(s.soc.manufacturer, None)
     parts = " ".join(part for part in (text, named, f"({model})" if model and named else model) if part)
-    return [parts + _from(s, "soc.name", "soc.model")] if parts else ([] if s.kind == "local" else [_UNKNOWN])
+    return [parts + _from(s, "soc.name", "soc.model")] if parts else ([_UNKNOWN] if s.origin.android else [])
 
 
 def _cpu(cpu: Cpu) -> list[str]:
@@ -144,7 +142,7 @@ def _opencl(s: Snapshot) -> list[str]:
             None if cl.integer_dot is None else "integer dot" if cl.integer_dot else "no integer dot",
             f"{size(cl.max_alloc_bytes)} per buffer" if cl.max_alloc_bytes else None,
         ]
-        who = "this computer" if s.kind == "local" else "shell"
+        who = "shell" if s.origin.android else s.origin.noun
         lines = [f"{who}: [green]yes[/], {how}: " + " · ".join(part for part in facts if part)]
     elif cl.present is False:
         lines = [f"shell: [red]no[/], {safe(cl.error or 'no library opened')}"]
@@ -218,7 +216,7 @@ def _disagreement(s: Snapshot, number: int) -> str:
 
 def _not_known(s: Snapshot) -> list[str]:
     """What was asked and not answered, by the way it failed."""
-    if s.kind == "local":
+    if not s.origin.android:
         return []
     failed = {key: str(status) for key, status in s.answers.items() if str(status) not in ("ok", "cut")}
     counts = Counter(failed.values())

@@ -24,9 +24,6 @@ from .predict import Anchor
 
 ANY_FAMILY = "any"
 
-STATED = "stated"
-"""The kind of a snapshot that holds what a person says of a phone, and nothing that a phone answered."""
-
 
 @dataclass(frozen=True)
 class Options:
@@ -179,16 +176,16 @@ class Case:
     @property
     def android(self) -> bool:
         """Whether Android's own rules apply; a computer is judged without them."""
-        return self.snapshot.kind != "local"
+        return self.snapshot.origin.android
 
     def assumed(self, reason: Reason) -> str | None:
         """What is taken for granted instead of the unknown of this row; None: nothing, it stays unknown.
 
-        Only of a phone that somebody states (`STATED`): a phone that was asked and did not answer may well
+        Only of a phone that somebody states: a phone that was asked and did not answer may well
         be the exception. The rows say what, and for which phones it would be wrong.
         """
         row = reason.assumed
-        if row is None or self.snapshot.kind != STATED:
+        if row is None or not self.snapshot.origin.assumed:
             return None
         wrong = row.unless is not None and evaluate(row.unless, self.facts()).value
         return None if wrong else row.text

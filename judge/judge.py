@@ -59,7 +59,7 @@ def judge(
     return Report(
         tool={"name": "gemmafit", "version": __version__},
         created=created or "",
-        target={"kind": snapshot.kind, "serial": serial or ""},
+        target={"kind": str(snapshot.kind), "serial": serial or ""},
         device=device.describe(snapshot),
         verdict=found.verdict,
         summary=found.summary,

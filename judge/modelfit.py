@@ -7,7 +7,7 @@ says of a row of the catalogue that is made from the file's header.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,17 +17,12 @@ import msgspec
 
 from ..base.names import CheckStatus, Evidence, Scope
 from ..benchmarks.measurements import Measurement
-from ..probes.modelfile import Finding, Format, ModelFile, Severity
+from ..probes.modelfile import CONTAINERS, Finding, ModelFile, Severity
 from ..probes.snapshot import Snapshot
-from ..profiles.knowledge import Knowledge, Model, Quantisation, Revision
+from ..profiles.knowledge import Knowledge, Model, Quantisation, Revision, Runtime
 from ..reports.report import Check, Report, VariantResult
 from .case import Case, Options, worst
 from .judge import judge_files
-
-FORMATS = {Format.TFLITE: "bin", Format.TASK: "task", Format.LITERTLM: "litertlm"}
-"""Content -> the format of the tables. The first runtime that loads it is the one it was made for."""
-
-_BITS = {"INT2": 2, "INT4": 4, "INT8": 8, "FLOAT16": 16, "BFLOAT16": 16, "FLOAT32": 32}
 
 _BACKENDS = {"gpu": "opencl", "gpu_artisan": "opencl", "cpu_artisan": "cpu", "google_tensor_artisan": "npu"}
 """Names that files use -> those of reports."""
@@ -65,9 +60,9 @@ class Fit:
     reasons: tuple[str, ...] = ()
 
 
-def identify(file: ModelFile, models: Iterable[Model]) -> Identity:
+def identify(file: ModelFile, knowledge: Knowledge) -> Identity:
     """Find a file in the catalogue by digest (if it was computed), exact size, then name."""
-    rows = list(models)
+    rows = list(knowledge.models.values())
     digest = file.sha256
     for row in rows:
         if digest is not None and digest in row.sha256:
@@ -81,7 +76,21 @@ def identify(file: ModelFile, models: Iterable[Model]) -> Identity:
     if named:
         row = min(named, key=lambda r: abs(r.size - file.size))
         return Identity(row, How.NAME, (*_size(file, row), *_digest(file, row)))
-    return Identity()
+    return Identity(findings=_no_runtime(file, knowledge))
+
+
+def _runtime(file: ModelFile, knowledge: Knowledge) -> Runtime | None:
+    """The first runtime that loads files of this format: the one that they are made for."""
+    container = CONTAINERS.get(file.format)
+    return next((r for r in knowledge.runtimes.values() if container and container.format in r.formats), None)
+
+
+def _no_runtime(file: ModelFile, knowledge: Knowledge) -> tuple[Finding, ...]:
+    if file.format not in CONTAINERS or _runtime(file, knowledge) is not None:
+        return ()
+    names = ", ".join(runtime.title for runtime in knowledge.runtimes.values())
+    text = f"no runtime that gemmafit knows loads a {file.format} file ({names})"
+    return (Finding("no-runtime", Severity.ERROR, text, "Get the model in a format that one of them loads."),)
 
 
 def _earlier(row: Model, size: int) -> Revision | None:
@@ -176,25 +185,23 @@ def _row(file: ModelFile, known: Model | None, knowledge: Knowledge) -> Model | 
     backends: Any = tuple(_backends(file, known))
     if known is not None:
         return msgspec.structs.replace(known, backends=backends) if known.backends else known
-    format: Any = FORMATS.get(file.format)
-    runtime = next((r.id for r in knowledge.runtimes.values() if format in r.formats), None)
+    runtime = _runtime(file, knowledge)
     if runtime is None:
         return None
-    weights = [group for model in file.models for group in model.weights]
-    largest = max(weights, key=lambda group: group.elements, default=None)
-    bits: Any = _BITS.get(largest.dtype, 8) if largest is not None else 8
+    largest = max(file.tensors, key=lambda group: group.elements, default=None)
+    bits: Any = largest.bits if largest is not None else 8
     return Model(
         id="file",
         file=Path(file.path).name,
         family="",
         architecture="",
-        runtime=runtime,
-        format=format,
+        runtime=runtime.id,
+        format=CONTAINERS[file.format].format,
         repository="",
         bits=Quantisation(bits, bits, bits),
         backends=backends,
         context=file.context or 1 << 20,
-        about_bytes=max(file.size, sum(group.bytes for group in weights), 1),
+        about_bytes=max(file.size, sum(group.bytes for group in file.tensors), 1),
         npu_soc=file.npu[1] if file.npu is not None else None,
         because="made from the file's header",
         source="the file's own tables",

@@ -14,13 +14,13 @@ from .. import __version__
 from ..base import limits
 from ..base.errors import AgentCause, AgentError, ToolchainError, TransportError
 from ..base.events import Event, Listener, ignore
+from ..base.names import TargetKind
 from . import agent_causes
 from .capture import Capture
 from .commands import VKJSON, commands
 from .parsers.text import ParseError, json_value
 from .read import read
 from .readers.agent import BACKENDS
-from .replay import ReplayTarget
 from .snapshot import AgentProblem, Conditions
 from .target import AgentSession, Target
 
@@ -60,8 +60,8 @@ def collect(
     TransportError if it is lost before it answered. A device lost while the agent runs leaves what was
     answered; `recorded["incomplete"]` says so, too.
     """
-    if isinstance(target, ReplayTarget):
-        return target.capture
+    if target.recording is not None:
+        return target.recording
     answers = target.ask(commands(package), on_event)
     recorded: dict[str, Any] = {
         "at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
@@ -138,7 +138,7 @@ def ask_conditions(
 def _probe_all(
     session: AgentSession,
     agent: dict[str, Any],
-    kind: str,
+    kind: TargetKind,
     avoid: Callable[[Step, str], str | None] | None,
     on_event: Listener,
 ) -> None:
@@ -155,10 +155,10 @@ def _probe_all(
                 probe.update(_probe(session, backend, "unrestricted", on_event))
             except (AgentError, ToolchainError) as error:
                 problem = agent_causes.of_error(error)
-                if kind == "adb" and problem.cause.of_place:
+                if kind.android and problem.cause.of_place:
                     raise
                 probe[backend] = {**problem_row(problem), "crashed": True}
-    if kind != "adb" or probe["opencl"].get("left_alone") is True:
+    if not kind.android or probe["opencl"].get("left_alone") is True:
         return
     sections: dict[str, Any] = {}
     for section in OTHER_SECTIONS:

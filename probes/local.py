@@ -23,6 +23,7 @@ from typing import Literal
 
 from ..base.errors import AgentError
 from ..base.events import Event, Listener, ignore
+from ..base.names import TargetKind
 from . import agent_causes, batch
 from .agent_causes import as_error
 from .capture import Answer
@@ -69,7 +70,8 @@ class LocalTarget:
         serial: always local.
     """
 
-    kind = "local"
+    kind = TargetKind.LOCAL
+    recording = None
     serial = "local"
 
     def __init__(

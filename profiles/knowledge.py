@@ -34,7 +34,7 @@ from .tables import Tables
 
 Bits = Literal[2, 4, 8, 16, 32]
 BackendName = Literal["cpu", "opencl", "vulkan", "npu"]
-Format = Literal["bin", "task", "litertlm"]
+Format = Annotated[Text, Ref("model file format")]
 
 
 class Architecture(Entry, frozen=True, kw_only=True):

@@ -304,7 +304,7 @@ _VALUES = {
     "soc.name": "SoC",
     "soc.model": "SoC",
     "backend": "backend",
-    "format": "format",
+    "format": "model file format",
 }
 """Fact -> what its values are names of."""
 
@@ -414,7 +414,6 @@ _NAMES: Mapping[str, Names] = {
     "GPU vendor or *": lambda knowledge: lambda name: name == "*" or _vendors(knowledge)(name),
     "GPU architecture": _architectures,
     "backend": lambda knowledge: set(_literals(Model, "backends")).__contains__,
-    "format": lambda knowledge: set(_literals(Model, "format")).__contains__,
 }
 
 

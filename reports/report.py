@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..base.names import CheckStatus, Column, Evidence, Exit, Verdict
+from ..base.names import CheckStatus, Column, Evidence, Exit, TargetKind, Verdict
 from ..base.units import significant
 from ..benchmarks.measurements import Measurement
 
@@ -189,10 +189,8 @@ class Report:
     @property
     def name(self) -> str:
         """What a person calls the device."""
-        if self.target.get("kind") == "local":
-            return "this computer"
-        if self.target.get("kind") == "stated":
-            return "a phone as described"
+        if (called := TargetKind.of(self.target.get("kind")).called) is not None:
+            return called
         words = [str(self.device[key]) for key in ("manufacturer", "model") if self.device.get(key)]
         return " ".join(words) or str(self.target.get("serial") or "unknown device")
 

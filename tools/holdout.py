@@ -16,6 +16,7 @@ from statistics import fmean, median, quantiles
 
 import msgspec
 
+from ..base.names import TargetKind
 from ..judge.calibration import gpu_class, joined
 from ..judge.predict import find_chip, predict
 from ..judge.references import load
@@ -147,7 +148,7 @@ def snapshot_of(row: Speed) -> Snapshot:
     """What a table row says about its device, as the facts that conditions ask for."""
     found = identify(load().tables.gpus, row.unit)
     gpu = Gpu(found.vendor, row.unit, found.architecture) if found else Gpu(model=row.unit)
-    return Snapshot(kind="table", gpu=gpu, soc=Soc(name=row.soc))
+    return Snapshot(kind=TargetKind.STATED, gpu=gpu, soc=Soc(name=row.soc))
 
 
 def by_device(rows: Iterable[Speed]) -> dict[str, list[Speed]]:
@@ -346,7 +347,7 @@ def cpu_from_data_sheet(rows: Sequence[Speed], phase: Phase, knowledge: Knowledg
             template, architecture=network.id, bits=row.workload.bits, format="litertlm", backends=("cpu",)
         )
         snapshot = Snapshot(
-            "table",
+            TargetKind.STATED,
             gpu=Gpu(model=soc.gpu.model),
             soc=Soc(soc.manufacturer, name=soc.name),
             cpu=Cpu(tuple(Cluster(c.core, c.count, c.mhz) for c in soc.cpu)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...base.names import Backend, CheckStatus, Column, Scope, Status
 from ...benchmarks import notes
-from ...probes.snapshot import Android, AppVisibility, LibraryVisibility
+from ...probes.snapshot import ABI_BITS, Android, AppVisibility, LibraryVisibility
 from ...profiles.knowledge import Runtime
 from ...reports.report import Check
 from ..case import Case, Question, Variant
@@ -36,19 +36,22 @@ def deprecated(case: Case, runtime: Runtime) -> list[Check]:
 
 
 def _abi(case: Case, runtime: Runtime, android: Android) -> Check:
-    about, required = Question(runtime, "abi"), f"a 64-bit zygote and one of {', '.join(runtime.abis)}"
+    wide = all(ABI_BITS.get(abi) == 64 for abi in runtime.abis)
+    about, required = Question(runtime, "abi"), f"one of {', '.join(runtime.abis)}"
+    if wide:
+        required = f"a 64-bit zygote and {required}"
     if android.abis is not None and not set(android.abis) & set(runtime.abis):
         reason = "abi.32-bit" if android.bits == 32 else "abi.no-arm64"
         return case.check(about, FAIL, reason, found=", ".join(android.abis) or "none", required=required)
-    if android.bits == 32:
+    if android.bits == 32 and wide:
         return case.check(about, FAIL, "abi.32-bit", found="a 32-bit zygote", required=required)
-    if android.abis is None or android.bits is None:
+    if android.abis is None or (android.bits is None and wide):
         return case.check(about, UNKNOWN, "abi.unknown", found="not known", required=required)
     return case.check(
         about,
         PASS,
         "abi.no-arm64",
-        found=f"{', '.join(android.abis)}, {android.bits}-bit zygote",
+        found=", ".join(android.abis) + (f", {android.bits}-bit zygote" if android.bits else ""),
         required=required,
         because="The runtime's native libraries exist for this ABI.",
     )

@@ -110,7 +110,7 @@ def busy(case: Case) -> list[Check]:
     seen = trust.busy_found(void)
     if seen is None:
         return []
-    where = trust.place(case.snapshot.kind)
+    where = case.snapshot.origin.noun
     where = where[:1].upper() + where[1:]
     return [
         case.check(

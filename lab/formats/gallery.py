@@ -20,6 +20,9 @@ GIB = 2**30
 ACCELERATOR = {"opencl": "gpu", "cpu": "cpu", "npu": "npu"}
 """Our backend -> what the Gallery calls it."""
 
+FORMATS = ("litertlm", "task")
+"""What it loads."""
+
 TASKS = ("llm_chat", "llm_prompt_lab")
 
 
@@ -31,10 +34,9 @@ def write(allowlist: Allowlist, knowledge: Knowledge) -> str:
         rules = [rule for rule in allowlist.rules if _uses(rule, model.id)]
         if not rules:
             continue
-        if model.format == "bin" or model.revision is None or model.bytes is None:
-            left_out.append(
-                f"{model.file}: the Gallery loads .litertlm and .task files of a known revision and size"
-            )
+        if model.format not in FORMATS or model.revision is None or model.bytes is None:
+            loaded = " and ".join(f".{format}" for format in FORMATS)
+            left_out.append(f"{model.file}: the Gallery loads {loaded} files of a known revision and size")
         else:
             models.append(_entry(model, rules))
     data = {"models": models, "_gemmafit": {"leftOut": left_out}}

@@ -33,7 +33,7 @@ class Source:
 
     def __init__(self, path: Path) -> None:
         """Raises ModelFileError if `path` is not a readable regular file."""
-        hint = "Give the path of a .bin, .task or .litertlm file."
+        hint = "Give the path of a model file."
         try:
             if path.is_dir():
                 raise ModelFileError(f"{path}: is a directory", hint=hint)

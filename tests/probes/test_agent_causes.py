@@ -11,7 +11,7 @@ import pytest
 
 from gemmafit import __version__, agent
 from gemmafit.base.errors import AgentCause, AgentError, DeadlineExceeded, ToolchainError, TransportError
-from gemmafit.base.names import CheckStatus, Verdict
+from gemmafit.base.names import CheckStatus, TargetKind, Verdict
 from gemmafit.pipeline import Request, examine
 from gemmafit.probes import agent_causes
 from gemmafit.probes.capture import Answer, Capture
@@ -291,7 +291,8 @@ class Silent:
 class Phone:
     """A phone that answers nothing and whose session raises."""
 
-    kind = "adb"
+    kind = TargetKind.ADB
+    recording = None
     serial = "phone"
 
     def __init__(self, error: Exception | None) -> None:

@@ -20,7 +20,7 @@ from gemmafit.judge.modelfit import How, Identity, will_run
 from gemmafit.judge.references import load
 from gemmafit.probes.capture import Capture
 from gemmafit.probes.files import read_capture
-from gemmafit.probes.modelfile import Format, ModelFile
+from gemmafit.probes.modelfile import CONTAINERS, ModelFile
 from gemmafit.probes.read import read
 from gemmafit.probes.snapshot import Snapshot
 from gemmafit.profiles.knowledge import Model
@@ -161,7 +161,7 @@ def test_an_explanation_shows_the_reports_own_answer(path: Path, run: Any, tmp_p
 
 
 def model_file(row: Model) -> ModelFile:
-    formats = {"bin": Format.TFLITE, "task": Format.TASK, "litertlm": Format.LITERTLM}
+    formats = {container.format: name for name, container in CONTAINERS.items()}
     return ModelFile(f"/x/{row.file}", row.size, Path(row.file).suffix, formats[row.format], "a model", True)
 
 
