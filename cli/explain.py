@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 20
 MAX_BYTES = 1 << 30
-"""A log beyond this is cut, and the answer says so: at some 20 MB/s it already takes a minute."""
+"""A log beyond this is cut, and the answer says so: at some 5 MB/s it takes minutes."""
 
 _ANSWER = ("device", "verdict", "summary", "recommendation", "works_instead", "fallback")
 """What is said about the phone: these parts of its report."""
@@ -209,7 +209,8 @@ def _show(reading: Reading, report: Report | None, knowledge: Knowledge) -> None
     from .render import answer, headline
 
     console = stdout()
-    first, *rest = reading.found if reading.recognised else (None, *reading.found)
+    first = reading.found[0] if reading.recognised else None
+    rest = [e for e in reading.found if e is not first]
     if first is not None:
         _finding(first, report, knowledge)
     else:
@@ -220,11 +221,14 @@ def _show(reading: Reading, report: Report | None, knowledge: Knowledge) -> None
     if exact:
         console.print("[bold]also in this text[/]:")
     for e in exact:
-        console.print(f"  line {_line(e)}: {safe(e.signature.title)}  [dim]{safe(e.signature.id)}{_role(e)}[/]")
+        console.print(
+            f"  line {_line(e)}: {safe(e.signature.title)}  [dim]{safe(e.signature.id)}{_role(e)}[/]"
+        )
     for e in rest:
         if e.match is Match.RESEMBLES and first is None:
             console.print(
-                f"Line {_line(e)} shares words with \"{safe(e.signature.title)}\" [dim]{safe(e.signature.id)}[/]"
+                f'Line {_line(e)} shares words with "{safe(e.signature.title)}" '
+                f"[dim]{safe(e.signature.id)}[/]"
                 " and is not its message."
             )
     for origin in reading.origins:

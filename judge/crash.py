@@ -26,7 +26,8 @@ _NAME = re.compile(r"\b(SIG(?:SEGV|ABRT|ILL|BUS|FPE|TRAP))\b")
 _PID = re.compile(r"\bpid:? (\d{1,7})\b")
 _THREAD = re.compile(r"\bin tid \d{1,8} \(([^)]{1,40})\)")
 _FRAME = re.compile(
-    r"#(\d{1,3})\s+(?:pc )?(?:0x)?[0-9a-f]{4,16}\s+(?:/\S{0,300}[/!])?([\w.+\[\]-]{2,80})(?:\s+\(offset [^)]{0,20}\))?(.{0,400})"
+    r"#(\d{1,3})\s+(?:pc )?(?:0x)?[0-9a-f]{4,16}\s+(?:\S{0,300}[/!])?([\w.+\[\]-]{2,80})"
+    r"(?:\s+\(offset [^)]{0,20}\))?(.{0,400})"
 )
 _LIBRARY = re.compile(r"(?:^|[\s/!\"'(])(lib[\w.+-]{1,80}\.so)\b")
 _TAIL = re.compile(r"\(BuildId:.{0,80}$|\+0x[0-9a-f]+\)?$|\+\d+\)?$")
@@ -99,7 +100,7 @@ def _signal(text: str) -> str | None:
 
 
 def _symbol(text: str) -> str:
-    """The function of `text`, what follows a frame's library: "(icu::RegexMatcher::find(UErrorCode&)+100)"."""
+    """The function in what follows a frame's library: "(icu::RegexMatcher::find(UErrorCode&)+100)"."""
     body = text.strip()
     for _ in range(2):
         body = _TAIL.sub("", body).strip()

@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any
 
 from ..base.logtext import clean, lines, message, process
@@ -63,7 +64,7 @@ _ERROR_WORDS = (
 
 
 class Match(StrEnum):
-    """How a text shows a failure: its message is there, it is told in words, or a part of its words is there."""
+    """How a text shows a failure: by its message, told in words, or by a part of the message's words."""
 
     EXACT = "exact"
     DESCRIBED = "described"
@@ -189,7 +190,7 @@ _KINDS = {Kind.FAILURE: 0, Kind.GENERAL: 1, Kind.NOTICE: 2}
 
 
 def _rank(e: Explanation) -> tuple[Any, ...]:
-    """The cause first: what is sure, says why, is of the process that crashed, can be here; then the earliest."""
+    """The cause first: what is sure, says why, can be here, is of the process that crashed; the earliest."""
     return (
         e.match is Match.RESEMBLES,
         _KINDS[e.signature.kind],
@@ -271,16 +272,18 @@ class _Scan:
         whole = "\n".join(text for _, text in batch).lower()
         possible = [(p, s) for p, s in self._patterns if p.anchor in whole]
         marks = [(p, o) for p, o in self._marks if p.anchor in whole]
+        errors = [word for word in _ERROR_WORDS if word in whole]
         crashes = any(word in whole for word in ("signal", "sig", "#0", "#1", "abort", "illegal", "segment"))
         for number, text in batch:
             lower = text.lower()
-            owner = self._owner(text, lower, marks)
+            owner = self._owner(text, lower, marks) if marks else None
             if crashes:
                 self._crashes.add(number, text, process(text))
             if "fatal exception" in lower and (failing := process(text)) is not None:
                 self._failing.add(failing)
-            if not self._match(number, text, lower, owner, possible):
-                self._guess(number, text, lower, owner)
+            matched = bool(possible) and self._match(number, text, lower, owner, possible)
+            if not matched and any(word in lower for word in errors):
+                self._guess(number, text, owner)
 
     def search_crashes(self) -> None:
         """Match every crash as the one line that it is for signatures."""
@@ -300,7 +303,7 @@ class _Scan:
     def search_joined(self, batch: Sequence[tuple[int, str]]) -> None:
         """Read a short text as one message, for what was not found in any line of it."""
         text = " ".join(message(line) for _, line in batch).strip()
-        if len(text) > SHORT_CHARS or self._crashes.found:
+        if len(text) > SHORT_CHARS or any(crash.frames for crash in self._crashes.found):
             return
         lower, at = text.lower(), batch[0][0]
         owner = self._owner(text, lower, self._marks, count=False)
@@ -314,7 +317,7 @@ class _Scan:
                 if any(told.holds(text) for told in signature.descriptions):
                     self._add(at, text, signature, 0, Match.DESCRIBED)
             if not self._found:
-                self._guess(at, text, lower, owner, ask=False)
+                self._guess(at, text, owner)
 
     def results(self) -> Iterator[Explanation]:
         """Every finding, not yet in order."""
@@ -322,7 +325,7 @@ class _Scan:
         foreign = any(_foreign(o) for o in bears) and not any(o.ours for o in bears)
         for e in self._found.values():
             if foreign and e.signature.of is None and e.signature.kind is not Kind.NOTICE:
-                continue  # Google's runtimes are nowhere in the text, another one is: it is that one's failure
+                continue  # another runtime is in the text and Google's are not: it is that one's failure
             elsewhere = bool(self._failing and e.processes and not self._failing & e.processes)
             yield replace(e, elsewhere=elsewhere)
         guesses = [e for id_, e in self._guesses.items() if id_ not in self._found and not foreign]
@@ -337,7 +340,7 @@ class _Scan:
     ) -> Origin | None:
         """The other runtime whose mark a line bears."""
         bears = {o.id: o for p, o in marks if p.anchor in lower and p.search(text)}
-        if count:
+        if count and bears:
             self._bears.update(bears.keys())
         return next((o for o in bears.values() if _foreign(o)), None)
 
@@ -370,12 +373,8 @@ class _Scan:
         old = self._found.get(signature.id) or Explanation(signature, match, _UNJUDGED, count=0)
         self._found[signature.id] = replace(_more(old, number, text), length=max(old.length, length))
 
-    def _guess(
-        self, number: int, text: str, lower: str, owner: Origin | None, *, ask: bool = True
-    ) -> None:
+    def _guess(self, number: int, text: str, owner: Origin | None) -> None:
         if self._guessed_lines >= MAX_GUESSED_LINES:
-            return
-        if ask and not any(word in lower for word in _ERROR_WORDS):
             return
         self._guessed_lines += 1
         for signature, score in self._pairs.similar(message(text)[:MAX_GUESSED_CHARS]):
@@ -433,8 +432,7 @@ class _Pairs:
 
     def _pairs(self, text: str) -> frozenset[tuple[str, str]]:
         words = _words(text)
-        pairs = zip(words, words[1:], strict=False)
-        return frozenset(pair for pair in pairs if not self._common.issuperset(pair))
+        return frozenset(pair for pair in pairwise(words) if not self._common.issuperset(pair))
 
 
 def _words(text: str) -> list[str]:
