@@ -1,6 +1,6 @@
 """GGUF, the container of llama.cpp: header, metadata, tensor descriptors; the weights are not read.
 
-Layout (the GGUF page of ggml, versions 2 and 3, little-endian): `GGUF`, u32 version, u64 tensors, u64 pairs;
+Layout (ggml's page on GGUF, versions 2 and 3, little-endian): `GGUF`, u32 version, u64 tensors, u64 pairs;
 each pair a key, a u32 type and a value; each tensor a name, u32 dimensions, u64 sizes, u32 type and a u64
 offset into the data, which starts at the next multiple of the alignment. Text is a u64 length and its bytes.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from gemmafit.probes.capture import Capture
 from gemmafit.probes.files import dump_capture, parse_capture
 
 ROOT = Path(__file__).parents[2]
+KIND = re.compile(r"\b(kind|origin)['\")\]]*$")
 CLASSES = {"AdbTarget", "LocalTarget", "ReplayTarget"}
 
 
@@ -23,7 +25,7 @@ def asked(tree: ast.AST) -> Iterator[ast.expr]:
         match node:
             case ast.Compare():
                 sides = (node.left, *node.comparators)
-                of_kind = any(ast.unparse(side).rpartition(".")[2] in ("kind", "origin") for side in sides)
+                of_kind = any(KIND.search(ast.unparse(side)) for side in sides)
                 parts = [part for side in sides for part in ast.walk(side)]
                 words = {part.value for part in parts if isinstance(part, ast.Constant)}
                 if (of_kind and words & set(TargetKind)) or members & {ast.unparse(side) for side in sides}:
@@ -47,6 +49,7 @@ def test_nobody_asks_which_kind_it_is() -> None:
     "text",
     [
         'snapshot.kind == "local"',
+        'report.target.get("kind") != "stated"',
         'kind not in ("adb", "local")',
         "target.kind is TargetKind.REPLAY",
         "isinstance(target, (int, ReplayTarget))",

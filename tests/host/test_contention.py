@@ -1,7 +1,7 @@
 """Beside real busy loops: every interpreter sees them, the rows are void, and no verdict rests on them.
 
 Only that direction is asserted. That an idle machine gives no remark is shown by
-`python -m gemmafit.benchmarks.contention`: a test cannot know that nobody else is there.
+`python -m gemmafit.tools.contention`: a test cannot know that nobody else is there.
 """
 
 from __future__ import annotations
