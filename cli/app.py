@@ -13,9 +13,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ..base.bounds import BOUNDS
+from ..base.bounds import BOUNDS, require_measured
 from ..base.errors import UsageError
-from ..base.names import ReportFormat
+from ..base.names import MEASURED, ReportFormat
 from ..probes.target import WORDS, forms
 
 
@@ -46,6 +46,11 @@ def _number(value: float | None) -> float | None:
     if value is not None and not math.isfinite(value):
         raise typer.BadParameter(f"{value} is no number that can be asked for.")
     return value
+
+
+def _measured(names: list[str] | None) -> list[str] | None:
+    require_measured(names or ())
+    return names
 
 
 def _range(field: str, kind: type[int] | type[float]) -> dict[str, Any]:
@@ -136,6 +141,14 @@ ParallelOption = Annotated[int | None, typer.Option(help="Phones at a time.", **
 LimitOption = Annotated[int, typer.Option(help="At most so many.", **_range("rows", int))]
 IdentifierArgument = Annotated[
     int, typer.Argument(metavar="ID", help="Number from `history list`.", **_range("identifier", int))
+]
+BackendsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar=f"[{'|'.join(MEASURED)}]",
+        help="Run the block only there (repeatable).",
+        callback=_measured,
+    ),
 ]
 NoCacheOption = Annotated[
     bool, typer.Option("--no-cache", help="Neither take nor keep the fastest variant of such a device.")

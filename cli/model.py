@@ -135,10 +135,11 @@ def _judged(
         known = load(report)
         return snapshot_of(known), known, list(known.measurements)
     if target is not None:
-        from ..pipeline import Request, examine
+        from ..base.options import Request
+        from ..pipeline import examine
         from ..probes.targets import resolve
 
-        found = examine(resolve(target, adb), Request(run=False, push=False, knowledge=knowledge))
+        found = examine(resolve(target, adb), Request(run=False, push=False), knowledge=knowledge)
         if found.broken is not None:
             raise found.broken
         return found.snapshot, found.report, found.measurements

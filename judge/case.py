@@ -6,48 +6,23 @@ statement carries the source of the row it rests on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypedDict
 
-from ..base.bounds import require
 from ..base.errors import UsageError
 from ..base.names import Backend, CheckStatus, Column, Evidence, Scope, Status
+from ..base.options import Options
 from ..benchmarks.measurements import Measurement
 from ..benchmarks.states import Span
 from ..probes.snapshot import Conditions, Snapshot
-from ..profiles.conditions import Facts, evaluate
+from ..profiles.conditions import FILE_FACTS, Facts, Truth, evaluate
 from ..profiles.knowledge import Architecture, Fault, Knowledge, Model, Reason, Runtime
 from ..reports.report import Check
 from .predict import Anchor
 
 ANY_FAMILY = "any"
-
-
-@dataclass(frozen=True)
-class Options:
-    """What is asked for. None: the value of the use in thresholds.yaml.
-
-    Attributes:
-        family: a row of families.yaml, or any.
-        use: chat | summarise | offline-batch.
-        decode_tok_s, ttft_s: what is fast enough.
-        prompt_tokens: the prompt that the time to the first token is for.
-        context: tokens of prompt and answer together that must fit.
-
-    Raises UsageError for a number that is none or out of its range.
-    """
-
-    family: str = "gemma-2b"
-    use: str = "chat"
-    decode_tok_s: float | None = None
-    ttft_s: float | None = None
-    prompt_tokens: int | None = None
-    context: int | None = None
-
-    def __post_init__(self) -> None:
-        require(vars(self))
 
 
 @dataclass(frozen=True)
@@ -66,7 +41,7 @@ class Variant:
     """One model file on one backend."""
 
     model: Model
-    backend: str
+    backend: Backend
 
     @property
     def key(self) -> str:
@@ -106,12 +81,12 @@ class Question:
                 return f"{self.subject}.{self.name}"
 
     @property
-    def backend(self) -> str | None:
+    def backend(self) -> Backend | None:
         match self.subject:
             case Variant():
                 return self.subject.backend
             case Backend():
-                return str(self.subject)
+                return self.subject
             case _:
                 return None
 
@@ -120,7 +95,7 @@ class Question:
         """What a check says about it."""
         found = _Fields(question=self.name, column=self.column)
         if self.backend is not None:
-            found["backend"] = self.backend
+            found["backend"] = str(self.backend)
         if isinstance(self.subject, Variant):
             found["variant"] = self.subject.model.id
         elif isinstance(self.subject, Runtime):
@@ -192,11 +167,9 @@ class Case:
 
     @cached_property
     def variants(self) -> tuple[Variant, ...]:
-        """Every model file on every backend it is for; a file for no backend here counts once, as cpu."""
+        """Every model file on every backend under which it is listed."""
         return tuple(
-            Variant(model, backend)
-            for model in self.knowledge.models.values()
-            for backend in model.backends or ("cpu",)
+            Variant(model, backend) for model in self.knowledge.models.values() for backend in model.listed_on
         )
 
     def of_family(self, variant: Variant) -> bool:
@@ -208,21 +181,21 @@ class Case:
     def runtime(self, model: Model) -> Runtime:
         return self.knowledge.runtimes[model.runtime]
 
-    def rows(self, backend: str, *phases: str, scheme: str | None = None) -> list[Measurement]:
+    def rows(self, backend: Backend, *phases: str, scheme: str | None = None) -> list[Measurement]:
         """Measurement rows of a backend, limits left out unless asked for."""
         return [
             row
             for row in self.measurements
-            if row.backend == backend
+            if row.backend is backend
             and (row.phase in phases if phases else row.phase != "limit")
             and (scheme is None or row.scheme == scheme)
         ]
 
-    def ran(self, backend: str, scheme: str | None = None) -> bool:
+    def ran(self, backend: Backend, scheme: str | None = None) -> bool:
         """Whether the reference block ran on that backend."""
         return any(row.status is Status.OK for row in self.rows(backend, scheme=scheme))
 
-    def evidence(self, backend: str) -> Evidence:
+    def evidence(self, backend: Backend) -> Evidence:
         return Evidence.PROBED if self.ran(backend) else Evidence.PREDICTED
 
     def facts(self, variant: Variant | None = None, backend: str | None = None) -> Facts:
@@ -231,6 +204,26 @@ class Case:
         if variant is not None:
             given |= variant.model.facts
         return Facts(self.snapshot, given)
+
+    def faults(self, variant: Variant) -> Iterator[tuple[Fault, Truth]]:
+        """Each row of drivers.yaml, and whether it holds: asked once of variants it cannot tell apart."""
+        facts = self.facts(variant)
+        given = facts.given or {}
+        for fault, names in self._faults:
+            key = (fault.id, *(given[name] for name in names))
+            if key not in self._held:
+                self._held[key] = evaluate(fault.when, facts)
+            yield fault, self._held[key]
+
+    @cached_property
+    def _faults(self) -> list[tuple[Fault, list[str]]]:
+        """Each fault with the facts of a variant that it asks for."""
+        own = {"backend", *FILE_FACTS}
+        return [(row, sorted(own.intersection(row.when.facts()))) for row in self.knowledge.drivers.values()]
+
+    @cached_property
+    def _held(self) -> dict[tuple[object, ...], Truth]:
+        return {}
 
     def check(
         self,
@@ -320,13 +313,3 @@ def worst(statuses: Sequence[CheckStatus]) -> CheckStatus:
 def assumption(text: str) -> str:
     """The sentence of a check that rests on one (`Assumption.text`)."""
     return f"Assumed, as it was not stated: {text}."
-
-
-def is_backend(name: str) -> bool:
-    """Whether the reference block exists for it (npu has none)."""
-    return name in Backend.__members__.values()
-
-
-def megabytes(value: float) -> str:
-    """Bytes for people, in decimal units."""
-    return f"{value / 1e9:.2f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"

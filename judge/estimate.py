@@ -25,12 +25,12 @@ import msgspec
 from ..base.bounds import require
 from ..base.errors import UsageError
 from ..base.names import TargetKind
+from ..base.options import Options
 from ..probes.readers.gpu import identify, read_driver
 from ..probes.snapshot import ABI_BITS, Android, AppVisibility, Cluster, Cpu, Gpu, Memory, Snapshot, Soc
 from ..profiles.knowledge import Knowledge
 from ..profiles.tables import SocRow, Tables
 from ..reports.report import Report
-from .case import Options
 from .judge import judge
 from .predict import Anchor
 
@@ -83,7 +83,7 @@ def estimate(
         }
         knowledge = msgspec.structs.replace(knowledge, chips=chips)
     if options.context is None:
-        options = replace(options, context=CONTEXT)
+        options = msgspec.structs.replace(options, context=CONTEXT)
     snapshot = stated(gpu, ram_gb, knowledge, soc=soc, cpu=cpu, abi=abi, sdk=sdk, driver=driver, facts=facts)
     return judge(snapshot, (), knowledge, options, created=created, anchor=measured)
 

@@ -16,17 +16,17 @@ from typing import Any
 
 import msgspec
 
-from ..base.names import CheckStatus, Evidence, Scope
+from ..base.names import Backend, CheckStatus, Evidence, Scope
+from ..base.options import Options
+from ..base.units import percent
 from ..benchmarks.measurements import Measurement
 from ..probes.modelfile import CONTAINERS, PARTIAL, Finding, ModelFile, Severity
+from ..probes.modelfile.litertlm import UNCONSTRAINED
 from ..probes.snapshot import Snapshot
 from ..profiles.knowledge import Knowledge, Model, Quantisation, Revision, Runtime
 from ..reports.report import Check, Report, VariantResult
-from .case import Case, Options, worst
+from .case import Case, worst
 from .judge import judge_files
-
-_BACKENDS = {"gpu": "opencl", "gpu_artisan": "opencl", "cpu_artisan": "cpu", "google_tensor_artisan": "npu"}
-"""Names that files use -> those of reports."""
 
 
 class How(StrEnum):
@@ -139,7 +139,9 @@ def _size(file: ModelFile, row: Model) -> tuple[Finding, ...]:
         return ()  # the size of an error page or an archive says nothing of the model's
     share = file.size / row.size
     if row.bytes is not None and share < 0.98 and not file.complete:
-        text = f"{file.size} of {row.bytes} bytes ({share:.0%}) of {row.file}: the download is incomplete"
+        text = (
+            f"{file.size} of {row.bytes} bytes ({percent(share)}) of {row.file}: the download is incomplete"
+        )
         return (Finding("short", Severity.ERROR, text, "Download it again."),)
     if row.bytes is None and 0.97 < share < 1.03:
         return ()  # only the approximate size is published
@@ -165,21 +167,29 @@ def will_run(
     """
     own = [_about_file(f) for f in (*file.findings, *identity.findings) if f.severity is Severity.ERROR]
     row = _row(file, identity.model, knowledge)
+    known, unknown = _backends(file, identity.model)
+    found: list[Fit] = []
     if row is None:
-        status = CheckStatus.FAIL if own else CheckStatus.UNKNOWN
-        return tuple(Fit(backend, status, tuple(own)) for backend in _backends(file, None))
-    backends = row.backends or ("cpu",)  # as the judge counts a file for no backend here
-    listed = {v.backend: v for v in report.variants if v.id == row.id} if report is not None else {}
-    if report is not None and set(backends) <= set(listed):
-        found = [_reported(report, listed[backend]) for backend in backends]
+        found = [Fit(backend, CheckStatus.UNKNOWN, ()) for backend in known]
+    elif not known:
+        pass
+    elif report is not None and (listed := _listed(report, row)):
+        found = [_reported(report, variant) for variant in listed]
     else:
         catalogue = msgspec.structs.replace(knowledge, models={row.id: row})
         case = Case(snapshot, tuple(measurements), catalogue, options)
-        found = [Fit(j.variant.backend, j.status, j.checks, j.reasons) for j in judge_files(case)]
+        found = [Fit(str(j.variant.backend), j.status, j.checks, j.reasons) for j in judge_files(case)]
+    found += [Fit(name, CheckStatus.UNKNOWN, ()) for name in unknown]
     return tuple(
         Fit(fit.backend, worst([fit.status, *(c.status for c in own)]), (*own, *fit.checks), fit.reasons)
         for fit in found
     )
+
+
+def _listed(report: Report, row: Model) -> list[VariantResult]:
+    """What a report has about a file on each of its backends; nothing where it does not have all."""
+    listed = {v.backend: v for v in report.variants if v.id == row.id}
+    return [listed[b] for b in row.listed_on] if set(row.listed_on) <= listed.keys() else []
 
 
 def _reported(report: Report, variant: VariantResult) -> Fit:
@@ -189,9 +199,12 @@ def _reported(report: Report, variant: VariantResult) -> Fit:
     return Fit(variant.backend, variant.status, (*shared, *own), variant.reasons)
 
 
-def _backends(file: ModelFile, model: Model | None) -> list[str]:
-    declared = file.backends or (model.backends if model is not None else None) or ("cpu", "gpu")
-    return list(dict.fromkeys(_BACKENDS.get(name, name) for name in declared))
+def _backends(file: ModelFile, model: Model | None) -> tuple[list[Backend], list[str]]:
+    """What a file is for: the backends, and the names that mean none of those we know."""
+    declared = file.backends or (model.backends if model is not None else None) or UNCONSTRAINED
+    known = {name: Backend.of(name) for name in declared}
+    backends = dict.fromkeys(backend for backend in known.values() if backend is not None)
+    return list(backends), [name for name, backend in known.items() if backend is None]
 
 
 def _row(file: ModelFile, known: Model | None, knowledge: Knowledge) -> Model | None:
@@ -200,7 +213,7 @@ def _row(file: ModelFile, known: Model | None, knowledge: Knowledge) -> Model | 
 
     What a header does not say stays unknown: above all the network, so that no speed is predicted.
     """
-    backends: Any = tuple(_backends(file, known))
+    backends = tuple(_backends(file, known)[0])
     if known is not None:
         return msgspec.structs.replace(known, backends=backends) if known.backends else known
     runtime = _runtime(file, knowledge)

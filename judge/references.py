@@ -77,7 +77,7 @@ def _misfits(knowledge: Knowledge) -> Iterator[tuple[str, str, str]]:
         for backend in model.backends:
             predicted = backend in knowledge.prediction.spec
             if predicted and engine_for(backend, model.format, knowledge.calibration) is None:
-                why = f"is for {backend!r} as {model.format!r}, whose kernels calibration.yaml does not have"
+                why = f"is for '{backend}' as {model.format!r}, whose kernels calibration.yaml does not have"
                 yield "models", model.id, why
     try:
         webgpu_fallback(knowledge)

@@ -16,6 +16,7 @@ import yaml
 
 from ..base import limits
 from ..base.errors import InputError
+from ..base.files import read_text
 from ..base.names import TargetKind
 from ..base.yaml_input import load_yaml
 from .capture import SCHEMA, Answer, Capture
@@ -27,14 +28,8 @@ _NOT_TEXT = re.compile("[^\n\t\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010
 
 def read_capture(path: Path) -> Capture:
     """The capture in `path`. Raises InputError for what is no capture, or over the limits."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(limits.CAPTURE_FILE_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"cannot read the capture {path}: {error.strerror or error}") from None
-    if len(data) > limits.CAPTURE_FILE_BYTES:
-        raise InputError(f"{path}: larger than {limits.CAPTURE_FILE_BYTES >> 20} MiB, which no capture is")
-    return parse_capture(data.decode("utf-8", "replace"), origin=str(path))
+    text = read_text(path, limits.CAPTURE_FILE_BYTES, "capture", errors="replace")
+    return parse_capture(text, origin=str(path))
 
 
 def parse_capture(text: str, *, origin: str = "capture") -> Capture:

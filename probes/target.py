@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from ..base import limits, units
 from ..base.events import Listener, ignore
 from ..base.names import TargetKind
 from .capture import Answer, Capture
@@ -36,7 +37,7 @@ class Command:
     key: str
     script: str
     deadline: float = 10.0
-    max_bytes: int = 1 << 20
+    max_bytes: int = limits.ANSWER_BYTES
     binder: bool = False
 
 
@@ -71,7 +72,7 @@ class AgentRun:
         """
         words = f": {self.said}" if self.said else ""
         if self.timed_out:
-            return f"did not end within {seconds:g} s and was stopped{words}"
+            return f"did not end within {units.seconds(seconds)} and was stopped{words}"
         if self.signal is not None:
             return f"was killed by {signal_name(self.signal)}{words}"
         return None if self.exit == 0 else f"ended with status {self.exit}{words}"
@@ -132,6 +133,7 @@ class AgentSession(Protocol):
         """Run the agent in the directory; fetch the named result files that exist afterwards.
 
         backend: cpu | opencl | vulkan; each call is a process of its own.
+        deadline: seconds, at most LONGEST_RUN_SECONDS (base/protocol.py).
         args: as in docs/plan-format.md, e.g. ["run", "--plan", "plan.txt", "--out", "result", ...].
         section: where the binary stands, which decides the linker namespace on Android: unrestricted
         (the session's own directory), isolated (/data/local/tmp/isolated), system

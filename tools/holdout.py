@@ -16,7 +16,7 @@ from statistics import fmean, median, quantiles
 
 import msgspec
 
-from ..base.names import TargetKind
+from ..base.names import Backend, TargetKind
 from ..judge.calibration import gpu_class, joined
 from ..judge.predict import find_chip, predict
 from ..judge.references import load
@@ -344,7 +344,11 @@ def cpu_from_data_sheet(rows: Sequence[Speed], phase: Phase, knowledge: Knowledg
             knowledge, architectures={**knowledge.architectures, network.id: network}
         )
         model = msgspec.structs.replace(
-            template, architecture=network.id, bits=row.workload.bits, format="litertlm", backends=("cpu",)
+            template,
+            architecture=network.id,
+            bits=row.workload.bits,
+            format="litertlm",
+            backends=(Backend.CPU,),
         )
         snapshot = Snapshot(
             TargetKind.STATED,
@@ -352,7 +356,7 @@ def cpu_from_data_sheet(rows: Sequence[Speed], phase: Phase, knowledge: Knowledg
             soc=Soc(soc.manufacturer, name=soc.name),
             cpu=Cpu(tuple(Cluster(c.core, c.count, c.mhz) for c in soc.cpu)),
         )
-        speeds = predict(model, "cpu", snapshot, (), known, context=row.workload.context)
+        speeds = predict(model, Backend.CPU, snapshot, (), known, context=row.workload.context)
         found = speeds.decode_tok_s if phase == "decode" else speeds.prefill_tok_s
         if found is not None:
             scores.append(Score(row, math.log(found.value / truth), found.low <= truth <= found.high))

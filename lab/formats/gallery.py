@@ -13,13 +13,11 @@ from typing import Any
 
 import msgspec
 
+from ...base.names import Backend
 from ...profiles.knowledge import Knowledge, Model
 from ..allowlist import Allowlist, Rule, weakest
 
 GIB = 2**30
-ACCELERATOR = {"opencl": "gpu", "cpu": "cpu", "npu": "npu"}
-"""Our backend -> what the Gallery calls it."""
-
 FORMATS = ("litertlm", "task")
 """What it loads."""
 
@@ -70,9 +68,8 @@ def accelerators(variant: str, rules: Iterable[Rule]) -> list[str]:
     """Backends on which every one of the rules runs the file; the order of the first rule, GPU before CPU."""
     per_rule = [[backend for v, backend in _steps(rule) if v == variant] for rule in rules]
     shared = [backend for backend in per_rule[0] if all(backend in other for other in per_rule)]
-    return list(dict.fromkeys(ACCELERATOR[backend] for backend in shared if backend in ACCELERATOR)) or [
-        "cpu"
-    ]
+    known = [backend.about.engine for name in shared if (backend := Backend.of(name)) is not None]
+    return list(dict.fromkeys(name for name in known if name is not None)) or [Backend.CPU.about.processor]
 
 
 def _steps(rule: Rule) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 Never trusts the file: every read is bounds-checked and counted against a budget, offsets have 64 bits,
 nothing is decompressed, and weights are never read. Whatever is wrong with the content is a `Finding`, not
-an exception; `ModelFileError` means that the path could not be read at all.
+an exception; `InputError` means that the path could not be read at all.
 
 source.py    bounded random access        container.py  the table of formats; model.py  what is found
 flat.py      FlatBuffers by hand          tflite.py     a TFLite model: buffers, tensors, metadata
@@ -13,7 +13,6 @@ strangers.py what people have instead     gguf.py       llama.cpp's .gguf
 
 from .container import CONTAINERS, Container, digest, inspect
 from .model import Finding, ModelFile, Section, Severity, TensorGroup, Tflite
-from .source import ModelFileError
 from .strangers import PARTIAL
 
 __all__ = [
@@ -22,7 +21,6 @@ __all__ = [
     "Container",
     "Finding",
     "ModelFile",
-    "ModelFileError",
     "Section",
     "Severity",
     "TensorGroup",

@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...base.events import Event, Listener, ignore
+from ...base.files import blocks
 from . import gguf, litertlm, task, tflite
 from .model import Finding, ModelFile, error
-from .source import ModelFileError, Source
+from .source import Source
 from .strangers import PARTIAL, read_stranger
-
-HASH_BLOCK = 4 << 20
 
 _HEAD = 512
 
@@ -54,7 +53,7 @@ UNKNOWN = "unknown"
 
 
 def inspect(path: Path) -> ModelFile:
-    """Everything that the file says about itself. Raises ModelFileError only if it cannot be opened."""
+    """Everything that the file says about itself. Raises InputError only if it cannot be opened."""
     with Source(path) as source:
         head = source.read(0, min(_HEAD, source.size))
         base = ModelFile(
@@ -74,18 +73,14 @@ def inspect(path: Path) -> ModelFile:
 
 
 def digest(path: Path, on_event: Listener = ignore) -> str:
-    """The SHA-256 of the whole file, with an event per block. Raises ModelFileError."""
+    """The SHA-256 of the whole file, with an event per block. Raises InputError."""
     with Source(path) as source:
         size = source.size
     sha256, done = hashlib.sha256(), 0
-    try:
-        with path.open("rb") as file:
-            while block := file.read(HASH_BLOCK):
-                sha256.update(block)
-                done += len(block)
-                on_event(Event("hash", "computing the SHA-256", done=done, total=max(size, done)))
-    except OSError as problem:
-        raise ModelFileError(f"{path}: {problem.strerror}") from problem
+    for block in blocks(path):
+        sha256.update(block)
+        done += len(block)
+        on_event(Event("hash", "computing the SHA-256", done=done, total=max(size, done)))
     return sha256.hexdigest()
 
 

@@ -64,6 +64,9 @@ ARCHITECTURES = {
 }  # fmt: skip
 """Field of the oneof in LlmModelType (runtime/proto/llm_model_type.proto)."""
 
+UNCONSTRAINED = ("cpu", "gpu")
+"""What the runtime assumes a file is for that names no backend (model_info.cc)."""
+
 _MAX_NUM_TOKENS, _LLM_MODEL_TYPE, _MIN_RUNTIME_VERSION = 5, 6, 14
 
 
@@ -266,7 +269,7 @@ def _backends(main: Section | None) -> tuple[str, ...] | None:
         return ("npu",)  # nothing else has the operators that it was compiled to
     constraint = main.properties.get("backend_constraint")
     if not isinstance(constraint, str) or not constraint:
-        return ("cpu", "gpu")  # what the runtime assumes without a constraint (model_info.cc)
+        return UNCONSTRAINED
     return tuple(part.strip().lower() for part in constraint.split(",") if part.strip())
 
 

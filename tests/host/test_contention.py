@@ -17,19 +17,23 @@ from pathlib import Path
 import pytest
 
 from gemmafit.base.names import CheckStatus, Status
+from gemmafit.base.options import Request
 from gemmafit.benchmarks import trust
 from gemmafit.benchmarks.block.dims import GEMMA_2B, Block, Scheme, decode
 from gemmafit.benchmarks.measurements import Measurement
 from gemmafit.benchmarks.timing import Timing
 from gemmafit.judge.judge import judge
-from gemmafit.pipeline import Request, examine
+from gemmafit.pipeline import examine
 from gemmafit.probes.collect import ask_conditions
 from gemmafit.probes.local import LocalTarget
 from gemmafit.profiles.loader import load
 from gemmafit.reports.figures import measured
 from gemmafit.tests.host.conftest import Runner
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="needs Linux's /proc")
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="needs Linux's /proc"),
+]
 CORES = os.cpu_count() or 1
 LIMITS = {name: getattr(trust, name) for name in ("LOST", "OTHERS")}
 """Those of users: read before the fixture that spares other tests changes them."""
@@ -75,7 +79,7 @@ def test_every_interpreter_sees_that_others_take_the_processor(runner: Runner) -
 
 @pytest.mark.usefixtures("busy")
 def test_a_verdict_does_not_rest_on_what_was_measured_beside_others() -> None:
-    done = examine(LocalTarget(), Request(backends=("cpu",), quick=True))
+    done = examine(LocalTarget(), Request(backends=("cpu",), quick=True, tuning="off"))
     rows, report = done.measurements, done.report
     timed = [row for row in rows if row.samples_s]
     assert timed and all(row.disturbed for row in timed), [(r.key, r.contention) for r in timed]

@@ -92,7 +92,7 @@ def test_an_earlier_revision_is_known_by_its_size(row: Model) -> None:
 def test_a_short_or_altered_file_is_said_to_be() -> None:
     short = recognise(size=700_000_000, complete=False)
     assert [(f.code, f.severity) for f in short.findings] == [("short", Severity.ERROR)]
-    assert "52%" in short.findings[0].text
+    assert "52 %" in short.findings[0].text
     altered = recognise(sha256="0" * 64)
     assert [(f.code, f.severity) for f in altered.findings] == [("other-digest", Severity.WARNING)]
 
@@ -147,16 +147,21 @@ def test_a_file_nobody_knows_needs_room_for_its_weights() -> None:
 
 
 @pytest.mark.parametrize(
-    ("soc", "status"),
-    [("SM8750", CheckStatus.UNKNOWN), ("SM8650", CheckStatus.FAIL), (None, CheckStatus.UNKNOWN)],
+    ("soc", "status", "code"),
+    [
+        ("SM8750", CheckStatus.UNKNOWN, "npu.untested"),
+        ("SM8650", CheckStatus.FAIL, "npu.other-soc"),
+        (None, CheckStatus.UNKNOWN, "npu.soc-unknown"),
+    ],
 )
-def test_an_npu_file_is_for_one_soc(soc: Any, status: Any) -> None:
+def test_an_npu_file_is_for_one_soc(soc: Any, status: Any, code: str) -> None:
     file = model_file(
         path="/x/m.litertlm", size=7, format="litertlm", backends=("npu",), npu=("Qualcomm", "SM8750")
     )
     phone = replace(FLAGSHIP, soc=Soc("QTI", soc, None))
-    (check,) = [c for c in loads(file, phone)["npu"].checks if c.id == "file.npu.soc"]
-    assert check.status is status
+    fit = loads(file, phone)["npu"]
+    assert fit.status is status
+    assert code in fit.reasons
 
 
 # --- the commands -------------------------------------------------------------------------------------------

@@ -10,8 +10,9 @@ import pytest
 from gemmafit.base.errors import TransportError
 from gemmafit.base.events import Listener, ignore
 from gemmafit.base.names import TargetKind
+from gemmafit.base.options import Request
 from gemmafit.lab.collection import Source
-from gemmafit.pipeline import Request, examine
+from gemmafit.pipeline import examine
 from gemmafit.probes.capture import Answer, Capture
 from gemmafit.probes.files import dump_capture
 from gemmafit.probes.local import LocalTarget

@@ -35,7 +35,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.dictionaries(st.from_regex(r"[a-z_]{1,12}", fullmatch=True), answers, max_size=4),
     st.none() | st.dictionaries(st.sampled_from(["probe", "measurements"]), json_values, max_size=2),
@@ -105,8 +105,6 @@ def test_a_file_over_the_limit(tmp_path: Path) -> None:
         file.write(b"x")
     with pytest.raises(InputError, match="larger than"):
         read_capture(path)
-    with pytest.raises(InputError, match="cannot read"):
-        read_capture(tmp_path / "none.yaml")
 
 
 def test_names_that_are_paths_are_only_names() -> None:

@@ -17,8 +17,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gemmafit.base.errors import InputError
 from gemmafit.probes import modelfile
-from gemmafit.probes.modelfile import CONTAINERS, ModelFileError, Severity, digest
+from gemmafit.probes.modelfile import CONTAINERS, Severity, digest
 from gemmafit.probes.modelfile.source import BadContentError, Source
 from gemmafit.probes.modelfile.zipdir import read_members
 
@@ -640,9 +641,9 @@ def test_web_files_are_called_by_name(task_file: Any) -> None:
 
 def test_paths_that_are_no_file(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "missing", Path("/dev/null"), Path("a\0b")):
-        with pytest.raises(ModelFileError):
+        with pytest.raises(InputError):
             inspect(path)
-        with pytest.raises(ModelFileError):
+        with pytest.raises(InputError):
             digest(path)
 
 
@@ -651,7 +652,7 @@ def test_no_permission(bin_file: Any) -> None:
     try:
         if os.geteuid() == 0:
             os.seteuid(65534)  # root reads everything
-        with pytest.raises(ModelFileError, match="Permission denied"):
+        with pytest.raises(InputError, match="Permission denied"):
             inspect(bin_file)
     finally:
         os.seteuid(os.getuid())
@@ -661,7 +662,6 @@ def test_no_permission(bin_file: Any) -> None:
 
 HOSTILE = settings(
     max_examples=150,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -14,8 +14,10 @@ from typer.testing import CliRunner
 
 from gemmafit.base.errors import UsageError
 from gemmafit.base.names import CheckStatus, Verdict
+from gemmafit.base.options import Options
 from gemmafit.judge.estimate import GIB, estimate, stated
-from gemmafit.judge.judge import Options, judge
+from gemmafit.judge.explain import remedy
+from gemmafit.judge.judge import judge
 from gemmafit.judge.modelfit import How, Identity, will_run
 from gemmafit.judge.references import load
 from gemmafit.probes.capture import Capture
@@ -155,6 +157,17 @@ def test_an_explanation_shows_the_reports_own_answer(path: Path, run: Any, tmp_p
         assert not [name for name in lost if name in do], do
         best = report.recommendation or report.works_instead
         assert best is None or best.file in text
+
+
+@pytest.mark.parametrize("path", OWN, ids=lambda path: path.stem)
+def test_no_advice_names_a_file_that_fails_on_the_phone(path: Path) -> None:
+    """Whatever the message: the row's own words hold where the report does not contradict them."""
+    report = judge(read(read_capture(path)), (), KNOWLEDGE)
+    working = {v.id for v in report.variants if v.status in WORKS}
+    for signature in KNOWLEDGE.signatures.values():
+        said = remedy(signature, report, KNOWLEDGE)
+        named = {m.id for m in KNOWLEDGE.models.values() if m.file in said or f"{m.id} " in said}
+        assert not named or named & working, (signature.id, said)
 
 
 # --- model inspect ------------------------------------------------------------------------------------------
