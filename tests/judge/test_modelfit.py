@@ -111,7 +111,7 @@ def test_the_size_of_what_is_no_model_is_not_compared(format: str) -> None:
 def test_a_browsers_additions_to_a_name_are_not_the_name(name: str) -> None:
     found = recognise(path=f"/x/{name}", size=700_000_000, complete=False)
     assert (found.model, found.how) == (GPU_INT4, How.NAME)
-    assert "52%" in found.findings[0].text
+    assert "52 %" in found.findings[0].text
 
 
 def loads(file: Any, snapshot: Any) -> Any:
