@@ -30,7 +30,7 @@ OWN = {
     "benchmarks/interpreter/contention.py": "/proc",
     "benchmarks/interpreter/programs.py": "a plan's folder, with the page cache under control",
     "benchmarks/interpreter/worker.py": "a plan's folder",
-    "benchmarks/interpreter/result.py": "a plan's folder, and /proc",
+    "benchmarks/interpreter/result.py": "a plan's folder",
     "benchmarks/tuning.py": "the wheel's own kernels, for their digest",
     "cli/console.py": "/dev/null in place of a closed stream",
     "probes/adb/session.py": "the tail of a log in a session's folder",
