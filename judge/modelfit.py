@@ -7,6 +7,7 @@ says of a row of the catalogue that is made from the file's header.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,7 +20,7 @@ from ..base.names import Backend, CheckStatus, Evidence, Scope
 from ..base.options import Options
 from ..base.units import percent
 from ..benchmarks.measurements import Measurement
-from ..probes.modelfile import CONTAINERS, Finding, ModelFile, Severity
+from ..probes.modelfile import CONTAINERS, PARTIAL, Finding, ModelFile, Severity
 from ..probes.modelfile.litertlm import UNCONSTRAINED
 from ..probes.snapshot import Snapshot
 from ..profiles.knowledge import Knowledge, Model, Quantisation, Revision, Runtime
@@ -67,7 +68,8 @@ def identify(file: ModelFile, knowledge: Knowledge) -> Identity:
     for row in rows:
         if digest is not None and digest in row.sha256:
             return Identity(row, How.SHA256, _naming(file, row))
-    named = [row for row in rows if row.file == Path(file.path).name]
+    name = _plain_name(file)
+    named = [row for row in rows if row.file == name]
     sized = [row for row in rows if row.bytes == file.size]
     if same := [row for row in sized if row in named] or sized:
         return Identity(same[0], How.SIZE, (*_naming(file, same[0]), *_digest(file, same[0])))
@@ -77,6 +79,13 @@ def identify(file: ModelFile, knowledge: Knowledge) -> Identity:
         row = min(named, key=lambda r: abs(r.size - file.size))
         return Identity(row, How.NAME, (*_size(file, row), *_digest(file, row)))
     return Identity(findings=_no_runtime(file, knowledge))
+
+
+def _plain_name(file: ModelFile) -> str:
+    """The file's name without what browsers add: the ending of a partial download, the number of a copy."""
+    name = Path(file.path).name
+    name = name.removesuffix(Path(name).suffix) if Path(name).suffix.lower() in PARTIAL else name
+    return re.sub(r" ?\(\d{1,3}\)(?=\.\w+$)", "", name)
 
 
 def _runtime(file: ModelFile, knowledge: Knowledge) -> Runtime | None:
@@ -89,8 +98,15 @@ def _no_runtime(file: ModelFile, knowledge: Knowledge) -> tuple[Finding, ...]:
     if file.format not in CONTAINERS or _runtime(file, knowledge) is not None:
         return ()
     names = ", ".join(runtime.title for runtime in knowledge.runtimes.values())
-    text = f"no runtime that gemmafit knows loads a {file.format} file ({names})"
-    return (Finding("no-runtime", Severity.ERROR, text, "Get the model in a format that one of them loads."),)
+    other = CONTAINERS[file.format].runs_with
+    text = f"{other} runs it; " if other else ""
+    text += f"no runtime that gemmafit judges loads a {file.format} file ({names})"
+    remedy = (
+        f"Run it with {other}, or get the .litertlm of the model."
+        if other
+        else "Get the .litertlm of the model."
+    )
+    return (Finding("no-runtime", Severity.ERROR, text, remedy),)
 
 
 def _earlier(row: Model, size: int) -> Revision | None:
@@ -119,6 +135,8 @@ def _digest(file: ModelFile, row: Model) -> tuple[Finding, ...]:
 
 
 def _size(file: ModelFile, row: Model) -> tuple[Finding, ...]:
+    if file.format not in CONTAINERS:
+        return ()  # the size of an error page or an archive says nothing of the model's
     share = file.size / row.size
     if row.bytes is not None and share < 0.98 and not file.complete:
         text = (
@@ -215,7 +233,7 @@ def _row(file: ModelFile, known: Model | None, knowledge: Knowledge) -> Model | 
         backends=backends,
         context=file.context or 1 << 20,
         about_bytes=max(file.size, sum(group.bytes for group in file.tensors), 1),
-        npu_soc=file.npu[1] if file.npu is not None else None,
+        npu_soc=(file.npu[1] or None) if file.npu is not None else None,
         because="made from the file's header",
         source="the file's own tables",
     )

@@ -30,7 +30,7 @@ from .rows import (
     Text,
     ordered,
 )
-from .signatures import Signature
+from .signatures import Origin, Signature
 from .tables import Tables
 
 Bits = Literal[2, 4, 8, 16, 32]
@@ -459,6 +459,7 @@ class Knowledge(msgspec.Struct, frozen=True, kw_only=True):
     reasons: dict[str, Reason]
     tflite_compat: dict[str, ListRule]
     signatures: dict[str, Signature]
+    origins: dict[str, Origin]
     thresholds: Thresholds
     prediction: Prediction
     calibration: Calibration

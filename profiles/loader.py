@@ -41,7 +41,7 @@ from .knowledge import (
     WebGpuFallback,
 )
 from .rows import Asks, Holes, Ref
-from .signatures import Signature
+from .signatures import Origin, Signature
 from .tablefile import compose, convert, laid_over, place, rows
 
 FOLDER = Path(__file__).parent
@@ -78,6 +78,7 @@ TABLES: Mapping[str, TableKind] = {
     "reasons": TableKind(Reason),
     "tflite_compat": TableKind(ListRule),
     "signatures": TableKind(Signature),
+    "origins": TableKind(Origin),
     "thresholds": TableKind(Thresholds, "settings"),
     "prediction": TableKind(Prediction, "settings"),
     "calibration": TableKind(Calibration, "settings"),

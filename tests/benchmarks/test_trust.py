@@ -241,7 +241,7 @@ MS = 10**6
 TWO = replace(ROW, samples_s=(0.01,) * 5, device_s=(0.009,) * 5)
 
 
-def facts(waited: list[float] | None, cpu: list[float] | None = None, **changes: Any) -> Facts:
+def facts(waited: list[float] | None, cpu: list[float] | None = None, **changes: Any) -> StepContention:
     """Two computing threads on two cores in five repeats of 10 ms; ms that they waited and ran, all
     together."""
     ran = cpu or [20 - w for w in waited or [0] * 5]
@@ -250,7 +250,7 @@ def facts(waited: list[float] | None, cpu: list[float] | None = None, **changes:
     return replace(found, **changes)
 
 
-def contended(given: Facts | None, row: Measurement = TWO, load: float | None = None) -> Measurement:
+def contended(given: StepContention | None, row: Measurement = TWO, load: float | None = None) -> Measurement:
     return trust.contended(row, given, Load(load), "this computer")
 
 
