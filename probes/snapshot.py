@@ -61,6 +61,13 @@ class Soc:
     build_manufacturer: str | None = None
     build_model: str | None = None
     """Build.SOC_MANUFACTURER and SOC_MODEL, exactly: what apps and Play compare with. None before API 31."""
+    one_of: tuple[str, ...] = ()
+    """Names of the chips that it may be, where what the device says does not decide; `name` is None then."""
+
+    @property
+    def title(self) -> str | None:
+        """What to call it: its name, or those that it may have, or its part number."""
+        return self.name or " or ".join(self.one_of) or self.model
 
 
 @dataclass(frozen=True)

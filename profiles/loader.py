@@ -31,7 +31,6 @@ from .knowledge import (
     KernelClass,
     Knowledge,
     ListRule,
-    Memory,
     Model,
     Prediction,
     Reason,
@@ -39,8 +38,9 @@ from .knowledge import (
     Thresholds,
     WebGpuFallback,
 )
-from .rows import Asks, Holes, Ref
+from .rows import Asks, Holes, Listed, Ref
 from .signatures import Signature
+from .socs import How
 from .tablefile import compose, convert, laid_over, place, rows
 
 FOLDER = Path(__file__).parent
@@ -73,7 +73,6 @@ TABLES: Mapping[str, Kind] = {
     "drivers": Kind(Fault),
     "kernels": Kind(KernelClass),
     "chips": Kind(Chip),
-    "memory": Kind(Memory),
     "reasons": Kind(Reason),
     "tflite_compat": Kind(ListRule),
     "signatures": Kind(Signature),
@@ -81,7 +80,7 @@ TABLES: Mapping[str, Kind] = {
     "prediction": Kind(Prediction, "settings"),
     "calibration": Kind(Calibration, "settings"),
     "cores": Kind(tables.Cores, "lists"),
-    "socs": Kind(tables.Socs, "lists"),
+    "socs": Kind(tables.SocFile, "lists"),
     "gpus": Kind(tables.GpuFile, "lists"),
     "emulators": Kind(tables.Emulators, "lists"),
     "powermodes": Kind(tables.PowerModes, "lists"),
@@ -188,8 +187,9 @@ def _listed(name: str, file: Any, node: Node) -> Iterator[Row]:
     yield Row(name, "", file, node)
     for section in file.__struct_fields__:
         first: dict[str, int] = {}
-        for i, row in enumerate(getattr(file, section)):
-            if isinstance(row, tables.Row) and first.setdefault(row.key, i) != i:
+        listed = getattr(file, section)
+        for i, row in enumerate(listed if isinstance(listed, tuple) else ()):
+            if isinstance(row, Listed) and first.setdefault(row.key, i) != i:
                 there = place(node, (section, first[row.key]))
                 raise InputError(f"{place(node, (section, i))}: {row.key!r} is already stated at {there}")
 
@@ -222,9 +222,9 @@ def listing(knowledge: Knowledge) -> dict[str, dict[str, Any]]:
     return found
 
 
-_LISTS: Mapping[str, Callable[[tables.Tables], Iterable[tables.Row]]] = {
+_LISTS: Mapping[str, Callable[[tables.Tables], Iterable[Listed]]] = {
     "cores": lambda t: t.cores.values(),
-    "socs": lambda t: t.socs,
+    "socs": lambda t: t.socs.rows,
     "gpus": lambda t: (
         *t.gpus.rules, *t.gpus.software, *t.gpus.architectures, *t.gpus.drivers, *t.gpus.mali_products
     ),
@@ -233,9 +233,9 @@ _LISTS: Mapping[str, Callable[[tables.Tables], Iterable[tables.Row]]] = {
 }  # fmt: skip
 
 
-def _by_name(listed: Iterable[tables.Row]) -> dict[str, tables.Row]:
+def _by_name(listed: Iterable[Listed]) -> dict[str, Listed]:
     """By the name that people use; by name and key where several have it, by the key where there is none."""
-    found: dict[str, tables.Row] = {}
+    found: dict[str, Listed] = {}
     for row in listed:
         name = getattr(row, "name", row.key)
         found[name if name not in found else f"{name} [{row.key}]"] = row
@@ -385,10 +385,8 @@ def _of_table(table: str) -> Names:
 
 
 def _socs(knowledge: Knowledge) -> Callable[[str], bool]:
-    """A chip's name, another name of it, or its part number; the maker's name may be left out."""
-    names = {name.casefold() for row in knowledge.tables.socs for name in (row.name, *row.names, *row.models)}
-    known = names | {" ".join(name.split()[1:]) for name in names if " " in name}
-    return lambda name: name.casefold() in known
+    """A chip's name or its part number, as people write them."""
+    return lambda name: knowledge.tables.socs.find(name, spoken=True).how in (How.PART, How.NAME)
 
 
 def _vendors(knowledge: Knowledge) -> Callable[[str], bool]:

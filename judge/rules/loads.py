@@ -103,18 +103,15 @@ def file_is_for_device(case: Case, variant: Variant) -> list[Check]:
         return []
     about, required = Question(variant, "soc"), model.npu_soc
     soc = case.snapshot.soc
-    names = [name for name in (soc.model, soc.name) if name]
-    if not names:
-        return [case.check(about, UNKNOWN, "npu.soc-unknown", found="not known", required=required)]
-    if any(_same_soc(required, name) for name in names):
-        return [case.check(about, UNKNOWN, "npu.untested", found=names[0], required=required)]
-    return [case.check(about, FAIL, "npu.other-soc", found=names[0], required=required)]
-
-
-def _same_soc(a: str, b: str) -> bool:
-    """`Tensor_G5` and `Google Tensor G5`: one says less than the other."""
-    plain = [name.casefold().replace("_", " ").replace("-", " ") for name in (a, b)]
-    return plain[0] in plain[1] or plain[1] in plain[0]
+    socs = case.knowledge.tables.socs
+    wanted = {row.name for row in socs.find(required, spoken=True).rows}
+    names = {soc.name} if soc.name else set(soc.one_of)
+    found = soc.model or soc.title
+    if found is None or (not names <= wanted and names & wanted):
+        return [case.check(about, UNKNOWN, "npu.soc-unknown", found=found or "not known", required=required)]
+    if names and names <= wanted:
+        return [case.check(about, UNKNOWN, "npu.untested", found=found, required=required)]
+    return [case.check(about, FAIL, "npu.other-soc", found=found, required=required)]
 
 
 def backend_visible(case: Case, backend: str) -> Check:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...base import limits
-from ...profiles.tables import Core, SocRow, Tables
+from ...profiles.socs import SocRow
+from ...profiles.tables import Core, Tables
 from ..parsers.proc import CpuInfo, Processor
 from ..parsers.sysfs import CpuTopology, parse_cpu_topology
 from ..parsers.text import name
@@ -53,6 +55,16 @@ def read_cpu(facts: Facts, cpuinfo: CpuInfo | None, soc: SocRow | None) -> Cpu:
     if soc is not None:
         _compare(facts, known, soc)
     return Cpu(_clusters(known, cpus, _awake(known, topology, soc)), features, architecture)
+
+
+def shown_cpus(facts: Facts, cpuinfo: CpuInfo | None) -> tuple[Mapping[str, int], int | None, float | None]:
+    """What the CPUs say without knowing the chip: cores by name with their count, how many CPUs there are,
+    and the fastest one's MHz."""
+    topology = facts.parse("cpu_topology", parse_cpu_topology) or CpuTopology()
+    known = _identify(facts.tables, cpuinfo, topology, _cpu_numbers(cpuinfo, topology))
+    cores = Counter(row.core for row in known.values() if row.core)
+    top = max(topology.max_khz.values(), default=0)
+    return cores, len(topology.present) or None, top / 1000 if top else None
 
 
 def _cpu_numbers(cpuinfo: CpuInfo | None, topology: CpuTopology) -> tuple[int, ...]:

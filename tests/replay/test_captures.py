@@ -14,7 +14,6 @@ import pytest
 
 from gemmafit.probes.capture import Answer, Capture
 from gemmafit.probes.read import read
-from gemmafit.probes.readers.soc import find_soc
 from gemmafit.probes.snapshot import Snapshot, Vulkan
 from gemmafit.probes.vulkan_profile import check, read_profiles
 from gemmafit.profiles.loader import load as load_knowledge
@@ -54,7 +53,7 @@ def plain(text: str) -> str:
 
 def gpu_agrees(model: str, label: str) -> bool:
     """Whether a label means this model: its designation stands in the label."""
-    renamed = {"vr400mp": "mali400", "immersion16": "mali450", "fd640": "adreno640"}
+    renamed = {"vr400mp": "mali400", "immersion16": "mali450", "fd640": "adreno640", "malit764": "malit760"}
     said = renamed.get(plain(label), plain(label))
     designation = plain(
         model.split("Mali-")[-1].split("Immortalis-")[-1].removeprefix("PowerVR ").split(" for ")[0]
@@ -78,11 +77,11 @@ def says_soc(capture: Capture) -> bool:
 
 
 def soc_agrees(snapshot: Snapshot, label: str) -> bool:
-    """Whether a label means this chip: it holds its name, or a part number that stands for it."""
-    tables = load_knowledge().tables
-    row, _ = find_soc(tables, label)
-    named = plain(snapshot.soc.name or "?")
-    return (row is not None and row.name == snapshot.soc.name) or named in plain(label)
+    """Whether a label means this chip, or one of those that it may be."""
+    soc = snapshot.soc
+    said = {soc.name} if soc.name else set(soc.one_of)
+    meant = {row.name for row in load_knowledge().tables.socs.find(label, spoken=True).rows}
+    return bool(said & meant) or any(plain(name) in plain(label) for name in said)
 
 
 def rows(
@@ -105,7 +104,7 @@ def rows(
             generation = snapshot.gpu.architecture
             yield "GPU generation", name, "right" if generation else "missing", str(generation), gpu
         if label.get("soc") and says_soc(capture) and "emulator" not in label["soc"]:
-            found = snapshot.soc.name or snapshot.soc.model
+            found = snapshot.soc.title
             right = soc_agrees(snapshot, label["soc"])
             yield (
                 "SoC",
@@ -225,10 +224,7 @@ def test_driver_versions(snapshots: dict[str, Snapshot], name: str) -> None:
 def test_disagreements_say_who_was_believed(snapshots: dict[str, Snapshot]) -> None:
     revvl = snapshots["cpuinfo-alcatel-revvl"]
     assert revvl.soc.name == "MT6738"
-    assert {(d.field, d.other) for d in revvl.disagreements} == {
-        ("soc.name", "Helio P10"),
-        ("soc.name", "MT6750"),
-    }
+    assert {(d.field, d.other) for d in revvl.disagreements} == {("soc.name", "MT6750")}
     assert all("Hardware" in d.source and d.because for d in revvl.disagreements)
 
 
