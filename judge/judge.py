@@ -162,6 +162,11 @@ def _predict(case: Case, variant: Variant) -> Predicted:
     )
 
 
+_REMARKS = ("opencl.no-fp16", speed.FIRST_TOKEN_UNKNOWN)
+"""No reservations of their own: what no fp16 costs the speed rules see, and where decoding is predicted a
+figure that is missing beside it leaves nothing open."""
+
+
 def _judge_variant(
     case: Case, variant: Variant, shared: _Shared, predictions: Mapping[str, Predicted]
 ) -> Judged:
@@ -184,9 +189,8 @@ def _judge_variant(
     ]
     if (delay := speed.first_token(case, variant, predicted)) is not None:
         checks.append(delay)
-    # No fp16 costs speed, which the speed rules see; it is a remark and not a reservation of its own.
-    remarks = [c for c in checks if c.reason == "opencl.no-fp16"] + fits.busy(case, variant, predicted)
-    checks = [c for c in checks if c.reason != "opencl.no-fp16"]
+    remarks = [c for c in checks if c.reason in _REMARKS] + fits.busy(case, variant, predicted)
+    checks = [c for c in checks if c.reason not in _REMARKS]
     if variant.backend == "opencl" and (other := _counterpart(variant, predictions)) is not None:
         compared = speed.better(case, variant, predicted, other)
         remarks += [compared] if compared is not None else []

@@ -223,7 +223,7 @@ def listing(knowledge: Knowledge) -> dict[str, dict[str, Any]]:
 
 
 _LISTS: Mapping[str, Callable[[tables.Tables], Iterable[Listed]]] = {
-    "cores": lambda t: t.cores.values(),
+    "cores": lambda t: (*t.cores.values(), *dict.fromkeys(t.x86.values())),
     "socs": lambda t: t.socs.rows,
     "gpus": lambda t: (
         *t.gpus.rules, *t.gpus.software, *t.gpus.architectures, *t.gpus.drivers, *t.gpus.mali_products
@@ -406,7 +406,7 @@ def _architectures(knowledge: Knowledge) -> Callable[[str], bool]:
 _NAMES: Mapping[str, Names] = {
     **{name: _of_table(name) for name, kind in TABLES.items() if kind.form == "rows"},
     "SoC": _socs,
-    "core": lambda knowledge: {core.name for core in knowledge.tables.cores.values()}.__contains__,
+    "core": lambda knowledge: {core.name for core in _LISTS["cores"](knowledge.tables)}.__contains__,
     "GPU vendor": _vendors,
     "GPU vendor or *": lambda knowledge: lambda name: name == "*" or _vendors(knowledge)(name),
     "GPU architecture": _architectures,

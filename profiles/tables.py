@@ -41,6 +41,14 @@ class Core(Listed, frozen=True, kw_only=True):
         return f"{self.implementer:#04x}:{self.part:#05x}{variant}"
 
 
+class X86Core(Listed, frozen=True, kw_only=True):
+    """An x86 core design: CPUID family and models -> name."""
+
+    family: Annotated[int, Meta(ge=0, le=0x1FF)]
+    models: Annotated[tuple[Annotated[int, Meta(ge=0, le=0xFF)], ...], Meta(min_length=1)]
+    name: Text
+
+
 class GpuRule(Listed, frozen=True, kw_only=True):
     """A pattern over a renderer or device name. `model`, `architecture` are templates of its groups.
 
@@ -166,6 +174,7 @@ class Cores(File, frozen=True, kw_only=True):
 
     schema: Literal["gemmafit.cores/1"]
     cores: tuple[Core, ...] = ()
+    x86: tuple[X86Core, ...] = ()
 
 
 class SocFile(File, frozen=True, kw_only=True):
@@ -229,6 +238,7 @@ class Tables(msgspec.Struct, frozen=True, kw_only=True):
     """All identity tables."""
 
     cores: Mapping[tuple[int, int, int | None], Core]
+    x86: Mapping[tuple[int, int], X86Core]
     socs: Socs
     gpus: Gpus
     emulators: tuple[EmulatorRule, ...]
@@ -252,6 +262,12 @@ def index(
             (core.implementer, core.part, core.variant): core
             for file in reversed(cores)
             for core in file.rows(file.cores)
+        },
+        x86={
+            (core.family, model): core
+            for file in reversed(cores)
+            for core in file.rows(file.x86)
+            for model in core.models
         },
         socs=Socs(
             [file.rows(file.socs) for file in socs],

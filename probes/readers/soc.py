@@ -171,7 +171,8 @@ def _has_cores(row: SocRow, shown: Shown) -> bool:
     seen = shown.cores or {}
     if any(count > listed.get(core, 0) for core, count in seen.items()):
         return False
-    return shown.cpus is None or shown.cpus == sum(listed.values())
+    # Threads of one core may be CPUs of their own, or switched off.
+    return shown.cpus in (None, sum(listed.values()), sum(cluster.count for cluster in row.cpu))
 
 
 def _disagree(facts: Facts, best: Claim, other: Claim) -> None:

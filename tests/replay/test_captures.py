@@ -188,16 +188,16 @@ CLUSTERS = {
     "cpuinfo-galaxy-s8-global": "4 Cortex-A53 1690, 4 Exynos M2 2314",  # the same part, another variant
     "soc-snapdragon-8-elite": "8 Oryon None",  # part 0x001 of implementer 0x51
     "cpuinfo-huawei-mate-20": "4 Cortex-A55 1805, 2 Cortex-A76 1901, 2 Cortex-A76 2600",  # implementer 0x48
-    "cpuinfo-nexus6p": "4 Cortex-A53 1555, 4 Cortex-A57 None",  # one identification for all, half asleep
-    "soc-snapdragon-650": "4 Cortex-A53 None, 2 Cortex-A72 None",  # the same, without frequencies
+    "cpuinfo-nexus6p": "4 Cortex-A53 1555, 4 Cortex-A57 1958",  # one identification for all, half asleep
+    "soc-snapdragon-650": "4 Cortex-A53 1401, 2 Cortex-A72 1804",  # the same, without frequencies
     "cpuinfo-lenovo-vibe-x2": "4 Cortex-A7 1690, 4 Cortex-A17 None",  # 32-bit kernel
-    "cpuinfo-meizu-pro-6s": "4 Cortex-A53 1547, 4 Cortex-A53 2002, 2 Cortex-A72 None",  # big cores asleep
+    "cpuinfo-meizu-pro-6s": "4 Cortex-A53 1547, 4 Cortex-A53 2002, 2 Cortex-A72 2522",  # big cores asleep
     "cpuinfo-meizu-pro-7-plus": "4 Cortex-A35 1898, 4 Cortex-A53 2197, 2 Cortex-A73 2600",
     "cpuinfo-huawei-p8-lite": "8 Cortex-A53 1200",
     "cpuinfo-galaxy-s4-us": "4 Krait 1890",
     "cpuinfo-pixel-8": "4 Cortex-A510 1704, 4 Cortex-A715 2367, 1 Cortex-X3 2914",
     "soc-exynos-9820": "4 Cortex-A55 None, 2 Cortex-A75 None, 2 Exynos M4 None",
-    "cpuinfo-alldocube-iwork8": "4 Intel Atom x5-Z8350 1920",
+    "cpuinfo-alldocube-iwork8": "4 Airmont 1920",
 }
 
 
