@@ -185,6 +185,8 @@ class OpenCl:
     route: str | None = None
     attempts: tuple[LibraryAttempt, ...] = ()
     error: str | None = None
+    platforms: int | None = None
+    """How many the opened library named, where that was counted: a loader without a driver has none."""
     platform: str | None = None
     platform_version: str | None = None  # CL_PLATFORM_VERSION
     device: str | None = None

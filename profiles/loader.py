@@ -389,6 +389,10 @@ def _socs(knowledge: Knowledge) -> Callable[[str], bool]:
     return lambda name: knowledge.tables.socs.find(name, spoken=True).how in (How.PART, How.NAME)
 
 
+def _core_names(of: tables.Tables) -> set[str]:
+    return {core.name for core in of.cores.values()} | {core.name for core in of.x86.values()}
+
+
 def _vendors(knowledge: Knowledge) -> Callable[[str], bool]:
     return {rule.vendor for rule in knowledge.tables.gpus.rules}.__contains__
 
@@ -406,7 +410,7 @@ def _architectures(knowledge: Knowledge) -> Callable[[str], bool]:
 _NAMES: Mapping[str, Names] = {
     **{name: _of_table(name) for name, kind in TABLES.items() if kind.form == "rows"},
     "SoC": _socs,
-    "core": lambda knowledge: {core.name for core in _LISTS["cores"](knowledge.tables)}.__contains__,
+    "core": lambda knowledge: _core_names(knowledge.tables).__contains__,
     "GPU vendor": _vendors,
     "GPU vendor or *": lambda knowledge: lambda name: name == "*" or _vendors(knowledge)(name),
     "GPU architecture": _architectures,

@@ -121,8 +121,8 @@ class Socs:
             for pattern in designators
         ]
         self._spellings = tuple(spellings)
-        makers = (word for rows in files for row in rows for word in _words(row.manufacturer))
-        self._makers = frozenset(makers)
+        makers = {word for rows in files for row in rows for word in _words(row.manufacturer)}
+        self._makers = "|".join(sorted(makers)) or "(?!)"
         self._names = _index(files, self._names_of)
         for key, sharing in self._names.items():
             if len(sharing) > 1:
@@ -226,8 +226,8 @@ class Socs:
         for spelling in self._spellings:
             plain = spelling.noise.sub(" ", plain) if spelling.noise else plain
             short |= spelling.short
-        words = (short.get(word, word) for word in _words(plain))
-        return [word for word in words if word not in self._makers]
+        words = (re.sub(rf"^(?:{self._makers})", "", word) for word in _words(plain))
+        return [short.get(word, word) for word in words if word]
 
     def _parts(self, text: str) -> Iterator[_Part]:
         """The part numbers inside a text, the longest first."""

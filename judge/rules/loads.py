@@ -145,8 +145,8 @@ def _opencl(case: Case) -> Check:
         return case.check(
             about,
             FAIL,
-            "opencl.missing",
-            found=cl.error or "no library could be opened",
+            "opencl.no-platform" if cl.library else "opencl.missing",
+            found=cl.error or (f"{cl.library}: no platform" if cl.library else "no library could be opened"),
             required=required,
             scope=Scope.SHELL if case.android else Scope.DEVICE,
         )
@@ -158,7 +158,7 @@ def _opencl(case: Case) -> Check:
         return case.check(
             about,
             status,
-            "opencl.unknown",
+            "opencl.no-platform" if cl.platforms == 0 else "opencl.unknown",
             found=where,
             required=required,
             because=because,
@@ -200,6 +200,8 @@ def _opencl(case: Case) -> Check:
             evidence=evidence,
         )
     reason = "opencl.probe-failed" if cl.error else "opencl.unknown"
+    if cl.platforms == 0:
+        reason = "opencl.no-platform"
     return case.check(about, UNKNOWN, reason, found=cl.error or "not known", required=required)
 
 

@@ -140,7 +140,8 @@ def _complete(
         alike = next((known[cpu] for cpu in group if cpu in known and known[cpu].core), None)
         if alike:
             known.update({cpu: alike for cpu in group if cpu in before})
-    if missing() and soc is not None:
+    if missing() and soc is not None and soc.cpu:
+        _by_order(known, cpus, soc)
         _from_table(known, missing(), topology, soc)
     if missing() and soc is None and cpuinfo is not None and cpuinfo.shared:
         # Without a table the one identification holds for all only where all CPUs run at one frequency.
@@ -152,6 +153,19 @@ def _complete(
                 {cpu: _Identified(row.implementer, row.part, core, row.features) for cpu in missing()}
             )
     return len(missing()) < len(before)
+
+
+def _by_order(known: dict[int, _Identified], cpus: tuple[int, ...], soc: SocRow) -> None:
+    """Where there are as many CPUs as the table lists, and those that speak stand where it has their kind,
+    the others are what it has in their place."""
+    layout = [c.core for c in soc.cpu for _ in range(c.count * c.threads)]
+    if len(layout) != len(cpus):
+        return
+    said = {cpu: row.core for cpu, row in known.items() if row.core is not None}
+    if said and all(said.get(cpu, core) == core for cpu, core in zip(cpus, layout, strict=True)):
+        alike = {row.core: row for row in known.values()}
+        for cpu, core in zip(cpus, layout, strict=True):
+            known.setdefault(cpu, alike.get(core) or _Identified(core=core))
 
 
 def _from_table(

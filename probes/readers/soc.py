@@ -75,7 +75,7 @@ class Shown:
     Attributes:
         gpu: by what drivers and the kernel call it.
         cores: name -> how many CPUs say so.
-        cpus: how many CPUs there are, sleeping ones included.
+        cpus: how many CPUs there are at least: some kernels hide those that sleep.
         top_mhz: of the fastest CPU.
     """
 
@@ -171,8 +171,7 @@ def _has_cores(row: SocRow, shown: Shown) -> bool:
     seen = shown.cores or {}
     if any(count > listed.get(core, 0) for core, count in seen.items()):
         return False
-    # Threads of one core may be CPUs of their own, or switched off.
-    return shown.cpus in (None, sum(listed.values()), sum(cluster.count for cluster in row.cpu))
+    return shown.cpus is None or shown.cpus <= sum(listed.values())
 
 
 def _disagree(facts: Facts, best: Claim, other: Claim) -> None:
