@@ -166,6 +166,10 @@ class Socs:
         stems = (row for part in self._parts(text) for row in self._stems.get(part.stem, ()))
         return tuple(dict.fromkeys((*listed, *stems))) or self.find(text).rows
 
+    def part_numbers(self, text: str) -> list[str]:
+        """What is written like a part number, known or not, each once without its suffix."""
+        return list(dict.fromkeys(part.stem for part in self._parts(text)))
+
     def near(self, text: str, most: int = 3) -> list[str]:
         """Names that are written like this one, the most similar first."""
         known = {**self._short, **self._names}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -20,6 +21,7 @@ from gemmafit.probes.readers.soc import Shown, narrowed
 from gemmafit.probes.snapshot import Snapshot
 from gemmafit.profiles.loader import load
 from gemmafit.profiles.socs import How, SocRow, common
+from gemmafit.tools import partnumbers
 
 KNOWLEDGE = load()
 TABLES = KNOWLEDGE.tables
@@ -338,3 +340,25 @@ def test_names_of_gpus(text: str, model: str | None, architecture: str | None) -
 def test_a_loader_without_a_driver_is_no_missing_library() -> None:
     found = device({}, clinfo="Number of platforms                               0\n")
     assert found.opencl.platforms == 0 and found.opencl.present is None
+
+
+def test_the_tool_counts_what_the_tables_lack(tmp_path: Path) -> None:
+    (tmp_path / "thread.txt").write_text(
+        "SM8650-AB works, SM9999 and mt9999V/ZA do not; SM9999 again", "utf-8"
+    )
+    (tmp_path / "getprop.txt").write_text(
+        "[ro.soc.model]: [SM9999]\n[ro.board.platform]: [sc8830]\n", "utf-8"
+    )
+    said: list[str] = []
+    assert partnumbers.main([str(tmp_path)], said.append) == 1
+    assert [line.split()[:2] for line in said[:-1]] == [["2", "SM9999"], ["1", "MT9999"]]
+    assert said[-1] == "2 of 4 part numbers are known"
+
+
+@given(
+    st.text(max_size=200) | st.from_regex(r"(SM|MT|EXYNOS|KIRIN)[0-9]{3,5}[A-Z_/ -]{0,60}", fullmatch=True)
+)
+def test_no_text_breaks_the_lookup(text: str) -> None:
+    for spoken in (False, True):
+        assert len(SOCS.find(text, spoken=spoken).rows) <= len(SOCS.rows)
+    assert SOCS.near(text) is not None and set(SOCS.family(text)) <= set(SOCS.rows)
