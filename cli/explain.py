@@ -6,12 +6,14 @@ import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..base.errors import InputError, TransportError, UsageError
+from ..base import files
+from ..base.errors import TransportError, UsageError
 from ..base.names import Exit
+from ..base.units import percent, size
 from .app import AdbOption, ProfilesOption, app
 from .console import emit, plain, safe, stdout
 
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from ..profiles.knowledge import Knowledge
     from ..reports.report import Report
 
-BLOCK = 1 << 20
 MAX_BYTES = 1 << 30
 """A log beyond this is cut, and the answer says so: at some 20 MB/s it already takes a minute."""
 
@@ -62,7 +63,7 @@ def explain(
     adb: AdbOption = None,
     profiles: ProfilesOption = None,
 ) -> None:
-    """Explain an error of MediaPipe LLM Inference or LiteRT-LM: cause, whether it fits a phone, remedy.
+    """Explain an engine's error message: cause, whether it fits a phone, remedy.
 
     \b
     Examples:
@@ -89,10 +90,10 @@ def explain(
         assert phone is not None
         found = find(_logcat(phone), signatures, snapshot, facts)
     else:
-        with _Source(text) as source:
-            found = find(source.text(), signatures, snapshot, facts)
+        source = _Source(text)
+        found = find(source.text(), signatures, snapshot, facts)
         if source.cut:
-            typer.echo(f"note: only the first {MAX_BYTES >> 20} MiB were read", err=True)
+            typer.echo(f"note: only the first {size(MAX_BYTES)} were read", err=True)
     if format is ExplainFormat.TEXT:
         _show(found, judged, knowledge)
     else:
@@ -102,47 +103,34 @@ def explain(
 
 
 class _Source:
-    """Where the text comes from: the argument, a file or standard input; read in blocks."""
+    """Where the text comes from: the argument, a file or standard input; read in blocks up to a limit."""
 
     def __init__(self, text: str | None) -> None:
-        self._argument: str | None = None
-        self._file: BinaryIO | None = None
         self.cut = False
+        self._text: str | None = None
+        self._blocks: Iterator[bytes] = iter(())
         if text == "-" or (text is None and not sys.stdin.isatty()):
-            self._file = sys.stdin.buffer
+            self._blocks = iter(lambda: sys.stdin.buffer.read(files.BLOCK), b"")
         elif text is None:
             raise UsageError("nothing to explain", hint="Give the message, a file, -, or --logcat.")
         elif _is_path(text):
-            try:
-                self._file = Path(text).open("rb")  # noqa: SIM115 - closed by __exit__
-            except OSError as error:
-                raise InputError(f"{text}: {error.strerror}") from error
+            self._blocks = files.blocks(Path(text))
         else:
-            self._argument = text
-
-    def __enter__(self) -> _Source:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None and self._file is not sys.stdin.buffer:
-            self._file.close()
+            self._text = text
 
     def text(self) -> Iterator[str]:
         """The text in pieces."""
         from ..base.logtext import decoded
 
-        if self._argument is not None:
-            yield self._argument
-        else:
-            yield from decoded(self._blocks())
+        return decoded(self._bounded()) if self._text is None else iter([self._text])
 
-    def _blocks(self) -> Iterator[bytes]:
-        assert self._file is not None
+    def _bounded(self) -> Iterator[bytes]:
         left = MAX_BYTES
-        while left and (block := self._file.read(min(BLOCK, left))):
-            left -= len(block)
-            yield block
-        self.cut = not left and bool(self._file.read(1))
+        for block in self._blocks:
+            yield block[:left]
+            self.cut = len(block) > left
+            if (left := left - len(block)) < 0:
+                return
 
 
 def _is_path(text: str) -> bool:
@@ -169,9 +157,10 @@ def _judged(
         known = load(report)
         return known, snapshot_of(known)
     if phone is not None:
-        from ..pipeline import Request, examine
+        from ..base.options import Request
+        from ..pipeline import examine
 
-        found = examine(phone, Request(run=False, push=False, knowledge=knowledge))
+        found = examine(phone, Request(run=False, push=False), knowledge=knowledge)
         if found.broken is not None:
             raise found.broken
         return found.report, found.snapshot
@@ -217,7 +206,7 @@ def _show(found: list[Explanation], report: Report | None, knowledge: Knowledge)
         style = "yellow" if e.match is Match.RESEMBLES else "dim" if signature.kind == "notice" else "red"
         console.print(f"[bold {style}]{safe(signature.title)}[/]  [dim]{safe(signature.id)}[/dim]")
         if e.match is Match.RESEMBLES:
-            console.print(f"  The text only resembles this failure ({e.score:.0%} of its words).")
+            console.print(f"  The text only resembles this failure ({percent(e.score)} of its words).")
         for excerpt in e.excerpts:
             console.print(f"  [dim]line {excerpt.line}:[/dim] {safe(excerpt.text, 200)}")
         if e.count > len(e.excerpts):

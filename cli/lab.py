@@ -10,6 +10,7 @@ import typer
 
 from ..base.errors import UsageError
 from ..base.names import Exit
+from ..base.units import seconds
 from .app import AdbOption, HtmlOption, ParallelOption, app
 from .console import emit, safe, stderr, stdout
 
@@ -143,9 +144,9 @@ def row_line(row: Row) -> str:
     if row.verdict:
         parts.append(safe(row.verdict))
     if row.seconds:
-        parts.append(f"[dim]{row.seconds:.0f} s[/dim]")
+        parts.append(f"[dim]{seconds(row.seconds)}[/dim]")
     if row.waited_s >= 1:
-        parts.append(f"[dim]waited {row.waited_s:.0f} s[/dim]")
+        parts.append(f"[dim]waited {seconds(row.waited_s)}[/dim]")
     if row.error:
         parts.append(safe(row.error) + (f" [cyan]→ {safe(row.hint)}[/cyan]" if row.hint else ""))
     return "  ".join(parts)

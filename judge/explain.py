@@ -15,13 +15,12 @@ from enum import StrEnum
 from typing import Any
 
 from ..base.logtext import clean, lines, message
-from ..base.names import CheckStatus
+from ..base.names import Backend, CheckStatus
 from ..probes.snapshot import Snapshot
 from ..profiles.conditions import Facts, evaluate
 from ..profiles.knowledge import Knowledge
 from ..profiles.signatures import Kind, Pattern, Signature
 from ..reports.report import Report
-from .verdict import BACKEND_TITLES
 
 BATCH = 2048
 """Lines that are searched for all anchors at once, which is some fifty times faster than line by line."""
@@ -167,7 +166,7 @@ def remedy(signature: Signature, report: Report | None, knowledge: Knowledge) ->
     if named and not {model.id for model in named} & {row.id for row in working}:
         return f"The file that helps elsewhere does not run on this phone. {answer(report)}"
     if signature.takes and not set(signature.takes) & {row.backend for row in working}:
-        where = " or ".join(BACKEND_TITLES[backend] for backend in signature.takes)
+        where = " or ".join(backend.about.title for backend in signature.takes)
         return f"{signature.remedy} But no file is known to run on {where} of this phone. {answer(report)}"
     return signature.remedy
 
@@ -178,7 +177,7 @@ def answer(report: Report) -> str:
     if best is None:
         return "No published file is known to run on it."
     what = "Take" if report.recommendation is not None else "Of another family works"
-    return f"{what} {best.file} on {BACKEND_TITLES[best.backend]} with {best.runtime}."
+    return f"{what} {best.file} on {Backend.spoken(best.backend)} with {best.runtime}."
 
 
 _NAME = re.compile(r"[\w.-]*\w")

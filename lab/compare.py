@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from ..base.bounds import require
 from ..base.names import Exit, Status, Verdict
-from ..base.units import significant
+from ..base.units import seconds
 from ..benchmarks.measurements import Measurement
 from ..benchmarks.statistics import gain
 from ..reports.report import Report
@@ -158,7 +158,7 @@ def _row(key: str, old: Measurement | None, new: Measurement | None, threshold: 
     ratio = speed_ratio(old.samples_s, new.samples_s, threshold)
     if ratio is not None and old.sound and new.sound:
         kind = Kind.IMPROVEMENT if ratio > 1 else Kind.REGRESSION
-        before, after = (f"{significant((row.seconds or 0) * 1e3)} ms" for row in (old, new))
+        before, after = (seconds(row.seconds or 0) for row in (old, new))
         changes.append(Change(key, kind, before, after, ratio))
     return changes
 

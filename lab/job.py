@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ..base.errors import DeadlineExceeded, DeviceBusy, GemmafitError, TargetError, TransportError
 from ..base.events import Event, Listener, ignore
 from ..base.names import Exit, Verdict
+from ..base.units import seconds, stated
 from .inventory import Gate, Group, Phone
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ class _Clock:
         """Wait a little. Raises TargetError with the reason when the group's patience is used up."""
         if self.waited + GATE_POLL_S > self._job.group.gate.wait_s:
             raise TargetError(
-                f"{self._job.phone.serial}: not started: {reason}, after waiting {self.waited:.0f} s",
+                f"{self._job.phone.serial}: not started: {reason}, after waiting {seconds(self.waited)}",
                 hint="charge, cool or free the phone, or change the group's gate",
             )
         self.listen(Event("gate", f"waiting: {reason}"))
@@ -202,7 +203,7 @@ def _target(job: Job) -> Target:
 def _examine(job: Job, target: Target, row: Row, listener: Listener) -> Finished:
     from ..pipeline import examine
 
-    examination = examine(target, job.group.options.request(), listener)
+    examination = examine(target, job.group.options, listener)
     report = examination.report
     broken = examination.broken
     status = Ended.DONE if broken is None else Ended.PARTIAL
@@ -217,7 +218,8 @@ def gate_closed(gate: Gate, now: Conditions) -> str | None:
     if now.battery_percent is not None and now.battery_percent < gate.battery_min_percent:
         return f"battery at {now.battery_percent} %, {gate.battery_min_percent} % wanted"
     if now.battery_temperature_c is not None and now.battery_temperature_c > gate.temperature_max_c:
-        return f"battery at {now.battery_temperature_c:g} °C, {gate.temperature_max_c:g} °C at most"
+        is_at, most = stated(now.battery_temperature_c), stated(gate.temperature_max_c)
+        return f"battery at {is_at} °C, {most} °C at most"
     if now.thermal_status is not None and now.thermal_status > gate.thermal_status_max:
         return f"thermal status {now.thermal_status}, {gate.thermal_status_max} at most"
     return None

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..base.names import Verdict
+from ..base.units import percent
 from ..reports.pages import charts
 from ..reports.pages.render import environment
 from .compare import Comparison, Kind
@@ -28,7 +29,7 @@ def comparison_page(comparison: Comparison, before: str, after: str, threshold: 
         for phone in comparison.phones
     ]  # fmt: skip
     return environment().get_template("comparison.html").render(
-        comparison=comparison, before=before, after=after, threshold=f"{threshold:.0%}", verdict=verdict,
+        comparison=comparison, before=before, after=after, threshold=percent(threshold), verdict=verdict,
         wall=charts.grid("Phones", cells), styles=_KINDS, version=__version__,
         changed=any(phone.changes for phone in comparison.phones),
     )  # fmt: skip

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ..base.names import Exit
+from ..base.units import seconds
 from ..reports.writers.markdown import table
 from .job import Ended, Row
 
@@ -17,7 +18,7 @@ def markdown(rows: Sequence[Row]) -> str:
     lines = ["# gemmafit: " + ", ".join(f"{n} {what}" for what, n in counts.most_common()), ""]
     lines += table(
         ("phone", "group", "ended", "verdict", "time", "what happened"),
-        ((r.serial, r.group, r.status, r.verdict or "", f"{r.seconds:.0f} s", _said(r)) for r in ordered),
+        ((r.serial, r.group, r.status, r.verdict or "", seconds(r.seconds), _said(r)) for r in ordered),
     )
     return "\n".join(lines) + "\n"
 

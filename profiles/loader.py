@@ -20,6 +20,7 @@ import msgspec
 from yaml.nodes import Node
 
 from ..base.errors import InputError
+from ..base.names import Backend
 from . import tables
 from .calibration import Calibration
 from .conditions import Condition
@@ -303,7 +304,7 @@ _VALUES = {
     "soc.name": "SoC",
     "soc.model": "SoC",
     "backend": "backend",
-    "format": "format",
+    "format": "model file format",
 }
 """Fact -> what its values are names of."""
 
@@ -414,8 +415,7 @@ _NAMES: Mapping[str, Names] = {
     "GPU vendor": _vendors,
     "GPU vendor or *": lambda knowledge: lambda name: name == "*" or _vendors(knowledge)(name),
     "GPU architecture": _architectures,
-    "backend": lambda knowledge: set(_literals(Model, "backends")).__contains__,
-    "format": lambda knowledge: set(_literals(Model, "format")).__contains__,
+    "backend": lambda knowledge: frozenset[str](Backend).__contains__,
 }
 
 
@@ -442,13 +442,13 @@ def _misfits(knowledge: Knowledge) -> Iterator[tuple[str, str, str]]:
                 yield (
                     "models",
                     model.id,
-                    f"is for {backend!r}, which {runtime.id} does not have: its row has memory for {has}",
+                    f"is for '{backend}', which {runtime.id} does not have: its row has memory for {has}",
                 )
         for seen in model.memory:
             if seen.backend not in model.backends:
-                yield "models", model.id, f"has a peak of memory on {seen.backend!r}, which it is not for"
-        if (model.npu_soc is None) == ("npu" in model.backends):
-            yield "models", model.id, "names npu_soc if and only if it is for the backend npu"
+                yield "models", model.id, f"has a peak of memory on '{seen.backend}', which it is not for"
+        if (model.npu_soc is None) == any(backend.about.per_chip for backend in model.backends):
+            yield "models", model.id, "names npu_soc if and only if it is for a backend with files of one SoC"
         if (other := knowledge.models.get(model.counterpart or "")) is not None:
             same = (model.architecture, model.bits) == (other.architecture, other.bits)
             if not same or set(model.backends) & set(other.backends):
@@ -465,8 +465,8 @@ def _misfits(knowledge: Knowledge) -> Iterator[tuple[str, str, str]]:
         primary = knowledge.models[family.primary]
         if primary.family != family.id:
             yield "families", family.id, f"has the primary {primary.id!r}, a file of {primary.family}"
-        if not {"opencl", "vulkan"} & set(primary.backends):
+        if not any(backend.about.is_gpu for backend in primary.backends):
             yield "families", family.id, f"has the primary {primary.id!r}, which is for no GPU"
     for runtime in knowledge.runtimes.values():
-        if "opencl" in runtime.memory and not runtime.opencl_libraries:
+        if Backend.OPENCL in runtime.memory and not runtime.opencl_libraries:
             yield "runtimes", runtime.id, "has OpenCL and names no library (opencl_libraries)"

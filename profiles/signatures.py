@@ -17,12 +17,13 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
 from ..base.logtext import clean
+from ..base.names import Backend
 from .conditions import Condition
 from .rows import Asks, Holes, Text
 
@@ -72,7 +73,7 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     kind: Kind = Kind.FAILURE
     patterns: tuple[Annotated[Text, Holes(("n", "word"))], ...] = ()
     phrases: tuple[Text, ...] = ()
-    takes: tuple[Literal["cpu", "opencl", "npu"], ...] = ()
+    takes: tuple[Backend, ...] = ()
     applies_when: Annotated[Condition, Asks(("snapshot", "file.*"))] | None = None
 
     def __post_init__(self) -> None:

@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ...base.system import reread, switches
+
 _PROC = Path("/proc")
 _TICK_NS = 10_000_000
 """USER_HZ, the unit of /proc/stat, is 100 on every Linux that we know."""
@@ -111,7 +113,7 @@ class Watch:
             time.process_time_ns(),
             machine_ns(),
             _pressure_ns(),
-            _switches(),
+            switches(),
         )
 
 
@@ -120,7 +122,7 @@ def _waited(files: list[int]) -> int | None:
     total, counted = 0, False
     for file in files:
         with contextlib.suppress(OSError, ValueError):
-            _, waited, times = map(int, os.pread(file, 80, 0).split())
+            _, waited, times = map(int, reread(file, 80).split())
             total += waited
             counted |= times > 0
     return total if counted else None
@@ -143,14 +145,6 @@ def _pressure_ns() -> int | None:
     words = _words("pressure/cpu")
     total = next((word.removeprefix("total=") for word in words[:5] if word.startswith("total=")), "")
     return int(total) * _US if total.isdecimal() else None
-
-
-def _switches() -> int | None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
 def _words(name: str) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ...base.names import Backend, Status
-from ...base.units import significant
+from ...base.units import percent, seconds, significant, size
 from .. import trust
 from ..measurements import Measurement
 from ..statistics import Gain, gain
@@ -117,7 +117,7 @@ def _pairs(
             )
             continue
         change = gain(at[before].samples_s, at[after].samples_s)
-        times = f"{_ms(at[after])} against {_ms(at[before])}"
+        times = f"{_took(at[after])} against {_took(at[before])}"
         found.append(Finding(sweep, backend, f"{phase}: {compared(change, new, old)}: {times}.", change))
     return found
 
@@ -140,7 +140,7 @@ def _build(backend: Backend, rows: Sequence[Measurement]) -> list[Finding]:
     first = at.get("first")
     if first is None:
         return [Finding(Sweep.BUILD, backend, "build: no first build to compare with.")]
-    text = f"compiling the kernels and running them once takes {_ms(first)}."
+    text = f"compiling the kernels and running them once takes {_took(first)}."
     found = [Finding(Sweep.BUILD, backend, text)]
     whose = {
         "second": "the driver's own cache, in a second process",
@@ -155,9 +155,9 @@ def _build(backend: Backend, rows: Sequence[Measurement]) -> list[Finding]:
         if name != "second" and not row.details.get("kept"):
             said = f"the driver takes none ({_refusal(row)})"
         elif change is not None and change.ratio > 1 and change.beyond(0.25):
-            said = f"{_factor(change.ratio)} times as fast ({_ms(row)})"
+            said = f"{_factor(change.ratio)} times as fast ({_took(row)})"
         else:
-            said = f"no gain ({_ms(row)})"
+            said = f"no gain ({_took(row)})"
         found.append(Finding(Sweep.BUILD, backend, f"{what}: {said}.", change))
     return found
 
@@ -178,11 +178,11 @@ def _load(backend: Backend, rows: Sequence[Measurement]) -> list[Finding]:
         change = gain(whole.samples_s, shards.samples_s)
         text = (
             f"{state} weights: {compared(change, 'loading in shards', 'loading at once')}: "
-            f"{_ms(shards)} against {_ms(whole)} to the first token of a layer"
+            f"{_took(shards)} against {_took(whole)} to the first token of a layer"
         )
         peaks = [row.peak_rss_bytes for row in (shards, whole)]
         if peaks[0] is not None and peaks[1] is not None:
-            text += f", with {significant(peaks[0] / 1e6)} against {significant(peaks[1] / 1e6)} MB at most"
+            text += f", with {size(peaks[0])} against {size(peaks[1])} at most"
         found.append(Finding(Sweep.LOAD, backend, f"{text}.", change))
     return found or [Finding(Sweep.LOAD, backend, "load: no two ways of loading to compare.")]
 
@@ -217,7 +217,7 @@ def _context(backend: Backend, rows: Sequence[Measurement]) -> Finding:
         return Finding(Sweep.CONTEXT, backend, f"decode was measured at {first.at} tokens only.")
     text = (
         f"decode with {last.at} tokens in the cache takes {_factor(1 / change.ratio)} times "
-        f"as long as with {first.at}: {_ms(last)} against {_ms(first)}"
+        f"as long as with {first.at}: {_took(last)} against {_took(first)}"
     )
     return Finding(Sweep.CONTEXT, backend, f"{text}.", change)
 
@@ -248,23 +248,21 @@ def _sustained(row: Measurement) -> Finding:
         return Finding("sustained", row.backend, f"sustained: nothing measured ({_why_not([row])}).")
     samples = row.sustained
     change = trust.trend(samples)
-    end = f"{significant(samples[-1][0])} s"
+    end = seconds(samples[-1][0])
     if change is None:
         text = f"sustained decode: too few points in {end} for a trend"
     elif not change.beyond(THRESHOLD):
         text = f"sustained decode holds its speed over {end}, within the noise"
     else:
-        percent = significant(100 * abs(1 - change.ratio), 2)
-        way = f"{'loses' if change.ratio < 1 else 'gains'} {percent} %"
+        way = f"{'loses' if change.ratio < 1 else 'gains'} {percent(abs(1 - change.ratio))}"
         text = f"sustained decode {way} from the first to the last fifth of {end}"
     busy = row.details.get("busy")
-    share = f" ({100 * busy:.0f} % of it under load)" if busy else ""
+    share = f" ({percent(busy)} of it under load)" if busy else ""
     return Finding("sustained", row.backend, f"{text}{share}.", change)
 
 
-def _ms(row: Measurement) -> str:
-    seconds = row.seconds or 0.0
-    return f"{significant(seconds)} s" if seconds >= 1 else f"{significant(seconds * 1e3)} ms"
+def _took(row: Measurement) -> str:
+    return seconds(row.seconds or 0.0)
 
 
 def _factor(ratio: float) -> str:

@@ -7,12 +7,12 @@ version numbers, 4 bytes padding, u64 end of header at byte 24, the FlatBuffer `
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 from .flat import Range, Table
-from .model import Finding, Section, Severity, Tflite
+from .model import Finding, ModelFile, Section, Severity, Tflite, error
 from .protobuf import fields
 from .source import BadContentError, Source
 from .tflite import read_tflite
@@ -47,36 +47,25 @@ ARCHITECTURES = {
 }  # fmt: skip
 """Field of the oneof in LlmModelType (runtime/proto/llm_model_type.proto)."""
 
+UNCONSTRAINED = ("cpu", "gpu")
+"""What the runtime assumes a file is for that names no backend (model_info.cc)."""
+
 _MAX_NUM_TOKENS, _LLM_MODEL_TYPE, _MIN_RUNTIME_VERSION = 5, 6, 14
 
 
-@dataclass(frozen=True)
-class Litertlm:
-    """What the container says; see ModelFile for the fields."""
-
-    header: dict[str, Any]
-    sections: tuple[Section, ...] = ()
-    backends: tuple[str, ...] | None = None
-    npu: tuple[str, str] | None = None
-    model_type: str | None = None
-    context: int | None = None
-    min_runtime: str | None = None
-    complete: bool | None = None
-    findings: tuple[Finding, ...] = ()
-
-
-def read_litertlm(source: Source) -> Litertlm:
+def read_litertlm(source: Source, base: ModelFile) -> ModelFile:
     """Read a file that starts with the magic bytes. Everything wrong is in `findings`."""
-    header: dict[str, Any] = {}
+    base = replace(base, what="LiteRT-LM container")
     try:
         header, objects = _header(source)
-    except BadContentError as error:
-        return Litertlm(header, complete=False, findings=(_error("header", f"the header {error}"),))
+    except BadContentError as problem:
+        return replace(base, complete=False, findings=(error("header", f"the header {problem}"),))
+    base = replace(base, what=f"{base.what} {header['version']}", header=header)
     if header["major"] != SUPPORTED_MAJOR:
-        return Litertlm(
-            header,
+        return replace(
+            base,
             findings=(
-                _error(
+                error(
                     "version",
                     f"container version {header['version']}: runtimes read major version {SUPPORTED_MAJOR}",
                     "Update LiteRT-LM, or convert the model for it again.",
@@ -93,8 +82,8 @@ def read_litertlm(source: Source) -> Litertlm:
                 section = replace(section, tflite=read_tflite(source, section.begin, section.end))
             elif code == _LLM_METADATA:
                 metadata = _llm_metadata(source, section)
-        except BadContentError as error:
-            findings.append(_error("section", f"section {len(sections)} ({section.name}) {error}"))
+        except BadContentError as problem:
+            findings.append(error("section", f"section {len(sections)} ({section.name}) {problem}"))
         sections.append(section)
     findings += _overlaps(sections)
     complete = not findings
@@ -102,11 +91,11 @@ def read_litertlm(source: Source) -> Litertlm:
     main = _main(sections)
     if main is None:
         findings.append(
-            _error("no-main-model", "no section holds the model that generates text", "Pack the model again.")
+            error("no-main-model", "no section holds the model that generates text", "Pack the model again.")
         )
-    return Litertlm(
-        header,
-        tuple(sections),
+    return replace(
+        base,
+        sections=tuple(sections),
         backends=_backends(main),
         npu=_npu(sections, header),
         model_type=metadata.get("model_type"),
@@ -190,7 +179,7 @@ def _check_range(section: Section, header_end: int, size: int) -> None:
 def _overlaps(sections: list[Section]) -> list[Finding]:
     ordered = sorted(sections, key=lambda s: (s.begin, s.end))
     return [
-        _error("overlap", f"the sections {a.name} and {b.name} share the bytes from {b.begin}")
+        error("overlap", f"the sections {a.name} and {b.name} share the bytes from {b.begin}")
         for a, b in pairwise(ordered)
         if b.begin < a.end
     ]
@@ -232,7 +221,7 @@ def _backends(main: Section | None) -> tuple[str, ...] | None:
         return None
     constraint = main.properties.get("backend_constraint")
     if not isinstance(constraint, str) or not constraint:
-        return ("cpu", "gpu")  # what the runtime assumes without a constraint (model_info.cc)
+        return UNCONSTRAINED
     return tuple(part.strip().lower() for part in constraint.split(",") if part.strip())
 
 
@@ -246,8 +235,3 @@ def _npu(sections: list[Section], header: dict[str, Any]) -> tuple[str, str] | N
             if isinstance(properties.get(key), str) and properties[key]:
                 return "", properties[key]
     return None
-
-
-def _error(code: str, text: str, remedy: str | None = None) -> Finding:
-    remedy = remedy or "Download the file again and compare its size and hash."
-    return Finding(code, Severity.ERROR, text, remedy)

@@ -8,24 +8,6 @@ from enum import StrEnum
 from typing import Any
 
 
-class Format(StrEnum):
-    """By content, never by name."""
-
-    TFLITE = "tflite"
-    TASK = "task"
-    LITERTLM = "litertlm"
-    UNKNOWN = "unknown"
-
-
-EXTENSIONS: Mapping[Format, tuple[str, ...]] = {
-    Format.TFLITE: (".bin", ".tflite"),
-    Format.TASK: (".task",),
-    Format.LITERTLM: (".litertlm",),
-    Format.UNKNOWN: (),
-}
-"""Extensions under which the runtimes look for a format. They trust the extension before the content."""
-
-
 class Severity(StrEnum):
     """What a finding means for whoever ships the file."""
 
@@ -44,12 +26,19 @@ class Finding:
     remedy: str | None = None
 
 
+def error(
+    code: str, text: str, remedy: str = "Download the file again and compare its size and hash."
+) -> Finding:
+    """A finding that keeps the file from being loaded."""
+    return Finding(code, Severity.ERROR, text, remedy)
+
+
 @dataclass(frozen=True)
 class TensorGroup:
     """Weights stored with the same type and granularity of scales.
 
     Attributes:
-        dtype: INT4, INT8, FLOAT32, ...
+        dtype: INT4, INT8, FLOAT32, ...; of a GGUF ggml's Q4_K, Q8_0, ...
         scales: tensor | channel | block N | none.
         tensors, elements, bytes: how many, and what they occupy in the file; a buffer that several
             signatures share counts once.
@@ -62,6 +51,12 @@ class TensorGroup:
     elements: int
     bytes: int
     largest: int
+
+    @property
+    def bits(self) -> int:
+        """Of a weight, as the tables count them: the nearest by ratio, scales of blocks included."""
+        exact = 8 * self.bytes / max(self.elements, 1)
+        return min((2, 4, 8, 16, 32), key=lambda bits: max(exact, bits) / max(min(exact, bits), 1e-9))
 
 
 @dataclass(frozen=True)
@@ -116,9 +111,11 @@ class ModelFile:
 
     Attributes:
         extension: lower case, with the dot.
+        format: the `Container` that its content is, by name, or "unknown".
         what: the content in words, also where it is no model ("an HTML page").
         complete: every section and buffer that its tables name is inside the file; None: cannot be told.
         header: fields of the container's header.
+        weights: of a container that holds no TFLite model, the groups of its tensors, the largest first.
         backends: those the text model may run on, in the file's order; None: the file does not say.
         context: tokens of the longest context the file states.
         sha256: filled by `digest`, which reads all of the file.
@@ -127,12 +124,13 @@ class ModelFile:
     path: str
     size: int
     extension: str
-    format: Format
+    format: str
     what: str
     complete: bool | None
     header: Mapping[str, Any] = field(default_factory=dict[str, Any])
     sections: tuple[Section, ...] = ()
     tflite: Tflite | None = None
+    weights: tuple[TensorGroup, ...] = ()
     backends: tuple[str, ...] | None = None
     npu: tuple[str, str] | None = None
     model_type: str | None = None
@@ -148,6 +146,11 @@ class ModelFile:
         return (*([self.tflite] if self.tflite else []), *inner)
 
     @property
+    def tensors(self) -> tuple[TensorGroup, ...]:
+        """All weights in the file."""
+        return (*self.weights, *(group for model in self.models for group in model.weights))
+
+    @property
     def errors(self) -> tuple[Finding, ...]:
         return tuple(f for f in self.findings if f.severity is Severity.ERROR)
 
@@ -157,7 +160,7 @@ class ModelFile:
 
 
 FACTS: Mapping[str, Callable[[ModelFile], Any]] = {
-    "file.format": lambda file: str(file.format),
+    "file.format": lambda file: file.format,
     "file.extension": lambda file: file.extension,
     "file.complete": lambda file: file.complete,
     "file.backend": lambda file: file.tflite.backend if file.tflite else None,

@@ -8,11 +8,11 @@ model: the way of all files over 2 GiB and of MediaPipe's `.bin`, whose tables a
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from .flat import Range, Table, Vector
-from .model import TensorGroup, Tflite
+from .model import Finding, ModelFile, TensorGroup, Tflite, error
 from .source import BadContentError, Source
 
 IDENTIFIER = b"TFL3"
@@ -48,10 +48,44 @@ STAMP_HALF = 125
 """A model compiled for an NPU carries 250 bytes: manufacturer and SoC, each padded with zeros to 125."""
 
 
+TFLITE_BASE = 1 << 20
+"""MediaPipe maps so much of a `.bin` and takes it for the model's tables (kTfliteBaseSize, model_data.cc)."""
+
+
 @dataclass(frozen=True)
 class _Buffer:
     start: int  # in the file
     size: int
+
+
+def read_model(source: Source, base: ModelFile) -> ModelFile:
+    """Read a file that is one model. Everything wrong is in `findings`."""
+    base = replace(base, what="TFLite model")
+    try:
+        model = read_tflite(source, 0, source.size)
+    except BadContentError as problem:
+        text = f"the model's tables cannot be read: {problem}"
+        return replace(base, complete=False, findings=(error("tables", text),))
+    return replace(
+        base,
+        complete=True,
+        tflite=model,
+        backends=(model.backend,) if model.backend else None,
+        npu=model.npu,
+        model_type=model.model_type,
+        findings=_bin_findings(model, source.size) if base.extension == ".bin" else (),
+    )
+
+
+def _bin_findings(model: Tflite, size: int) -> tuple[Finding, ...]:
+    findings = []
+    if size < TFLITE_BASE:
+        text = f"a .bin of {size} bytes: the loader maps the first {TFLITE_BASE} and refuses shorter files"
+        findings.append(error("too-small", text))
+    if model.backend is None:
+        text = "no `backend` in the metadata: not a model for MediaPipe LLM Inference"
+        findings.append(error("no-backend", text, "Use a file that was converted for it, or LiteRT-LM."))
+    return tuple(findings)
 
 
 def read_tflite(source: Source, begin: int, end: int) -> Tflite:

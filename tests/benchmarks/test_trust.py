@@ -324,10 +324,6 @@ class TestContention:
         skipped = replace(TWO, status=Status.SKIPPED, samples_s=())
         assert contended(facts([10] * 5), skipped) == skipped
 
-    def test_a_phone_is_called_one(self) -> None:
-        assert trust.place("adb") == trust.place("replay") == "the phone"
-        assert trust.place("local") == "this computer"
-
     def test_what_was_seen_in_figures(self) -> None:
         taken = facts([10] * 5, own_ns=500 * MS, machine_ns=1450 * MS)
         rows = [contended(taken, load=11.04), contended(taken, load=9.0)]

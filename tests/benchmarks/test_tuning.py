@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gemmafit.base.errors import UsageError
 from gemmafit.benchmarks.backends import Candidate
 from gemmafit.benchmarks.tuning import Key, Memory, Tuning, folder
 
@@ -89,7 +90,7 @@ def test_forty_phones_at_once(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError):
+    with pytest.raises(UsageError, match="cannot write"):
         keep(tmp_path / "file" / "below")
     assert not recalled(tmp_path / "file" / "below")
 

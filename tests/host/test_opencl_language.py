@@ -32,13 +32,18 @@ def test_opencl_c_1_2_without_warnings(opencl: Any) -> None:
         for k in plan.kernels:
             kernels.setdefault((k.file, k.entry, k.options), k)
     named = tuple(
-        replace(k, name=f"k{i}", options=(*k.options, "-cl-std=CL1.2", "-Werror"))
+        replace(k, name=f"k{i}", options=(*k.options, "-cl-std=CL1.2"))
         for i, k in enumerate(kernels.values())
     )
     assert len(named) > 40
     builds = opencl.run(Plan(plans()[0].backend, (), named, (), files=files)).result.builds
-    failed = [(k, b.log) for k, b in zip(named, builds, strict=True) if b.status is not Status.OK]
+    built = list(zip(named, builds, strict=True))
+    failed = [(k, b.log) for k, b in built if b.status is not Status.OK]
     assert not failed, failed[0]
+    warned = [(k, line) for k, b in built for line in b.log.splitlines() if "warning:" in line]
+    # How this computer passes wide vectors, which depends on its processor and is no matter of the language.
+    warned = [(k, line) for k, line in warned if "changes the ABI" not in line]
+    assert not warned, warned[0]
 
 
 def test_local_memory_fits_midgard() -> None:

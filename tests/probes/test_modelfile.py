@@ -1,6 +1,7 @@
 """Model files written by the real tools (TFLite's schema, LiteRT-LM's packer, zipfile) and then damaged.
 
-The reader is written by hand, so everything it reads here was written by somebody else's code.
+The reader is written by hand, so everything it reads here was written by somebody else's code; a GGUF has the
+bytes that gguf-py writes.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gemmafit.base.errors import InputError
 from gemmafit.probes import modelfile
-from gemmafit.probes.modelfile import Format, ModelFileError, Severity, digest
+from gemmafit.probes.modelfile import CONTAINERS, Severity, digest
 from gemmafit.probes.modelfile.source import BadContentError, Source
 from gemmafit.probes.modelfile.zipdir import read_members
 
@@ -215,6 +217,30 @@ def litertlm_file(tmp_path: Path) -> Any:
     return make_litertlm(tmp_path, "gemma3-1b-it-int4.litertlm", constraint="gpu,cpu")
 
 
+def gguf_text(text: str) -> bytes:
+    return struct.pack("<Q", len(text)) + text.encode()
+
+
+def gguf(*, kind: int = 12, parts: int = 1, version: int = 3, words: int = 3) -> bytes:
+    """As gguf-py 0.19.0 writes it: two tensors of 512 weights (`kind`, F32), the data at a multiple of 64."""
+    tokens = struct.pack("<IIQ", 9, 8, words) + gguf_text("word") * words
+    pairs = {
+        "general.architecture": struct.pack("<I", 8) + gguf_text("gemma2"),
+        "general.alignment": struct.pack("<II", 4, 64),
+        "general.file_type": struct.pack("<II", 4, 15),
+        "gemma2.context_length": struct.pack("<II", 4, 8192),
+        "split.count": struct.pack("<IH", 2, parts),
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.scores": struct.pack("<IIQ", 9, 6, 3) + bytes(12),
+        "tokenizer.chat_template": struct.pack("<I", 8) + gguf_text("x" * 9000),
+    }
+    tensors = gguf_text("a.weight") + struct.pack("<IQQIQ", 2, 256, 2, kind, 0)
+    tensors += gguf_text("norm") + struct.pack("<IQIQ", 1, 512, 0, 320)
+    head = b"GGUF" + struct.pack("<IQQ", version, 2, len(pairs))
+    head += b"".join(gguf_text(key) + value for key, value in pairs.items()) + tensors
+    return head.ljust(-(-len(head) // 64) * 64, b"\0") + bytes(320 + 2048)
+
+
 def codes(found: Any) -> Any:
     return {finding.code for finding in found.findings}
 
@@ -224,7 +250,7 @@ def codes(found: Any) -> Any:
 
 def test_a_mediapipe_bin(bin_file: Any) -> None:
     found = inspect(bin_file)
-    assert (found.format, found.complete, found.findings) == (Format.TFLITE, True, ())
+    assert (found.format, found.complete, found.findings) == ("tflite", True, ())
     assert found.tflite.backend == "gpu"
     assert found.backends == ("gpu",)
     assert found.model_type == "GEMMA_2B"
@@ -248,7 +274,7 @@ def test_weights_inside_the_flatbuffer(tmp_path: Path) -> None:
 
 def test_a_task_bundle(task_file: Any) -> None:
     found = inspect(task_file)
-    assert (found.format, found.complete, found.findings) == (Format.TASK, True, ())
+    assert (found.format, found.complete, found.findings) == ("task", True, ())
     sections = {s.name: s for s in found.sections}
     assert sections["TOKENIZER_MODEL"].size == len(SECRET)
     assert sections["TF_LITE_PREFILL_DECODE"].tflite.weight_bytes == 176
@@ -278,7 +304,7 @@ def test_the_directory_agrees_with_the_standard_library(tmp_path: Path) -> None:
 
 def test_a_litertlm_by_the_official_packer(litertlm_file: Any) -> None:
     found = inspect(litertlm_file)
-    assert (found.format, found.complete, found.findings) == (Format.LITERTLM, True, ())
+    assert (found.format, found.complete, found.findings) == ("litertlm", True, ())
     assert found.header["version"].startswith("1.")
     assert found.header["system"]["Authors"] == "gemmafit tests"
     assert found.header["system"]["answer"] == -42
@@ -293,6 +319,37 @@ def test_a_litertlm_by_the_official_packer(litertlm_file: Any) -> None:
     assert litertlm_file.read_bytes()[tokens.begin : tokens.end] == SECRET
     assert found.sections[0].tflite.weight_bytes == 176
     assert found.facts()["file.format"] == "litertlm"
+
+
+def test_a_gguf_under_any_name(tmp_path: Path) -> None:
+    for name in ("gemma-2-2b-it-Q4_K_M.gguf", "sha256-4d1f"):
+        found = inspect(write(tmp_path / name, gguf()))
+        assert (found.format, found.complete, found.findings) == ("gguf", True, ())
+        assert found.what == "GGUF model, Q4_K_M"
+        assert (found.model_type, found.context, found.header["version"]) == ("gemma2", 8192, 3)
+        groups = {(g.dtype, g.scales): (g.tensors, g.elements, g.bytes, g.bits) for g in found.weights}
+        assert groups == {("F32", "none"): (1, 512, 2048, 32), ("Q4_K", "block 256"): (1, 512, 288, 4)}
+
+
+def test_a_gguf_of_a_newer_quantisation_and_one_of_several_parts(tmp_path: Path) -> None:
+    found = inspect(write(tmp_path / "x.gguf", gguf(kind=250, parts=3)))
+    assert (found.complete, codes(found)) == (True, {"split"})
+    assert [(g.dtype, g.bytes) for g in found.weights] == [("F32", 2048), ("type 250", 320)]
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (gguf()[:-1], "cut"),
+        (gguf()[:200], "tables"),
+        (gguf(words=5_000_000)[:4000] + bytes(1000), "tables"),
+        (gguf(version=1), "version"),
+        (gguf(version=3 << 24), "version"),
+    ],
+)
+def test_a_gguf_that_cannot_be_loaded(tmp_path: Path, data: bytes, code: str) -> None:
+    found = inspect(write(tmp_path / "x.gguf", data))
+    assert codes(found) == {code} and found.complete is not True and all(f.remedy for f in found.errors)
 
 
 def test_no_constraint_means_cpu_and_gpu_and_an_npu_stamp_is_read(tmp_path: Path) -> None:
@@ -531,9 +588,9 @@ def test_what_people_have_instead_of_a_model(tmp_path: Path, data: Any, word: An
 
 def test_paths_that_are_no_file(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "missing", Path("/dev/null"), Path("a\0b")):
-        with pytest.raises(ModelFileError):
+        with pytest.raises(InputError):
             inspect(path)
-        with pytest.raises(ModelFileError):
+        with pytest.raises(InputError):
             digest(path)
 
 
@@ -542,7 +599,7 @@ def test_no_permission(bin_file: Any) -> None:
     try:
         if os.geteuid() == 0:
             os.seteuid(65534)  # root reads everything
-        with pytest.raises(ModelFileError, match="Permission denied"):
+        with pytest.raises(InputError, match="Permission denied"):
             inspect(bin_file)
     finally:
         os.seteuid(os.getuid())
@@ -605,9 +662,19 @@ def test_damaged_archives_never_raise(tmp_path: Path, task_file: Any, edits: Any
 
 
 @HOSTILE
-@given(
-    data=st.binary(max_size=400), magic=st.sampled_from([b"LITERTLM", b"\x10\0\0\0TFL3", b"PK\x03\x04", b""])
-)
+@given(edits=EDITS, size=st.integers(0, 3000))
+def test_damaged_ggufs_never_raise(tmp_path: Path, edits: Any, size: int) -> None:
+    data = gguf(words=40)
+    found = inspect(write(tmp_path / "x.gguf", damage(data, edits, 1200)[: len(data) - size]))
+    if found.complete:
+        assert all(0 <= group.largest <= found.size for group in found.weights)
+
+
+MAGICS = [bytes(row.at) + row.magic for row in CONTAINERS.values()]
+
+
+@HOSTILE
+@given(data=st.binary(max_size=400), magic=st.sampled_from([*MAGICS, b"GGUF\x03\0\0\0", b"PK\x03\x04", b""]))
 def test_noise_never_raises(tmp_path: Path, data: Any, magic: Any) -> None:
     inspect(write(tmp_path / "x.bin", magic + data))
 

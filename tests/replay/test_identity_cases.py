@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from gemmafit.base.names import CheckStatus, Verdict
-from gemmafit.judge.case import Options
+from gemmafit.base.options import Options
 from gemmafit.judge.judge import judge
 from gemmafit.judge.references import load
 from gemmafit.probes.capture import Answer, Capture

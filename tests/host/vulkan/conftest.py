@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -80,9 +81,7 @@ def driver(request: pytest.FixtureRequest) -> Driver:
             "no SwiftShader (Debian: chromium-common; or set SWIFTSHADER_ICD to its vk_swiftshader_icd.json)"
         )
     environment = {"VK_ICD_FILENAMES": icd, "VK_DRIVER_FILES": icd}
-    script = (
-        "import json; from gemmafit.benchmarks.interpreter import vulkan; print(json.dumps(vulkan.probe()))"
-    )
+    script = "import json; from gemmafit.benchmarks.vulkan.executor import probe; print(json.dumps(probe()))"
     done = subprocess.run(
         [sys.executable, "-c", script],
         env={**os.environ, **environment},
@@ -90,11 +89,11 @@ def driver(request: pytest.FixtureRequest) -> Driver:
         text=True,
         timeout=60,
     )
-    import json
-
-    devices = json.loads(done.stdout)["devices"] if done.returncode == 0 else []
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    devices = answer["devices"]
     if not devices:
-        pytest.skip(f"no Vulkan loader for SwiftShader: {done.stdout}{done.stderr}")
+        pytest.skip(f"no Vulkan device of SwiftShader: {answer['error']}")
     return Driver(Facts.of_probe(devices[0]), environment)
 
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from gemmafit import agent
 from gemmafit.base.errors import GemmafitError
+from gemmafit.base.system import host_abi
 from gemmafit.benchmarks.block.dims import SMALL, Block, Phase, Scheme, decode, prefill
-from gemmafit.benchmarks.interpreter.worker import host_abi
 from gemmafit.benchmarks.timing import Timing
 from gemmafit.benchmarks.vulkan import limits
 from gemmafit.benchmarks.vulkan import plan as lowering
