@@ -419,6 +419,8 @@ def _asked(kind: type[Asked], arguments: Mapping[str, object]) -> Asked:
     try:
         return convert({name: arguments[name] for name in kind.__struct_fields__}, kind)
     except ValidationError as error:
+        if isinstance(error.__cause__, UsageError):
+            raise error.__cause__ from None
         types = {field.name: str(field.type) for field in fields(kind)}
         name = next((name for name in types if f"$.{name}" in str(error)), "")
         words = re.findall(r"'([^']+)'", types.get(name, ""))

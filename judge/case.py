@@ -6,7 +6,7 @@ statement carries the source of the row it rests on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypedDict
@@ -17,7 +17,7 @@ from ..base.options import Options
 from ..benchmarks.measurements import Measurement
 from ..benchmarks.states import Span
 from ..probes.snapshot import Conditions, Snapshot
-from ..profiles.conditions import Facts, evaluate
+from ..profiles.conditions import FILE_FACTS, Facts, Truth, evaluate
 from ..profiles.knowledge import Architecture, Fault, Knowledge, Model, Reason, Runtime
 from ..reports.report import Check
 from .predict import Anchor
@@ -204,6 +204,26 @@ class Case:
         if variant is not None:
             given |= variant.model.facts
         return Facts(self.snapshot, given)
+
+    def faults(self, variant: Variant) -> Iterator[tuple[Fault, Truth]]:
+        """Each row of drivers.yaml, and whether it holds: asked once of variants it cannot tell apart."""
+        facts = self.facts(variant)
+        given = facts.given or {}
+        for fault, names in self._faults:
+            key = (fault.id, *(given[name] for name in names))
+            if key not in self._held:
+                self._held[key] = evaluate(fault.when, facts)
+            yield fault, self._held[key]
+
+    @cached_property
+    def _faults(self) -> list[tuple[Fault, list[str]]]:
+        """Each fault with the facts of a variant that it asks for."""
+        own = {"backend", *FILE_FACTS}
+        return [(row, sorted(own.intersection(row.when.facts()))) for row in self.knowledge.drivers.values()]
+
+    @cached_property
+    def _held(self) -> dict[tuple[object, ...], Truth]:
+        return {}
 
     def check(
         self,

@@ -357,16 +357,17 @@ def _from_soc(soc: SocRow | None, gpu: str | None) -> Chip | None:
 
 def _cpu_peak(snapshot: Snapshot, knowledge: Knowledge) -> float | None:
     """int8 operations per second of the fastest cores that an engine uses."""
+    most = knowledge.prediction.max_threads
     cores = sorted(
         (
             (cluster.max_mhz, cluster.core)
             for cluster in snapshot.cpu.clusters
             if cluster.max_mhz is not None
-            for _ in range(cluster.count or 0)
+            for _ in range(min(cluster.count or 0, most))
         ),
         key=lambda pair: pair[0],
         reverse=True,
-    )[: knowledge.prediction.max_threads]
+    )[:most]
     rates = [_ops_per_cycle(core, snapshot, knowledge) for _, core in cores]
     if not rates or None in rates:
         return None

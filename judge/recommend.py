@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ..base.names import Backend, CheckStatus, Evidence
@@ -36,7 +37,7 @@ class Judged:
     def works(self) -> bool:
         return self.status in (CheckStatus.PASS, CheckStatus.WARN)
 
-    @property
+    @cached_property
     def reasons(self) -> tuple[str, ...]:
         """Codes of everything that is not fine, the deciding ones first."""
         order = {CheckStatus.FAIL: 0, CheckStatus.ERROR: 0, CheckStatus.UNKNOWN: 1, CheckStatus.WARN: 2}

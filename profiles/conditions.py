@@ -111,9 +111,9 @@ def evaluate(condition: Condition, facts: Facts) -> Truth:
         inner = evaluate(condition.not_, facts)
         return Truth(None if inner.value is None else not inner.value, inner.facts)
     if condition.all is not None:
-        return _combine([evaluate(c, facts) for c in condition.all], decisive=False)
+        return _combine(condition.all, facts, decisive=False)
     if condition.any is not None:
-        return _combine([evaluate(c, facts) for c in condition.any], decisive=True)
+        return _combine(condition.any, facts, decisive=True)
     assert condition.fact is not None  # __post_init__
     value = facts.get(condition.fact)
     if value is None or value == ():
@@ -121,14 +121,16 @@ def evaluate(condition: Condition, facts: Facts) -> Truth:
     return Truth(_holds(condition, value), ((condition.fact, _show(value)),))
 
 
-def _combine(parts: list[Truth], *, decisive: bool) -> Truth:
-    for wanted in (decisive, None, not decisive):
-        found = [part for part in parts if part.value is wanted]
-        if found:
-            # One decisive part is reason enough; otherwise every part counts.
-            shown = found[:1] if wanted is decisive else found
-            return Truth(wanted, tuple(dict.fromkeys(fact for part in shown for fact in part.facts)))
-    return Truth(not decisive)
+def _combine(conditions: Iterable[Condition], facts: Facts, *, decisive: bool) -> Truth:
+    parts: list[Truth] = []
+    for condition in conditions:
+        part = evaluate(condition, facts)
+        if part.value is decisive:
+            return part  # one is reason enough, and the rest need not be asked
+        parts.append(part)
+    unknown = [part for part in parts if part.value is None]
+    because = tuple(dict.fromkeys(fact for part in unknown or parts for fact in part.facts))
+    return Truth(None if unknown else not decisive, because)
 
 
 def _holds(condition: Condition, value: Any) -> bool | None:

@@ -131,56 +131,82 @@ def load(overlay: Path | None = None, vocabulary: Vocabulary | None = None) -> K
     """The built-in tables, with those of `overlay` laid over them.
 
     Args:
-        vocabulary: None: names and facts of the rooms above are not looked at.
+        vocabulary: None: names and facts of the rooms above are not looked at, and the built-in tables
+            alone are taken as they are: `judge.references.load` looks at them, with all names.
 
     Raises InputError naming file, line and key, or row, of the first thing that is wrong.
     """
     if overlay is not None:
         _check_folder(overlay)
-    knowledge, read = _built_in() if overlay is None else _read(overlay)
+    knowledge, read = _read(overlay) if overlay is not None else _built_in()
     if overlay is not None or vocabulary is not None:
         _check(knowledge, read, vocabulary or Vocabulary())
     return knowledge
 
 
+@dataclass(frozen=True)
+class Table:
+    """One table as it was read.
+
+    Attributes:
+        value: rows by id, or the file.
+        rows: each with its place in a file.
+        marked: what the loader looks at: row, path below it, mark, value.
+    """
+
+    value: Any
+    rows: Sequence[Row]
+    marked: Sequence[tuple[Row, tuple[Step, ...], Any, Any]]
+
+
+Read = Mapping[str, Sequence[Table]]
+"""Every table by name; of lists the upper file's first, of all others one."""
+
+
 @cache
-def _built_in() -> tuple[Knowledge, list[Row]]:
-    knowledge, read = _read(None)
-    _check(knowledge, read, Vocabulary())
-    return knowledge, read
+def _built_in() -> tuple[Knowledge, Read]:
+    return _read(None)
 
 
-def _read(overlay: Path | None) -> tuple[Knowledge, list[Row]]:
-    """The tables, and each of their rows with its place in a file."""
-    values: dict[str, Any] = {}
-    files: dict[str, list[Any]] = {}
-    read: list[Row] = []
+def _read(overlay: Path | None) -> tuple[Knowledge, Read]:
+    read: dict[str, list[Table]] = {}
     for name, kind in TABLES.items():
-        nodes = [_own(name, kind)]
-        if overlay is not None and (own := overlay / f"{name}{kind.suffix}").exists():
-            nodes.append(compose(own))
-        if kind.form == "lists":
-            files[name] = []
-            for node in nodes:
-                file = convert(node, kind.type)
-                files[name].append(file)
-                read += _listed(name, file, node)
-            continue
-        node = nodes[-1] if kind.form == "document" or len(nodes) == 1 else laid_over(*nodes)
-        if kind.form == "rows":
-            found = [Row(name, row.id, row, at) for at, row in rows(node, kind.type)]
-            values[name] = {row.key: row.value for row in found}
-            read += found
+        upper = None if overlay is None else overlay / f"{name}{kind.suffix}"
+        if upper is None or not upper.exists():
+            read[name] = [_own(name)]
+        elif kind.form == "lists":
+            read[name] = [_table(name, compose(upper)), _own(name)]
         else:
-            values[name] = convert(node, kind.type)
-            read.append(Row(name, "", values[name], node))
-    return Knowledge(**values, tables=tables.index(**{n: f[::-1] for n, f in files.items()})), read
+            node = compose(upper)
+            read[name] = [_table(name, node if kind.form == "document" else laid_over(_node(name), node))]
+    lists = {name: [table.value for table in read[name]] for name in _LISTS}
+    others = {name: table.value for name, (table, *_) in read.items() if name not in lists}
+    return Knowledge(**others, tables=tables.index(**lists)), read
 
 
 @cache
-def _own(name: str, kind: Kind) -> Node:
+def _node(name: str) -> Node:
     """The built-in file."""
-    return compose(FOLDER / f"{name}{kind.suffix}")
+    return compose(FOLDER / f"{name}{TABLES[name].suffix}")
+
+
+@cache
+def _own(name: str) -> Table:
+    """The built-in table: the same whatever lies over others."""
+    return _table(name, _node(name))
+
+
+def _table(name: str, node: Node) -> Table:
+    kind = TABLES[name]
+    if kind.form == "rows":
+        found = [Row(name, row.id, row, at) for at, row in rows(node, kind.type)]
+        value = {row.key: row.value for row in found}
+    else:
+        value = convert(node, kind.type)
+        found = list(_listed(name, value, node)) if kind.form == "lists" else [Row(name, "", value, node)]
+    return Table(
+        value, found, [(row, *at) for row in found for at in _marked(row.value, type(row.value), ())]
+    )
 
 
 def _listed(name: str, file: Any, node: Node) -> Iterator[Row]:
@@ -246,16 +272,17 @@ def _by_name(listed: Iterable[Listed]) -> dict[str, Listed]:
 # --- what a row says has to lead somewhere ------------------------------------------------------------------
 
 
-def _check(knowledge: Knowledge, read: Sequence[Row], vocabulary: Vocabulary) -> None:
+def _check(knowledge: Knowledge, read: Read, vocabulary: Vocabulary) -> None:
     """Raises InputError for the first row that cannot be used."""
     names = {to: make(knowledge) for to, make in {**_NAMES, **vocabulary.names}.items()}
-    for row in read:
-        for path, mark, value in _marked(row.value, type(row.value), ()):
+    listed = [table for files in read.values() for table in files]
+    for table in listed:
+        for row, path, mark, value in table.marked:
             if (found := _objection(mark, value, names, vocabulary)) is not None:
                 _refuse(row, path, *found)
-    named = {(row.table, row.key): row for row in read}
-    for table, key, why in (*_misfits(knowledge), *vocabulary.check(knowledge)):
-        _refuse(named[table, key], (), why)
+    named = {(row.table, row.key): row for table in listed for row in table.rows}
+    for name, key, why in (*_misfits(knowledge), *vocabulary.check(knowledge)):
+        _refuse(named[name, key], (), why)
 
 
 def _refuse(row: Row, path: Sequence[Step], why: str, hint: str | None = None) -> None:

@@ -7,7 +7,6 @@ from math import isnan
 from ...base.names import Backend, CheckStatus, Column, Status
 from ...base.units import percent
 from ...benchmarks.measurements import Measurement
-from ...profiles.conditions import evaluate
 from ...reports.report import Check
 from ..case import Case, Question, Variant
 from .backends import RULES
@@ -98,13 +97,11 @@ def deterministic(case: Case, backend: Backend) -> Check | None:
 
 def known_faults(case: Case, variant: Variant) -> list[Check]:
     """Rows of drivers.yaml that hold for this variant on this device. An unknown fact makes no fault."""
-    facts = case.facts(variant)
-    checks: list[Check] = []
-    for fault in case.knowledge.drivers.values():
-        truth = evaluate(fault.when, facts)
-        if truth.value:
-            checks.append(case.known(variant, fault, truth.without(*_OF_THE_CHECK)))
-    return checks
+    return [
+        case.known(variant, fault, truth.without(*_OF_THE_CHECK))
+        for fault, truth in case.faults(variant)
+        if truth.value
+    ]
 
 
 _OF_THE_CHECK = ("backend", "runtime", "model.id", "format")

@@ -119,7 +119,7 @@ class AdbSession:
         if section != "unrestricted" and section not in scripts.SECTIONS:
             raise ValueError(f"unknown section {section!r}")
         if not 0 < deadline <= LONGEST_RUN_SECONDS:
-            raise ValueError(f"a run of {deadline:g} s: the guard would end it")
+            raise ValueError(f"a run of {seconds(deadline)}: the guard would end it")
         what = f"running the agent for {backend} on {self._transport.serial}"
         progress = Progress(backend, on_line)
         output = self._transport.shell(

@@ -231,12 +231,12 @@ def test_ctrl_c_before_anything_was_measured_writes_nothing(tmp_path: Path) -> N
 def test_usual_sweeps_end_in_time_and_named_ones_are_done(
     snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gemmafit.benchmarks.sweeps.bench.USUAL_S", -1.0)
+    monkeypatch.setattr("gemmafit.benchmarks.sweeps.bench.USUAL_S", 0.0)
     wish = Wish(backends=("cpu",), quick=True, dims=SMALL)
     counted: list[Event] = []
     usual = rows(bench(LocalTarget(), snapshot, wish, counted.append), Backend.CPU, "fusion")
     assert [(r.status, r.reason) for r in usual] == [
-        (Status.SKIPPED, "-1 s were over; `--sweep fusion` measures it")
+        (Status.SKIPPED, "0 s were over; `--sweep fusion` measures it")
     ]
     steps = [(e.done, e.total) for e in counted if e.stage == STAGE]
     assert steps == [(n, len(steps)) for n in range(1, len(steps) + 1)]  # what is announced is what comes

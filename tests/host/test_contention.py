@@ -30,7 +30,10 @@ from gemmafit.profiles.loader import load
 from gemmafit.reports.figures import measured
 from gemmafit.tests.host.conftest import Runner
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="needs Linux's /proc")
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="needs Linux's /proc"),
+]
 CORES = os.cpu_count() or 1
 LIMITS = {name: getattr(trust, name) for name in ("LOST", "OTHERS")}
 """Those of users: read before the fixture that spares other tests changes them."""

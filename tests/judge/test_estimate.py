@@ -220,7 +220,7 @@ def test_the_fault_rows_are_nearly_all_of_those_about_shipped_backends() -> None
     assert len(STATEABLE) >= 20
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     gpu=st.sampled_from(GPUS),
     ram=st.sampled_from([2, 3, 4, 6, 8, 12, 16]),

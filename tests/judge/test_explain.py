@@ -322,7 +322,7 @@ def test_the_reported_phone_fits_the_cause_and_another_does_not(
         assert found[signature].applies.answer is not Answer.YES, found[signature].applies
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.one_of(st.text(max_size=300), st.sampled_from([ORIGIN, "\x1b[", "\\u12", "\r", "{word} ... "]))

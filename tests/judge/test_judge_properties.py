@@ -8,7 +8,7 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from gemmafit.base.names import MEASURED, CheckStatus, Evidence, ReportFormat, Status, Verdict
@@ -78,8 +78,6 @@ ROWS = st.builds(
 
 @settings(
     max_examples=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
     # Shrinking a snapshot of a hundred fields takes minutes and rarely makes it clearer.
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )
@@ -114,6 +112,13 @@ def test_judges_whatever_it_is_given(snapshot: Snapshot, rows: list[Measurement]
     assert to_dict(from_dict(to_dict(report))) == to_dict(report)
     for format in ReportFormat:
         assert writer(format)(report)
+
+
+def test_a_number_of_cores_that_no_phone_has_is_not_counted_out(phone: Snapshot) -> None:
+    many = Cpu((Cluster("Cortex-X4", 1 << 36, 3300),), frozenset({"asimd", "i8mm"}))
+    few = Cpu((Cluster("Cortex-X4", 8, 3300),), frozenset({"asimd", "i8mm"}))
+    reports = [judge(replace(phone, cpu=cpu), [], load()) for cpu in (many, few)]
+    assert reports[0].variants == reports[1].variants
 
 
 def test_strategies_reach_required_fields() -> None:

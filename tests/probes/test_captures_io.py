@@ -35,7 +35,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.dictionaries(st.from_regex(r"[a-z_]{1,12}", fullmatch=True), answers, max_size=4),
     st.none() | st.dictionaries(st.sampled_from(["probe", "measurements"]), json_values, max_size=2),

@@ -609,7 +609,6 @@ def test_no_permission(bin_file: Any) -> None:
 
 HOSTILE = settings(
     max_examples=150,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -57,7 +57,7 @@ def test_every_parser_of_text_is_fuzzed() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(fuzzer.PARSERS))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_text_gives_a_value_or_a_parse_error(name: str, data: st.DataObject) -> None:
     sample = fuzzer.SAMPLES[name]
@@ -150,7 +150,7 @@ def test_lines_are_bounded() -> None:
     assert list(lines("a\r\nb\x85c\u2028d\n")) == ["a", "b\x85c\u2028d", ""]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.dictionaries(st.sampled_from(sorted(fuzzer.PARSERS)), st.text(max_size=200)))
 def test_the_reader_never_raises(texts: dict[str, str]) -> None:
     capture = Capture("assembled", {}, {key: Answer(0, text) for key, text in texts.items()})

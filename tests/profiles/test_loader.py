@@ -19,7 +19,10 @@ from gemmafit.profiles.loader import FOLDER, TABLES, _marked
 from gemmafit.profiles.rows import Asks, Holes, Ref
 
 ROOT = Path(__file__).parents[2]
-YAML = {name: yaml.safe_load((FOLDER / f"{name}{k.suffix}").read_text("utf-8")) for name, k in TABLES.items()}
+YAML = {
+    name: yaml.load((FOLDER / f"{name}{kind.suffix}").read_text("utf-8"), Loader=yaml.CSafeLoader)
+    for name, kind in TABLES.items()
+}
 NOT_A_NAME = "no-such-name.xyz"
 
 
@@ -97,7 +100,8 @@ def spoiled(name: str, path: tuple[Any, ...], mark: Any, found: Any) -> Any:
 
 def write(folder: Path, name: str, data: Any) -> Path:
     path = folder / f"{name}{TABLES[name].suffix}"
-    path.write_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    text = yaml.dump(data, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+    path.write_text(text, encoding="utf-8")
     return path
 
 

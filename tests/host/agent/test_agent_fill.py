@@ -103,7 +103,7 @@ def test_against_the_document(agent: Any) -> None:
         assert found == expected(b), b
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_shape_against_numpy(agent: Any, data: st.DataObject) -> None:
     """Odd widths, runs that begin inside a word, and the chunks of several threads."""
