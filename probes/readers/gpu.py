@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from ...profiles.tables import Gpus, SocGpu, SocRow
+from ...profiles.socs import SocGpu, SocRow
+from ...profiles.tables import Gpus
 from ..parsers.gles import GlesStrings
 from ..parsers.gpu_nodes import MaliGpuInfo, parse_kgsl_model, parse_mali_gpuinfo
 from ..parsers.text import integer
@@ -88,7 +89,7 @@ def read_gpu(
         return Gpu(renderer=gles.renderer if gles else None, gles_version=_gles_version(facts, gles))
     source, said = best.source, best.said
     table = next((claim.said for claim in claims if claim.table), None)
-    if said.model and not said.architecture and table and table.model and _same(said.model, table.model):
+    if said.model and not said.architecture and table and table.model and same_gpu(said.model, table.model):
         # A driver that names only the family (`NVIDIA Tegra`): the chip tells which.
         said = replace(said, model=table.model, architecture=table.architecture)
     facts.note("gpu.model" if said.model else "gpu.vendor", source)
@@ -96,7 +97,7 @@ def read_gpu(
         other = claim.said
         if not (other.model and said.model) or (said.software and other.software):
             continue
-        if other.model != said.model and not _same(said.model, other.model):
+        if other.model != said.model and not same_gpu(said.model, other.model):
             facts.disagree(
                 "gpu.model",
                 said.model,
@@ -123,6 +124,12 @@ def read_gpu(
         gles_version=_gles_version(facts, gles),
         software=said.software,
     )
+
+
+def shown_gpu(facts: Facts, gles: GlesStrings | None, opencl: OpenCl, vulkan: Vulkan) -> Identified | None:
+    """What drivers and the kernel call the GPU, before anybody knows the chip."""
+    said = [claim.said for claim in _claims(facts, gles, opencl, vulkan, None)]
+    return next((one for one in said if one.model and not one.software), None)
 
 
 def _claims(
@@ -153,10 +160,15 @@ def _mali(gpus: Gpus, info: MaliGpuInfo) -> Identified:
     return replace(named or Identified("Arm"), cores=info.cores)
 
 
-def _same(model: str, other: str) -> bool:
+def same_gpu(model: str, other: str) -> bool:
     """`Mali-G78` and `Mali-G78AE`, `Mali-G715` and `Immortalis-G715`: one says less than the other."""
-    short, long = sorted((model.split("-", 1)[-1], other.split("-", 1)[-1]), key=len)
+    short, long = sorted((bare_gpu(model), bare_gpu(other)), key=len)
     return long.startswith(short)
+
+
+def bare_gpu(model: str) -> str:
+    """Without Arm's `Mali` or `Immortalis`, which some drivers give for the other."""
+    return model.removeprefix("Mali-").removeprefix("Immortalis-")
 
 
 def _cores(
@@ -168,7 +180,7 @@ def _cores(
     if opencl.compute_units and said.vendor in gpus.unit_vendors and not said.software:
         return opencl.compute_units, "OpenCL CL_DEVICE_MAX_COMPUTE_UNITS"
     own = soc.gpu if soc is not None else SocGpu()
-    if soc is not None and own.cores and own.model and said.model and _same(said.model, own.model):
+    if soc is not None and own.cores and own.model and said.model and same_gpu(said.model, own.model):
         return own.cores, f"socs.yaml: {soc.name}"
     return None, None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from ...base import limits
@@ -42,8 +43,15 @@ def read_opencl(facts: Facts, public: tuple[PublicLibrary, ...] | None) -> OpenC
     gpus = [row for row in devices if "gpu" in _words(row.properties.get("CL_DEVICE_TYPE"))]
     device: dict[str, Any] = dict((gpus or devices)[0].properties) if devices else {}
     platform = dict(listing.platforms[0]) if listing.platforms else {}
-    present = True if devices else False if listing.count == 0 else None
-    return _facts_of({**platform, **device}, present=present, public=named, paths=paths, attempts=())
+    if listing.count == 0:
+        # The loader that a listing program brings knows of no driver; the vendor's library may be there.
+        facts.warnings.append(
+            "clinfo: its loader named no platform, which says nothing of the vendor's library"
+        )
+    found = _facts_of(
+        {**platform, **device}, present=True if devices else None, public=named, paths=paths, attempts=()
+    )
+    return replace(found, platforms=listing.count)
 
 
 def opencl_files(facts: Facts) -> tuple[FileEntry, ...] | None:
