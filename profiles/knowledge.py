@@ -308,7 +308,7 @@ class Chip(Entry, frozen=True, kw_only=True):
     compute_gflops: Positive | None = None
 
 
-class Use(Row, frozen=True, kw_only=True):
+class UseThresholds(Row, frozen=True, kw_only=True):
     """What a use asks for. None: no limit."""
 
     prompt_tokens: Count
@@ -336,7 +336,7 @@ class MemoryThresholds(Row, frozen=True, kw_only=True):
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is enough (thresholds.yaml)."""
 
-    uses: Annotated[dict[Text, Use], Meta(min_length=1)]
+    uses: Annotated[dict[Text, UseThresholds], Meta(min_length=1)]
     speed: SpeedThresholds
     memory: MemoryThresholds
     contexts: Annotated[tuple[Count, ...], Meta(min_length=1)]

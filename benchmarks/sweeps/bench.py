@@ -44,8 +44,8 @@ OnRow = Callable[[Measurement], None]
 
 
 @dataclass(frozen=True)
-class Wish(run.Options):
-    """What to measure: the block as `run.Options` say, and beyond it.
+class Wish(run.BlockOptions):
+    """What to measure: the block as `run.BlockOptions` say, and beyond it.
 
     Attributes:
         sweeps: None for the usual ones.
