@@ -8,15 +8,17 @@ from types import MappingProxyType
 from ..base.names import Backend
 from ..probes.snapshot import Snapshot
 from ..profiles.knowledge import KernelClass
-from .cpu.backend import Cpu
+from .cpu.backend import CpuLowerer
 from .kernel_class import choice
 from .lowerer import Candidate, Lowerer
-from .opencl.backend import OpenCl
-from .vulkan.backend import Vulkan
+from .opencl.backend import OpenClLowerer
+from .vulkan.backend import VulkanLowerer
 
 __all__ = ["LOWERERS", "Candidate", "Lowerer", "lowerer"]
 
-LOWERERS: Mapping[Backend, type[Lowerer]] = {kind.backend: kind for kind in (Cpu, OpenCl, Vulkan)}
+LOWERERS: Mapping[Backend, type[Lowerer]] = {
+    kind.backend: kind for kind in (CpuLowerer, OpenClLowerer, VulkanLowerer)
+}
 
 
 def lowerer(

@@ -14,7 +14,7 @@ from .plan import Plan
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PlanOutcome:
     """How a plan ended.
 
     Attributes:
@@ -28,7 +28,7 @@ class Outcome:
     missing: bool = False
 
 
-def execute(session: AgentSession, plan: Plan, deadline: float, on_line: Listener) -> Outcome:
+def execute(session: AgentSession, plan: Plan, deadline: float, on_line: Listener) -> PlanOutcome:
     """Push and run a plan. A crash, a refusal and an unreadable result are outcomes.
 
     Raises TransportError if the device itself is lost, AgentError if the interpreter cannot be started.
@@ -51,7 +51,7 @@ def execute(session: AgentSession, plan: Plan, deadline: float, on_line: Listene
     problem = _ending(run, deadline, result)
     if result is None and problem is None:
         problem = unreadable or "no result was written"
-    return Outcome(result, problem, missing=run.exit == EXIT_MISSING)
+    return PlanOutcome(result, problem, missing=run.exit == EXIT_MISSING)
 
 
 def _ending(run: AgentRun, deadline: float, result: Result | None) -> str | None:

@@ -19,7 +19,7 @@ from .limits import Limit
 from .lowerer import Candidate
 from .measurements import Deviation, Measurement
 from .plan import Plan, Step
-from .process import Outcome
+from .process import PlanOutcome
 
 Stages = Mapping[str, NDArray[np.float32]]
 
@@ -65,7 +65,7 @@ def block_rows(
     block: Block,
     plan: Plan,
     candidate: Candidate,
-    outcome: Outcome,
+    outcome: PlanOutcome,
     references: References,
     place: str,
 ) -> Iterator[Measurement]:
@@ -116,7 +116,7 @@ def _block_row(
 
 
 def limit_rows(
-    backend: Backend, plan: Plan, limits: tuple[Limit, ...], outcome: Outcome, place: str
+    backend: Backend, plan: Plan, limits: tuple[Limit, ...], outcome: PlanOutcome, place: str
 ) -> Iterator[Measurement]:
     """One row a limit. Its value is that of the fastest repeat: a limit is what can be reached."""
     for limit in limits:

@@ -22,7 +22,7 @@ from .limits import Limit
 from .lowerer import Candidate, Lowerer
 from .measurements import Measurement
 from .plan import Plan
-from .process import Outcome, execute
+from .process import PlanOutcome, execute
 from .rows import References, block_rows, empty_row, limit_rows
 from .timing import Timing
 
@@ -146,7 +146,7 @@ class Runner:
             self.patience.seconds -= time.monotonic() - start
         return rows
 
-    def execute(self, make: Callable[[], Plan]) -> tuple[Plan, Outcome] | NotRun:
+    def execute(self, make: Callable[[], Plan]) -> tuple[Plan, PlanOutcome] | NotRun:
         """Build and run a plan. A device that is lost, or has no place for the agent any more, raises
         TransportError; all else is a value.
 

@@ -36,8 +36,8 @@ from .statistics import Gain, gain, spread
 from .timing import Timing
 
 if TYPE_CHECKING:
-    from .interpreter.contention import Contention as Facts
     from .interpreter.contention import Load
+    from .interpreter.contention import StepContention as Facts
     from .runner import Runner
     from .sweeps.settings import Base
 

@@ -82,7 +82,7 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """By scheme and phase: `int8/decode`."""
 
 
-class Memory:
+class Choices:
     """The choices for one key, in one file. Threads and processes may share the folder: a file is replaced as
     a whole, and the last writer wins."""
 
@@ -129,7 +129,7 @@ def folder() -> Path:
     return (Path(own) if own else user_cache_path("gemmafit", appauthor=False)) / "tuning"
 
 
-def memory(snapshot: Snapshot, lower: Lowerer, dims: Dims, context: int, tuning: Tuning) -> Memory | None:
+def memory(snapshot: Snapshot, lower: Lowerer, dims: Dims, context: int, tuning: Tuning) -> Choices | None:
     """The memory for a backend of a device. None where nothing is remembered: it is off, there is nothing to
     choose from, or a driver that does not say its version could have been replaced by another.
 
@@ -144,7 +144,7 @@ def memory(snapshot: Snapshot, lower: Lowerer, dims: Dims, context: int, tuning:
     identity, soc = snapshot.identity, snapshot.soc
     phone = {"manufacturer": identity.manufacturer, "model": identity.model, "soc": soc.model or soc.name}
     key = Key(str(lower.backend), {**phone, **device}, driver, programs(lower, dims, context))
-    return Memory(folder(), key, tuning)
+    return Choices(folder(), key, tuning)
 
 
 def programs(lower: Lowerer, dims: Dims, context: int) -> str:

@@ -15,7 +15,7 @@ from .app import AdbOption, HtmlOption, ParallelOption, app
 from .console import emit, safe, stderr, stdout
 
 if TYPE_CHECKING:
-    from ..lab.job import Row
+    from ..lab.job import JobRow
     from ..lab.pool import Pool
 
 lab_app = typer.Typer(
@@ -79,7 +79,7 @@ def run(
     raise typer.Exit(code)
 
 
-class ListFormat(StrEnum):
+class PhonesAs(StrEnum):
     """How the phones of a run are listed."""
 
     TEXT = "text"
@@ -89,7 +89,7 @@ class ListFormat(StrEnum):
 @lab_app.command()
 def show(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a lab run.")],
-    format: Annotated[ListFormat, typer.Option("--format", "-f", help="Output format.")] = ListFormat.TEXT,
+    format: Annotated[PhonesAs, typer.Option("--format", "-f", help="Output format.")] = PhonesAs.TEXT,
     html: HtmlOption = None,
 ) -> None:
     """List the phones of a run and how each ended."""
@@ -101,7 +101,7 @@ def show(
     rows = kept.rows()
     if html is not None:
         _page(html, rows, folder)
-    if format is ListFormat.MARKDOWN:
+    if format is PhonesAs.MARKDOWN:
         emit(markdown(rows))
     else:
         console = stdout()
@@ -120,7 +120,7 @@ def worker(
     serve(scheduler, adb)
 
 
-def _page(html: Path, rows: list[Row], folder: Path) -> None:
+def _page(html: Path, rows: list[JobRow], folder: Path) -> None:
     from ..lab.pages import lab_page
     from .files import write
 
@@ -137,7 +137,7 @@ def _pool(scheduler: str | None, parallel: int) -> Pool:
     return ThreadPool(parallel)
 
 
-def row_line(row: Row) -> str:
+def row_line(row: JobRow) -> str:
     """A phone's result on one line, as Rich markup."""
     style = _STYLES[row.status]
     parts = [f"[{style}]{row.status:<11}[/] [bold]{safe(row.serial)}[/bold]"]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ..benchmarks.measurements import Measurement
-    from ..judge.modelfit import Fit, Identity
+    from ..judge.modelfit import Fit, Recognised
     from ..probes.modelfile import Finding, ModelFile, Section, TensorGroup
     from ..probes.snapshot import Snapshot
     from ..profiles.knowledge import Knowledge
@@ -88,14 +88,14 @@ def inspect(
         snapshot, known, measurements = judged
         fit = will_run(found, identity, snapshot, knowledge, report=known, measurements=measurements)
     if format is ModelFormat.TEXT:
-        _show(found, identity, fit)
+        show(found, identity, fit)
     else:
         _dump(found, identity, fit, format)
     if status := exit_code(found, identity, fit):
         raise typer.Exit(status)
 
 
-def exit_code(file: ModelFile, identity: Identity, fit: tuple[Fit, ...] | None) -> Exit:
+def exit_code(file: ModelFile, identity: Recognised, fit: tuple[Fit, ...] | None) -> Exit:
     """See the command's help."""
     broken = any(f.severity == "error" for f in (*file.findings, *identity.findings))
     if broken or (fit and all(f.status in ("fail", "error") for f in fit)):
@@ -146,14 +146,16 @@ def _judged(
     return None
 
 
-def _show(file: ModelFile, identity: Identity, fit: tuple[Fit, ...] | None) -> None:
+def show(file: ModelFile, identity: Recognised, fit: tuple[Fit, ...] | None) -> None:
+    """Print what is known of a file, and where it loads."""
     console = stdout()
     complete = {True: "[green]complete[/]", False: "[red]not complete[/]", None: "[magenta]unknown[/]"}
     console.print(f"[bold]{safe(Path(file.path).name)}[/]: {safe(file.what)}, {file.size:,} bytes")
     console.print(f"  content: {complete[file.complete]}")
     facts = {
-        "backends": ", ".join(file.backends) if file.backends else None,
-        "compiled for": " ".join(file.npu).strip() if file.npu else None,
+        "backends": _backends(file.backends),
+        "does": ", ".join(("text", *file.parts)) if file.backends and file.parts else None,
+        "compiled for": (" ".join(file.npu).strip() or "an NPU") if file.npu else None,
         "model type": file.model_type,
         "context": file.context,
         "needs runtime": file.min_runtime,
@@ -171,6 +173,11 @@ def _show(file: ModelFile, identity: Identity, fit: tuple[Fit, ...] | None) -> N
         _section(console, section)
     for finding in (*file.findings, *identity.findings):
         _finding(console, finding)
+    if fit and all(one.status in ("fail", "error") for one in fit):
+        why = next((check for one in fit for check in one.checks if check.status in ("fail", "error")), None)
+        if why is not None:
+            needs = f"it needs {safe(why.required)}, there is {safe(why.found)}"
+            console.print(f"[bold red]loads nowhere there[/]: {needs}")
     for one in fit or ():
         style = _STYLE.get(one.status, "magenta")
         codes = f" [dim]{safe(', '.join(one.reasons))}[/dim]" if one.reasons else ""
@@ -181,6 +188,10 @@ def _show(file: ModelFile, identity: Identity, fit: tuple[Fit, ...] | None) -> N
                     f"  [{_STYLE.get(check.status, 'magenta')}]{check.status}[/] {safe(check.id)}: "
                     f"{safe(check.because)} Found: {safe(check.found)}. Required: {safe(check.required)}."
                 )
+
+
+def _backends(names: tuple[str, ...] | None) -> str | None:
+    return f"{names[0]} only" if names and len(names) == 1 else ", ".join(names or ()) or None
 
 
 def _section(console: Console, section: Section) -> None:
@@ -209,7 +220,7 @@ def _finding(console: Console, finding: Finding) -> None:
     console.print(f"[{style}]{finding.severity}[/]: {safe(finding.text, 1000)}{remedy}")
 
 
-def _dump(file: ModelFile, identity: Identity, fit: tuple[Fit, ...] | None, format: ModelFormat) -> None:
+def _dump(file: ModelFile, identity: Recognised, fit: tuple[Fit, ...] | None, format: ModelFormat) -> None:
     import msgspec
 
     data: dict[str, Any] = {"schema": SCHEMA, **msgspec.to_builtins(file)}

@@ -7,6 +7,7 @@ says of a row of the catalogue that is made from the file's header.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,7 +20,7 @@ from ..base.names import Backend, CheckStatus, Evidence, Scope
 from ..base.options import Options
 from ..base.units import percent
 from ..benchmarks.measurements import Measurement
-from ..probes.modelfile import CONTAINERS, Finding, ModelFile, Severity
+from ..probes.modelfile import CONTAINERS, PARTIAL, Finding, ModelFile, Severity
 from ..probes.modelfile.litertlm import UNCONSTRAINED
 from ..probes.snapshot import Snapshot
 from ..profiles.knowledge import Knowledge, Model, Quantisation, Revision, Runtime
@@ -28,7 +29,7 @@ from .case import Case, worst
 from .judge import judge_files
 
 
-class How(StrEnum):
+class RecognisedBy(StrEnum):
     """By what a file was recognised, in falling order of trust."""
 
     SHA256 = "sha256"
@@ -37,11 +38,11 @@ class How(StrEnum):
 
 
 @dataclass(frozen=True)
-class Identity:
+class Recognised:
     """The catalogue's row for a file, or None, and what differs from it."""
 
     model: Model | None = None
-    how: How | None = None
+    how: RecognisedBy | None = None
     findings: tuple[Finding, ...] = ()
 
 
@@ -60,23 +61,31 @@ class Fit:
     reasons: tuple[str, ...] = ()
 
 
-def identify(file: ModelFile, knowledge: Knowledge) -> Identity:
+def identify(file: ModelFile, knowledge: Knowledge) -> Recognised:
     """Find a file in the catalogue by digest (if it was computed), exact size, then name."""
     rows = list(knowledge.models.values())
     digest = file.sha256
     for row in rows:
         if digest is not None and digest in row.sha256:
-            return Identity(row, How.SHA256, _naming(file, row))
-    named = [row for row in rows if row.file == Path(file.path).name]
+            return Recognised(row, RecognisedBy.SHA256, _naming(file, row))
+    name = _plain_name(file)
+    named = [row for row in rows if row.file == name]
     sized = [row for row in rows if row.bytes == file.size]
     if same := [row for row in sized if row in named] or sized:
-        return Identity(same[0], How.SIZE, (*_naming(file, same[0]), *_digest(file, same[0])))
+        return Recognised(same[0], RecognisedBy.SIZE, (*_naming(file, same[0]), *_digest(file, same[0])))
     if former := [row for row in named or rows if _earlier(row, file.size) is not None]:
-        return Identity(former[0], How.SIZE, (*_naming(file, former[0]), _former(file, former[0])))
+        return Recognised(former[0], RecognisedBy.SIZE, (*_naming(file, former[0]), _former(file, former[0])))
     if named:
         row = min(named, key=lambda r: abs(r.size - file.size))
-        return Identity(row, How.NAME, (*_size(file, row), *_digest(file, row)))
-    return Identity(findings=_no_runtime(file, knowledge))
+        return Recognised(row, RecognisedBy.NAME, (*_size(file, row), *_digest(file, row)))
+    return Recognised(findings=_no_runtime(file, knowledge))
+
+
+def _plain_name(file: ModelFile) -> str:
+    """The file's name without what browsers add: the ending of a partial download, the number of a copy."""
+    name = Path(file.path).name
+    name = name.removesuffix(Path(name).suffix) if Path(name).suffix.lower() in PARTIAL else name
+    return re.sub(r" ?\(\d{1,3}\)(?=\.\w+$)", "", name)
 
 
 def _runtime(file: ModelFile, knowledge: Knowledge) -> Runtime | None:
@@ -89,8 +98,15 @@ def _no_runtime(file: ModelFile, knowledge: Knowledge) -> tuple[Finding, ...]:
     if file.format not in CONTAINERS or _runtime(file, knowledge) is not None:
         return ()
     names = ", ".join(runtime.title for runtime in knowledge.runtimes.values())
-    text = f"no runtime that gemmafit knows loads a {file.format} file ({names})"
-    return (Finding("no-runtime", Severity.ERROR, text, "Get the model in a format that one of them loads."),)
+    other = CONTAINERS[file.format].runs_with
+    text = f"{other} runs it; " if other else ""
+    text += f"no runtime that gemmafit judges loads a {file.format} file ({names})"
+    remedy = (
+        f"Run it with {other}, or get the .litertlm of the model."
+        if other
+        else "Get the .litertlm of the model."
+    )
+    return (Finding("no-runtime", Severity.ERROR, text, remedy),)
 
 
 def _earlier(row: Model, size: int) -> Revision | None:
@@ -119,6 +135,8 @@ def _digest(file: ModelFile, row: Model) -> tuple[Finding, ...]:
 
 
 def _size(file: ModelFile, row: Model) -> tuple[Finding, ...]:
+    if file.format not in CONTAINERS:
+        return ()  # the size of an error page or an archive says nothing of the model's
     share = file.size / row.size
     if row.bytes is not None and share < 0.98 and not file.complete:
         text = (
@@ -133,7 +151,7 @@ def _size(file: ModelFile, row: Model) -> tuple[Finding, ...]:
 
 def will_run(
     file: ModelFile,
-    identity: Identity,
+    identity: Recognised,
     snapshot: Snapshot,
     knowledge: Knowledge,
     *,
@@ -215,7 +233,7 @@ def _row(file: ModelFile, known: Model | None, knowledge: Knowledge) -> Model | 
         backends=backends,
         context=file.context or 1 << 20,
         about_bytes=max(file.size, sum(group.bytes for group in file.tensors), 1),
-        npu_soc=file.npu[1] if file.npu is not None else None,
+        npu_soc=(file.npu[1] or None) if file.npu is not None else None,
         because="made from the file's header",
         source="the file's own tables",
     )

@@ -12,7 +12,7 @@ from ..base.names import ReportFormat
 from ..base.options import Request
 from ..reports.writers import writer
 from .inventory import Gate, Group, Inventory
-from .job import Control, Row
+from .job import Control, JobRow
 from .pool import ThreadPool
 from .run import interrupts, make_plan
 
@@ -21,8 +21,8 @@ ANY = Gate(battery_min_percent=0, temperature_max_c=1000.0, thermal_status_max=9
 
 
 def check_every(
-    options: Request, format: ReportFormat, folder: Path, server: str | None, on_row: Callable[[Row], None]
-) -> list[Row]:
+    options: Request, format: ReportFormat, folder: Path, server: str | None, on_row: Callable[[JobRow], None]
+) -> list[JobRow]:
     """Reports as `folder`/<phone>.<ending>; a row for every phone, reachable or not.
 
     Raises TargetError if there is no phone at all, UsageError if the folder cannot be made.

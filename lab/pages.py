@@ -10,11 +10,16 @@ from ..base.names import Verdict
 from ..base.units import percent
 from ..reports.pages import charts
 from ..reports.pages.render import environment
-from .compare import Comparison, Kind
-from .job import Ended, Row
+from .compare import ChangeKind, Comparison
+from .job import JobEnd, JobRow
 from .matrix import Matrix
 
-_KINDS = {Kind.REGRESSION: "fail", Kind.IMPROVEMENT: "pass", Kind.CHANGE: "warn", Kind.UNCLEAR: "unknown"}
+_KINDS = {
+    ChangeKind.REGRESSION: "fail",
+    ChangeKind.IMPROVEMENT: "pass",
+    ChangeKind.CHANGE: "warn",
+    ChangeKind.UNCLEAR: "unknown",
+}
 
 
 def comparison_page(comparison: Comparison, before: str, after: str, threshold: float) -> str:
@@ -45,15 +50,15 @@ def matrix_page(matrix: Matrix) -> str:
 
 
 _ENDED = {
-    Ended.DONE: "pass",
-    Ended.PARTIAL: "fail",
-    Ended.FAILED: "fail",
-    Ended.UNREACHABLE: "warn",
-    Ended.STOPPED: "unknown",
+    JobEnd.DONE: "pass",
+    JobEnd.PARTIAL: "fail",
+    JobEnd.FAILED: "fail",
+    JobEnd.UNREACHABLE: "warn",
+    JobEnd.STOPPED: "unknown",
 }
 
 
-def lab_page(rows: Sequence[Row], folder: str) -> str:
+def lab_page(rows: Sequence[JobRow], folder: str) -> str:
     """The page of a lab run: a wall of phones by verdict, then how each ended."""
     cells = [(row.serial, row.verdict or _ENDED[row.status], row.verdict or row.status) for row in rows]
     counts = [f"{count} {status}" for status, count in Counter(row.status for row in rows).items()]

@@ -23,27 +23,27 @@ from ..base.errors import GemmafitError, InputError, UsageError
 from ..base.names import ReportFormat
 from ..reports.writers import writer
 from .inventory import NO_SERVER, READY, Group, Inventory, Phone, absent, assign
-from .job import Control, Ended, Finished, Job, Row
+from .job import Control, Finished, Job, JobEnd, JobRow
 from .pool import Pool
 
 PLAN, RESULTS = "plan.json", "results.jsonl"
 MAX_BYTES = 256 << 20
 """Of a plan and of its results. A phone has some 500 bytes in each."""
-FINAL = frozenset({Ended.DONE, Ended.UNREACHABLE})
+FINAL = frozenset({JobEnd.DONE, JobEnd.UNREACHABLE})
 """Rows that `--resume` does not run again; broken, failed and stopped ones it does."""
 
 
-class Plan(msgspec.Struct, frozen=True):
+class Jobs(msgspec.Struct, frozen=True):
     """What a run is going to do. `unreachable` rows need no job: they are results already."""
 
     jobs: tuple[Job, ...]
-    unreachable: tuple[Row, ...]
+    unreachable: tuple[JobRow, ...]
 
 
-def make_plan(inventory: Inventory, phones: Sequence[Phone]) -> Plan:
+def make_plan(inventory: Inventory, phones: Sequence[Phone]) -> Jobs:
     """Assign phones to groups; those that cannot be used, or are named and not there, become rows at once."""
     jobs: list[Job] = []
-    rows: list[Row] = []
+    rows: list[JobRow] = []
     for phone, group in assign(inventory, phones):
         if phone.state == READY:
             jobs.append(Job(job_id(phone), phone, group))
@@ -57,16 +57,16 @@ def make_plan(inventory: Inventory, phones: Sequence[Phone]) -> Plan:
     for serial, group in absent(inventory, phones):
         phone = Phone(None, serial, "absent", "plug it in, or take it out of the inventory")
         rows.append(_unreachable(phone, group, f"{serial} is on no adb server"))
-    return Plan(tuple(jobs), tuple(rows))
+    return Jobs(tuple(jobs), tuple(rows))
 
 
-def _unreachable(phone: Phone, group: Group, error: str) -> Row:
-    return Row(
+def _unreachable(phone: Phone, group: Group, error: str) -> JobRow:
+    return JobRow(
         job_id(phone),
         phone.serial,
         phone.server,
         group.name,
-        Ended.UNREACHABLE,
+        JobEnd.UNREACHABLE,
         error=error,
         hint=phone.advice,
     )
@@ -89,7 +89,7 @@ class LabRun:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def start(self, plan: Plan) -> None:
+    def start(self, plan: Jobs) -> None:
         """Write the plan into an empty folder. Raises UsageError if a run is there already."""
         with _keeping():
             files.make_folder(self.folder)
@@ -102,22 +102,22 @@ class LabRun:
         for row in plan.unreachable:
             self.append(row)
 
-    def plan(self) -> Plan:
+    def plan(self) -> Jobs:
         """The plan of a run to resume. Raises InputError if the folder holds none."""
         if not (self.folder / PLAN).exists():
             raise InputError(f"{self.folder}: no lab run here")
         try:
-            return msgspec.json.decode(files.read_bytes(self.folder / PLAN, MAX_BYTES, "plan"), type=Plan)
+            return msgspec.json.decode(files.read_bytes(self.folder / PLAN, MAX_BYTES, "plan"), type=Jobs)
         except msgspec.DecodeError as error:
             raise InputError(f"{self.folder / PLAN}: {error}") from error
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[JobRow]:
         """The last row of each phone. A line that was cut off by a crash is passed over."""
-        found: dict[str, Row] = {}
+        found: dict[str, JobRow] = {}
         path = self.folder / RESULTS
         for line in files.read_bytes(path, MAX_BYTES, "lab run").splitlines() if path.exists() else ():
             with suppress(msgspec.DecodeError):
-                row = msgspec.json.decode(line, type=Row)
+                row = msgspec.json.decode(line, type=JobRow)
                 found[row.id] = row
         return list(found.values())
 
@@ -126,7 +126,7 @@ class LabRun:
         final = {row.id for row in self.rows() if row.status in FINAL}
         return [job for job in self.plan().jobs if job.id not in final]
 
-    def keep(self, finished: Finished) -> Row:
+    def keep(self, finished: Finished) -> JobRow:
         """Write a phone's report, then its row."""
         row = finished.row
         if finished.report is not None:
@@ -137,7 +137,7 @@ class LabRun:
         self.append(row)
         return row
 
-    def append(self, row: Row) -> None:
+    def append(self, row: JobRow) -> None:
         """Add a line to the results, on disk before this returns."""
         with _keeping():
             files.append(self.folder / RESULTS, msgspec.json.encode(row))
@@ -152,7 +152,7 @@ def _keeping() -> Iterator[None]:
         raise GemmafitError(str(error), hint="Make room, then go on with --resume.") from error
 
 
-def execute(run: LabRun, jobs: Sequence[Job], pool: Pool, on_row: Callable[[Row], None]) -> None:
+def execute(run: LabRun, jobs: Sequence[Job], pool: Pool, on_row: Callable[[JobRow], None]) -> None:
     """Run jobs until done or stopped by Ctrl-C: once lets running steps end, twice stops now."""
     control = Control()
     with interrupts(control):

@@ -17,7 +17,7 @@ from .readers.agent import agent_problem, read_sections
 from .readers.android import read_android, read_identity
 from .readers.cpu import read_cpu, shown_cpus
 from .readers.emulator import emulator_facts, recognise
-from .readers.facts import Facts
+from .readers.facts import Readout
 from .readers.gpu import read_gpu, shown_gpu
 from .readers.opencl import opencl_files, read_opencl, section_differences
 from .readers.soc import Shown, makers, read_soc
@@ -30,7 +30,7 @@ from .snapshot import Snapshot
 def read(capture: Capture, tables: Tables | None = None) -> Snapshot:
     """All that the capture tells. No content makes this raise: what cannot be read is unknown, and
     `Snapshot.answers` and `warnings` say why."""
-    facts = Facts(capture, tables or load().tables)
+    facts = Readout(capture, tables or load().tables)
     services = facts.services()
     cpuinfo = facts.parse("cpuinfo", parse_cpuinfo)
     gles = facts.parse("surfaceflinger", parse_gles)

@@ -30,7 +30,7 @@ from .rows import (
     Text,
     ordered,
 )
-from .signatures import Signature
+from .signatures import Origin, Signature
 from .tables import Tables
 
 Bits = Literal[2, 4, 8, 16, 32]
@@ -308,7 +308,7 @@ class Chip(Entry, frozen=True, kw_only=True):
     compute_gflops: Positive | None = None
 
 
-class Use(Row, frozen=True, kw_only=True):
+class UseThresholds(Row, frozen=True, kw_only=True):
     """What a use asks for. None: no limit."""
 
     prompt_tokens: Count
@@ -336,7 +336,7 @@ class MemoryThresholds(Row, frozen=True, kw_only=True):
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is enough (thresholds.yaml)."""
 
-    uses: Annotated[dict[Text, Use], Meta(min_length=1)]
+    uses: Annotated[dict[Text, UseThresholds], Meta(min_length=1)]
     speed: SpeedThresholds
     memory: MemoryThresholds
     contexts: Annotated[tuple[Count, ...], Meta(min_length=1)]
@@ -451,6 +451,7 @@ class Knowledge(msgspec.Struct, frozen=True, kw_only=True):
     reasons: dict[str, Reason]
     tflite_compat: dict[str, ListRule]
     signatures: dict[str, Signature]
+    origins: dict[str, Origin]
     thresholds: Thresholds
     prediction: Prediction
     calibration: Calibration

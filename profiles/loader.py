@@ -40,7 +40,7 @@ from .knowledge import (
     WebGpuFallback,
 )
 from .rows import Asks, Holes, Listed, Ref
-from .signatures import Signature
+from .signatures import Origin, Signature
 from .socs import How
 from .tablefile import compose, convert, laid_over, place, rows
 
@@ -50,7 +50,7 @@ Step = str | int
 
 
 @dataclass(frozen=True)
-class Kind:
+class TableKind:
     """One table.
 
     Attributes:
@@ -66,32 +66,33 @@ class Kind:
     suffix: str = ".yaml"
 
 
-TABLES: Mapping[str, Kind] = {
-    "models": Kind(Model),
-    "families": Kind(Family),
-    "architectures": Kind(Architecture),
-    "runtimes": Kind(Runtime),
-    "drivers": Kind(Fault),
-    "kernels": Kind(KernelClass),
-    "chips": Kind(Chip),
-    "reasons": Kind(Reason),
-    "tflite_compat": Kind(ListRule),
-    "signatures": Kind(Signature),
-    "thresholds": Kind(Thresholds, "settings"),
-    "prediction": Kind(Prediction, "settings"),
-    "calibration": Kind(Calibration, "settings"),
-    "cores": Kind(tables.Cores, "lists"),
-    "socs": Kind(tables.SocFile, "lists"),
-    "gpus": Kind(tables.GpuFile, "lists"),
-    "emulators": Kind(tables.Emulators, "lists"),
-    "powermodes": Kind(tables.PowerModes, "lists"),
-    "webgpu_fallback": Kind(WebGpuFallback, "document", ".json"),
+TABLES: Mapping[str, TableKind] = {
+    "models": TableKind(Model),
+    "families": TableKind(Family),
+    "architectures": TableKind(Architecture),
+    "runtimes": TableKind(Runtime),
+    "drivers": TableKind(Fault),
+    "kernels": TableKind(KernelClass),
+    "chips": TableKind(Chip),
+    "reasons": TableKind(Reason),
+    "tflite_compat": TableKind(ListRule),
+    "signatures": TableKind(Signature),
+    "origins": TableKind(Origin),
+    "thresholds": TableKind(Thresholds, "settings"),
+    "prediction": TableKind(Prediction, "settings"),
+    "calibration": TableKind(Calibration, "settings"),
+    "cores": TableKind(tables.Cores, "lists"),
+    "socs": TableKind(tables.SocFile, "lists"),
+    "gpus": TableKind(tables.GpuFile, "lists"),
+    "emulators": TableKind(tables.Emulators, "lists"),
+    "powermodes": TableKind(tables.PowerModes, "lists"),
+    "webgpu_fallback": TableKind(WebGpuFallback, "document", ".json"),
 }
 """File stem -> what is in it."""
 
 
 @dataclass(frozen=True)
-class Row:
+class ReadRow:
     """One row (or one file of settings) as it was read.
 
     Attributes:
@@ -155,8 +156,8 @@ class Table:
     """
 
     value: Any
-    rows: Sequence[Row]
-    marked: Sequence[tuple[Row, tuple[Step, ...], Any, Any]]
+    rows: Sequence[ReadRow]
+    marked: Sequence[tuple[ReadRow, tuple[Step, ...], Any, Any]]
 
 
 Read = Mapping[str, Sequence[Table]]
@@ -199,19 +200,19 @@ def _own(name: str) -> Table:
 def _table(name: str, node: Node) -> Table:
     kind = TABLES[name]
     if kind.form == "rows":
-        found = [Row(name, row.id, row, at) for at, row in rows(node, kind.type)]
+        found = [ReadRow(name, row.id, row, at) for at, row in rows(node, kind.type)]
         value = {row.key: row.value for row in found}
     else:
         value = convert(node, kind.type)
-        found = list(_listed(name, value, node)) if kind.form == "lists" else [Row(name, "", value, node)]
+        found = list(_listed(name, value, node)) if kind.form == "lists" else [ReadRow(name, "", value, node)]
     return Table(
         value, found, [(row, *at) for row in found for at in _marked(row.value, type(row.value), ())]
     )
 
 
-def _listed(name: str, file: Any, node: Node) -> Iterator[Row]:
+def _listed(name: str, file: Any, node: Node) -> Iterator[ReadRow]:
     """The rows of a file of lists. Raises InputError for a key that one list has twice."""
-    yield Row(name, "", file, node)
+    yield ReadRow(name, "", file, node)
     for section in file.__struct_fields__:
         first: dict[str, int] = {}
         listed = getattr(file, section)
@@ -285,7 +286,7 @@ def _check(knowledge: Knowledge, read: Read, vocabulary: Vocabulary) -> None:
         _refuse(named[name, key], (), why)
 
 
-def _refuse(row: Row, path: Sequence[Step], why: str, hint: str | None = None) -> None:
+def _refuse(row: ReadRow, path: Sequence[Step], why: str, hint: str | None = None) -> None:
     where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
     whose = f"row {row.key!r}" if row.key else row.table
     at = f" ({where})" if where else ""

@@ -17,7 +17,7 @@ from ..timing import Timing
 from . import plan
 
 
-class Cpu(Lowerer):
+class CpuLowerer(Lowerer):
     """See the module."""
 
     backend = Backend.CPU
@@ -53,4 +53,4 @@ class Cpu(Lowerer):
         return limits.cpu_plan(self._threads)
 
     def threaded(self, threads: int) -> Lowerer:
-        return Cpu(threads)
+        return CpuLowerer(threads)

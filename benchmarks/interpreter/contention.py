@@ -24,7 +24,7 @@ _US = 1000
 
 
 @dataclass(frozen=True)
-class Contention:
+class StepContention:
     """See docs/plan-format.md. Times in ns; `cpu_ns` and `waited_ns` of each timed repeat."""
 
     threads: int
@@ -93,7 +93,7 @@ class Watch:
         self._cpu.append(time.process_time_ns() - self._before[1])
         self._waited.append(max(0, (_waited(self._files) or 0) - self._before[0]))
 
-    def end(self, repeats: int) -> Contention:
+    def end(self, repeats: int) -> StepContention:
         """All of it, of the first `repeats` repeats."""
         now = [_since(before, after) for before, after in zip(self._start, self._look(), strict=True)]
         for file in self._files:
@@ -102,7 +102,7 @@ class Watch:
         span, own, machine, pressure, switches = now
         cores = os.cpu_count() or 1
         cpu = tuple(self._cpu[:repeats])
-        return Contention(
+        return StepContention(
             self._threads, False, cores, cpu, waited, span or 0, own, machine, pressure, switches
         )
 

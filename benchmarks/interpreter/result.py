@@ -20,7 +20,7 @@ from ...base.files import read_text
 from ...base.names import Status
 from ...base.protocol import LOG_MAX
 from ...base.system import peak_rss
-from .contention import NO_LOAD, Contention, Load, load_now
+from .contention import NO_LOAD, Load, StepContention, load_now
 from .interface import DeviceInfo
 
 MAX_JSON = 8 << 20
@@ -39,7 +39,7 @@ class Build:
 
 
 @dataclass(frozen=True)
-class Output:
+class StepOutput:
     """Where a returned buffer lies in the .bin file."""
 
     name: str
@@ -59,9 +59,9 @@ class StepResult:
     samples_ns: tuple[int, ...] = ()
     device_ns: tuple[int, ...] = ()
     bits: tuple[str, ...] = ()
-    outputs: tuple[Output, ...] = ()
+    outputs: tuple[StepOutput, ...] = ()
     peak_rss_bytes: int = 0
-    contention: Contention | None = None
+    contention: StepContention | None = None
 
     @property
     def deterministic(self) -> bool | None:
@@ -107,7 +107,7 @@ class Result:
         return None
 
 
-class Writer:
+class ResultWriter:
     """Writes a result as it grows: after each `save` the files hold everything added so far."""
 
     def __init__(self, base: Path, backend: str, version: str, abi: str, executor: str) -> None:
@@ -122,13 +122,13 @@ class Writer:
         self.steps: list[StepResult] = []
         self._load = {"before": load_now().to_dict()}
 
-    def append(self, outputs: Mapping[str, NDArray[np.uint8]]) -> tuple[Output, ...]:
+    def append(self, outputs: Mapping[str, NDArray[np.uint8]]) -> tuple[StepOutput, ...]:
         """Store the outputs of one step."""
-        rows: list[Output] = []
+        rows: list[StepOutput] = []
         with self._bin.open("ab") as f:
             for name, data in outputs.items():
                 f.write(data.tobytes())
-                rows.append(Output(name, self._offset, data.nbytes))
+                rows.append(StepOutput(name, self._offset, data.nbytes))
                 self._offset += data.nbytes
         return tuple(rows)
 
@@ -220,11 +220,11 @@ class _Fields:
 
 
 def _result(f: _Fields, data: Path | None, available: int) -> Result:
-    def output(o: _Fields) -> Output:
+    def output(o: _Fields) -> StepOutput:
         offset, size = o.get("offset", int), o.get("bytes", int)
         if offset < 0 or size < 0 or offset + size > available:
             raise ValueError(f"outputs: {offset}+{size} is not within the {available} bytes of data")
-        return Output(o.get("name", str), offset, size)
+        return StepOutput(o.get("name", str), offset, size)
 
     def step(s: _Fields) -> StepResult:
         samples, device = s.items("samples_ns", int), s.items("device_ns", int)
@@ -269,14 +269,14 @@ def _result(f: _Fields, data: Path | None, available: int) -> Result:
     )
 
 
-def _contention(c: _Fields | None, repeats: int) -> Contention | None:
+def _contention(c: _Fields | None, repeats: int) -> StepContention | None:
     if c is None:
         return None
     cpu = c.items("cpu_ns", int)
     waited = c.items("waited_ns", int) if "waited_ns" in c.value else None
     if len(cpu) != repeats or (waited is not None and len(waited) != repeats):
         raise ValueError("contention: not as many values as repeats")
-    found = Contention(
+    found = StepContention(
         c.get("threads", int),
         c.get("computing", bool),
         c.get("cores", int),

@@ -33,16 +33,16 @@ from ...base.system import host_abi, peak_rss, reset_peak_rss
 from ..block import fill
 from ..plan import Kernel, Plan, PlanError, Step, parse
 from .contention import Watch
-from .interface import BackendMissing, Executor, ExecutorError, Module
+from .interface import BackendMissing, Executor, ExecutorError, ExecutorModule
 from .programs import Programs
-from .result import Build, StepResult, Writer
+from .result import Build, ResultWriter, StepResult
 from .storage import NotCold, Storage
 
 EXECUTORS: Mapping[Backend, str] = {Backend.OPENCL: "pyopencl", Backend.VULKAN: "vulkan"}
 """Backends with a module `executor` in their folder, and the package that it works through."""
 
 
-def interpret(plan: Plan, executor: Executor, files: Path, writer: Writer, deadline: float) -> bool:
+def interpret(plan: Plan, executor: Executor, files: Path, writer: ResultWriter, deadline: float) -> bool:
     """Execute a plan, writing each result as it comes. `deadline` is a time.monotonic() value.
 
     Returns whether the plan was gone through; False: stopped by the deadline.
@@ -80,7 +80,7 @@ def _kernels_and_steps(
     plan: Plan,
     executor: Executor,
     files: Path,
-    writer: Writer,
+    writer: ResultWriter,
     failed: dict[str, str],
     storage: Storage | None,
     deadline: float,
@@ -108,7 +108,7 @@ def _kernels_and_steps(
     return True
 
 
-def _build(k: Kernel, executor: Executor, files: Path, writer: Writer, failed: dict[str, str]) -> None:
+def _build(k: Kernel, executor: Executor, files: Path, writer: ResultWriter, failed: dict[str, str]) -> None:
     start = time.perf_counter()
     kept = False
     try:
@@ -135,7 +135,7 @@ def _perform(
 
 
 def _run(
-    step: Step, plan: Plan, executor: Executor, storage: Storage | None, writer: Writer, deadline: float
+    step: Step, plan: Plan, executor: Executor, storage: Storage | None, writer: ResultWriter, deadline: float
 ) -> StepResult:
     sizes = {b.name: b.size for b in plan.buffers}
     samples: list[int] = []
@@ -206,7 +206,7 @@ def _say(event: dict[str, object]) -> None:
         print(json.dumps(event), flush=True)
 
 
-def run(module: Module, backend: str, plan_path: Path, out: Path, seconds: float) -> int:
+def run_plan(module: ExecutorModule, backend: str, plan_path: Path, out: Path, seconds: float) -> int:
     """Execute a plan file; the result lies beside it. Returns the exit status."""
     deadline = time.monotonic() + seconds
     try:
@@ -216,7 +216,7 @@ def run(module: Module, backend: str, plan_path: Path, out: Path, seconds: float
     except (PlanError, ValueError, OSError) as error:
         print(f"{plan_path}: {error}", file=sys.stderr)
         return EXIT_USAGE
-    writer = Writer(out, backend, __version__, host_abi(), EXECUTORS[Backend(backend)])
+    writer = ResultWriter(out, backend, __version__, host_abi(), EXECUTORS[Backend(backend)])
     try:
         executor = module.open_executor(plan.options, programs)
     except BackendMissing as error:
@@ -250,7 +250,7 @@ def _check(plan: Plan, backend: str) -> None:
             raise PlanError(f"step {step.name}: no buffer or kernel {', '.join(sorted(unknown))}")
 
 
-def probe(module: Module, backend: str, out: Path) -> int:
+def probe(module: ExecutorModule, backend: str, out: Path) -> int:
     """Write what the API says as probe.json with the one part `backend`."""
     out.write_text(
         json.dumps({"agent": __version__, "abi": host_abi(), backend: module.probe()}), encoding="utf-8"
@@ -273,10 +273,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     # A driver that hangs holds the interpreter lock; this watchdog is a native thread and needs none.
     # It says on stderr where the process hung, and ends it.
     faulthandler.dump_traceback_later(args.deadline + GRACE_SECONDS, exit=True)
-    module = cast(Module, importlib.import_module(f"..{args.backend}.executor", __package__))
+    module = cast(ExecutorModule, importlib.import_module(f"..{args.backend}.executor", __package__))
     if args.command == "probe":
         return probe(module, args.backend, args.out)
-    return run(module, args.backend, args.plan, args.out, args.deadline)
+    return run_plan(module, args.backend, args.plan, args.out, args.deadline)
 
 
 if __name__ == "__main__":

@@ -15,21 +15,21 @@ from ..lowerer import Candidate, Identity, Lowerer
 from ..plan import Kernel, Plan
 from ..timing import Timing
 from . import limits, plan
-from .variants import Facts, Layout, by_name, candidates
+from .variants import ClFacts, ClLayout, by_name, candidates
 
 
-class OpenCl(Lowerer):
+class OpenClLowerer(Lowerer):
     """See the module."""
 
     backend = Backend.OPENCL
 
-    def __init__(self, facts: Facts, chosen: KernelChoice = ANY) -> None:
+    def __init__(self, facts: ClFacts, chosen: KernelChoice = ANY) -> None:
         self._facts = facts.limited(chosen)
         self._chosen = chosen
 
     @classmethod
     def of(cls, snapshot: Snapshot, threads: int | None = None, chosen: KernelChoice = ANY) -> Self:
-        return cls(Facts.of(snapshot.opencl), chosen)
+        return cls(ClFacts.of(snapshot.opencl), chosen)
 
     @classmethod
     def absent(cls, snapshot: Snapshot) -> str | None:
@@ -49,7 +49,7 @@ class OpenCl(Lowerer):
             Candidate(
                 v.name,
                 "fp16" if v.half and self._facts.fp16 else "fp32",
-                engine=v.layout is Layout.ENGINE,
+                engine=v.layout is ClLayout.ENGINE,
                 fused=v.fused,
                 fused_as=v.fused_as,
                 dot=v.dot,

@@ -24,7 +24,7 @@ from ..runner import Runner
 from ..states import Span, conditions
 from . import settings as sweeps
 from . import storage
-from .findings import Finding, above_the_roof, findings
+from .findings import SweepFinding, above_the_roof, findings
 from .settings import Base, Sweep
 
 SCHEMA = "gemmafit.bench/1"
@@ -44,8 +44,8 @@ OnRow = Callable[[Measurement], None]
 
 
 @dataclass(frozen=True)
-class Wish(run.Options):
-    """What to measure: the block as `run.Options` say, and beyond it.
+class Wish(run.BlockOptions):
+    """What to measure: the block as `run.BlockOptions` say, and beyond it.
 
     Attributes:
         sweeps: None for the usual ones.
@@ -84,7 +84,7 @@ class Bench:
     spans: list[Span] = field(default_factory=list[Span])
 
     @property
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[SweepFinding]:
         """What the rows say, in sentences."""
         return findings(self.rows)
 
@@ -214,7 +214,7 @@ class _Run:
         for sweep in self.wish.swept:
             self.next("sweep", f"{backend} {sweep}")
             late = self.wish.sweeps is None and time.monotonic() - self.started > USUAL_S
-            self.add([_late(sweep, backend, base)] if late else sweeps.run(sweep, runner, base, cores))
+            self.add([_late(sweep, backend, base)] if late else sweeps.sweep_rows(sweep, runner, base, cores))
         return runner, base
 
     def base(self, runner: Runner, rows: list[Measurement]) -> Base | None:

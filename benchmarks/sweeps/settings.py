@@ -66,7 +66,7 @@ class Base:
 
 
 @dataclass(frozen=True)
-class Point:
+class SweepPoint:
     """One setting. `at` is the value of what is varied."""
 
     at: str | int
@@ -76,9 +76,9 @@ class Point:
     threads: int | None = None
 
 
-def points(sweep: Sweep, base: Base, candidates: Sequence[Candidate], cores: int) -> tuple[Point, ...]:
+def points(sweep: Sweep, base: Base, candidates: Sequence[Candidate], cores: int) -> tuple[SweepPoint, ...]:
     """The settings of a sweep; none where there is nothing to vary."""
-    point = Point("", base.scheme, decode(base.context), base.candidate)
+    point = SweepPoint("", base.scheme, decode(base.context), base.candidate)
     both = (point.phase, prefill(base.chunk))
     match sweep:
         case Sweep.WEIGHTS:
@@ -122,7 +122,7 @@ def thread_counts(cores: int) -> tuple[int, ...]:
     return (*(n for n in (1, 2, 4, 6, 8, 12, 16, 24, 32) if n < cores), min(cores, CPU_MAX_THREADS))
 
 
-def run(sweep: Sweep, runner: Runner, base: Base, cores: int) -> Iterator[Measurement]:
+def sweep_rows(sweep: Sweep, runner: Runner, base: Base, cores: int) -> Iterator[Measurement]:
     """The rows of a sweep on one backend; each with a status, and a reason where it is not OK.
 
     Raises TransportError if the device is lost.
@@ -148,7 +148,9 @@ def _empty(sweep: Sweep, backend: Backend, base: Base) -> Measurement:
     return replace(row, details={"sweep": str(sweep)})
 
 
-def _settings(sweep: Sweep, runner: Runner, base: Base, settings: Sequence[Point]) -> Iterator[Measurement]:
+def _settings(
+    sweep: Sweep, runner: Runner, base: Base, settings: Sequence[SweepPoint]
+) -> Iterator[Measurement]:
     per_token: float | None = None
     for point in settings:
         at = {"sweep": str(sweep), "at": point.at}

@@ -15,23 +15,23 @@ from ..lowerer import Candidate, Identity, Lowerer
 from ..plan import Kernel, Plan
 from ..timing import Timing
 from . import limits, plan
-from .variants import Facts, Layout, by_name, candidates
+from .variants import VkFacts, VkLayout, by_name, candidates
 
 _UNUSED_CONSTANT = 1000
 
 
-class Vulkan(Lowerer):
+class VulkanLowerer(Lowerer):
     """See the module."""
 
     backend = Backend.VULKAN
 
-    def __init__(self, facts: Facts, chosen: KernelChoice = ANY) -> None:
+    def __init__(self, facts: VkFacts, chosen: KernelChoice = ANY) -> None:
         self._facts = facts
         self._chosen = chosen
 
     @classmethod
     def of(cls, snapshot: Snapshot, threads: int | None = None, chosen: KernelChoice = ANY) -> Self:
-        return cls(Facts.of(snapshot.vulkan), chosen)
+        return cls(VkFacts.of(snapshot.vulkan), chosen)
 
     @classmethod
     def absent(cls, snapshot: Snapshot) -> str | None:
@@ -51,7 +51,7 @@ class Vulkan(Lowerer):
             Candidate(
                 v.name,
                 v.precision(self._facts),
-                engine=v.layout is Layout.ENGINE,
+                engine=v.layout is VkLayout.ENGINE,
                 fused=v.fused,
                 fused_as=v.fused_as,
                 cache_item=2 if v.half and self._facts.fp16 else 4,

@@ -28,7 +28,7 @@ class Allocation:
     mapped: Any = None
 
 
-class Memory:
+class DeviceMemory:
     """Buffers by name. Methods raise ExecutorError."""
 
     def __init__(self, queue: Queue) -> None:

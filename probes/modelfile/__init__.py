@@ -8,14 +8,16 @@ source.py    bounded random access        container.py  the table of formats; mo
 flat.py      FlatBuffers by hand          tflite.py     a TFLite model: buffers, tensors, metadata
 zipdir.py    a ZIP's directory            task.py       .task archives
 protobuf.py  protobuf fields by hand      litertlm.py   .litertlm sections
-                                          gguf.py       llama.cpp's .gguf
+strangers.py what people have instead     gguf.py       llama.cpp's .gguf
 """
 
 from .container import CONTAINERS, Container, digest, inspect
 from .model import Finding, ModelFile, Section, Severity, TensorGroup, Tflite
+from .strangers import PARTIAL
 
 __all__ = [
     "CONTAINERS",
+    "PARTIAL",
     "Container",
     "Finding",
     "ModelFile",

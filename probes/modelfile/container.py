@@ -1,4 +1,4 @@
-"""The axis "what a model file is": one table of formats, and what people have instead of one."""
+"""The axis "what a model file is": one table of formats."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ...base.files import blocks
 from . import gguf, litertlm, task, tflite
 from .model import Finding, ModelFile, error
 from .source import Source
+from .strangers import PARTIAL, read_stranger
 
 _HEAD = 512
-_DOWNLOAD = "Download it again; for a gated model accept the licence first and use a token."
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Container:
         endings: of file names under which runtimes look for it, and which they trust first; () for any.
         magic: the bytes that it has at `at`.
         read: fills in what the file says of itself. What is wrong with the content is a finding.
+        runs_with: what loads it, where no runtime of the tables does.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Container:
     magic: bytes
     read: Callable[[Source, ModelFile], ModelFile]
     at: int = 0
+    runs_with: str = ""
 
 
 CONTAINERS = {
@@ -43,53 +45,11 @@ CONTAINERS = {
         Container("litertlm", "litertlm", (".litertlm",), litertlm.MAGIC, litertlm.read_litertlm),
         Container("tflite", "bin", (".bin", ".tflite"), tflite.IDENTIFIER, tflite.read_model, at=4),
         Container("task", "task", (".task",), b"PK", task.read_task),
-        Container("gguf", "gguf", (), gguf.MAGIC, gguf.read_gguf),
+        Container("gguf", "gguf", (), gguf.MAGIC, gguf.read_gguf, runs_with="llama.cpp"),
     )
 }
 """By name. A file is the first whose magic it has."""
 UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True)
-class _Stranger:
-    """A kind of file that people have instead of a model."""
-
-    what: str
-    remedy: str
-    test: Callable[[bytes], bool]
-
-
-_STRANGERS = (
-    _Stranger("an empty file", _DOWNLOAD, lambda head: not head),
-    _Stranger(
-        "a web page (HTML)",
-        _DOWNLOAD,
-        lambda head: (
-            head.lstrip(b"\xef\xbb\xbf \r\n\t")[:9].lower() in (b"<!doctype", b"<html>")
-            or head.lstrip()[:5].lower() == b"<html"
-        ),
-    ),
-    _Stranger(
-        "a Git LFS pointer",
-        "Fetch the real file with `git lfs pull`, or download it through the site.",
-        lambda head: head.startswith(b"version https://git-lfs"),
-    ),
-    _Stranger(
-        "an error message (JSON)", _DOWNLOAD, lambda head: head.lstrip()[:1] == b"{" and b"rror" in head
-    ),
-    _Stranger(
-        "a safetensors file",
-        "It holds the raw weights; convert it, or get the .litertlm of the model.",
-        lambda head: head[8:10] == b'{"' and int.from_bytes(head[:8], "little") < 1 << 27,
-    ),
-    _Stranger("a gzip archive", "Unpack it: the model is inside.", lambda head: head.startswith(b"\x1f\x8b")),
-    _Stranger("a tar archive", "Unpack it: the model is inside.", lambda head: head[257:262] == b"ustar"),
-    _Stranger(
-        "zeros only at its start: space was reserved and the download did not reach it",
-        "Download it again.",
-        lambda head: not any(head),
-    ),
-)
 
 
 def inspect(path: Path) -> ModelFile:
@@ -106,9 +66,10 @@ def inspect(path: Path) -> ModelFile:
         )
         container = next((row for row in CONTAINERS.values() if head.startswith(row.magic, row.at)), None)
         if container is None:
-            return _from_stranger(base, head)
+            return read_stranger(source, base)
         found = container.read(source, replace(base, format=container.name))
-    return replace(found, findings=(*found.findings, *_name_findings(found, container.endings)))
+    found = replace(found, findings=(*found.findings, *_name_findings(found, container.endings)))
+    return replace(found, complete=False) if found.extension in PARTIAL else found
 
 
 def digest(path: Path, on_event: Listener = ignore) -> str:
@@ -123,25 +84,13 @@ def digest(path: Path, on_event: Listener = ignore) -> str:
     return sha256.hexdigest()
 
 
-def _from_stranger(base: ModelFile, head: bytes) -> ModelFile:
-    for stranger in _STRANGERS:
-        if stranger.test(head):
-            text = f"this is {stranger.what}, not a model"
-            if stranger.what.startswith("zeros"):
-                text = f"the file has {stranger.what}"
-            return replace(
-                base,
-                what=stranger.what,
-                complete=False if stranger.remedy.startswith("Download") else None,
-                findings=(error("not-a-model", text, stranger.remedy),),
-            )
-    text = f"its first bytes are those of no known model format ({head[:8].hex(' ')})"
-    return replace(base, findings=(error("not-a-model", text, _DOWNLOAD),))
-
-
 def _name_findings(found: ModelFile, endings: tuple[str, ...]) -> tuple[Finding, ...]:
     findings = []
-    if endings and found.extension not in endings:
+    other = any(finding.code in ("not-a-model", "bare-tflite") for finding in found.findings)
+    if found.extension in PARTIAL:
+        text = f"the ending {found.extension} says that the download has not ended"
+        findings.append(error("partial", text, "Let the download end, or begin it anew."))
+    elif endings and found.extension not in endings and found.complete is not False and not other:
         findings.append(
             error(
                 "extension",

@@ -56,6 +56,18 @@ FILE_TYPES = {
 """`general.file_type` -> what people call the quantisation of the whole file (llama_ftype)."""
 
 
+PURPOSES = {
+    "adapter": "a LoRA adapter, which is given to llama.cpp beside its model",
+    "mmproj": "a vision or audio projector, which is given to llama.cpp beside its model",
+    "clip": "a vision projector (mmproj), which is given to llama.cpp beside its model",
+    "vocab": "a vocabulary without weights",
+    "bert": "an embedding model: it turns text into vectors and does not generate any",
+    "nomic-bert": "an embedding model: it turns text into vectors and does not generate any",
+    "gemma-embedding": "an embedding model: it turns text into vectors and does not generate any",
+}
+"""`general.type` or `general.architecture` of files that do not generate text."""
+
+
 class _Cursor:
     """Reads on from a place, in large pieces: a vocabulary has a million small values."""
 
@@ -126,19 +138,24 @@ def read_gguf(source: Source, base: ModelFile) -> ModelFile:
     start = -(-cursor.at // alignment) * alignment
     groups, end = _groups(found, source.size - start)
     findings = []
-    if start + end > source.size:
+    if not found:
+        text = "it holds no weights: an empty file, or a vocabulary alone"
+        findings.append(error("no-weights", text, "Get the whole file of the model."))
+    elif start + end > source.size:
         text = f"its weights end at byte {start + end} of {source.size}: the download is incomplete"
         findings.append(error("cut", text))
     if (parts := _count(metadata.get("split.count"))) and parts > 1:
         text = f"one of {parts} parts of a model; llama.cpp needs all of them side by side"
         findings.append(Finding("split", Severity.NOTE, text))
     architecture, name = (_text(metadata.get(f"general.{key}")) for key in ("architecture", "name"))
+    if purpose := PURPOSES.get(_text(metadata.get("general.type")) or "") or PURPOSES.get(architecture or ""):
+        findings.append(Finding("purpose", Severity.NOTE, purpose))
     file_type = _count(metadata.get("general.file_type"), low=0)
     scheme = None if file_type is None else FILE_TYPES.get(file_type)
     return replace(
         base,
         what=f"GGUF model, {scheme}" if scheme else base.what,
-        complete=start + end <= source.size,
+        complete=bool(found) and start + end <= source.size,
         header={"version": version, "tensors": tensors, "name": name, "quantisation": scheme},
         weights=groups,
         model_type=architecture,

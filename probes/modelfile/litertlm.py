@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-from .flat import Range, Table
+from .flat import Extent, FlatTable
 from .model import Finding, ModelFile, Section, Severity, Tflite, error
 from .protobuf import fields
 from .source import BadContentError, Source
@@ -40,6 +40,23 @@ MAIN_MODELS = (
     "tf_lite_prefill_decode_hw",
 )  # fmt: skip
 """model_type of the section that generates text (schema/model_info/model_info.cc)."""
+
+PARTS = {
+    "tf_lite_vision_encoder": "vision", "tf_lite_audio_encoder": "audio",
+    "tf_lite_mtp_drafter": "speculative decoding",
+    "tf_lite_text_encoder": "embedding", "EmbeddingMetadataProto": "embedding",
+    "TtsMetadataProto": "speech synthesis", "AsrMetadataProto": "speech recognition",
+}  # fmt: skip
+"""How the name or the type of a section begins -> what the file can do with it, besides text."""
+
+PURPOSES = {
+    "embedding": "an embedding model: it turns text into vectors and does not generate any",
+    "speech synthesis": "a model that speaks text; it does not generate any",
+    "speech recognition": "a model that writes down speech; it does not answer",
+}
+"""Part -> what a file is that has it and no text generator."""
+
+TOKENIZERS = ("SP_Tokenizer", "HF_Tokenizer_Zlib")
 
 ARCHITECTURES = {
     1: "generic", 2: "gemma3n", 3: "function_gemma", 4: "gemma3", 5: "qwen3", 7: "qwen2p5", 8: "gemma4",
@@ -88,14 +105,13 @@ def read_litertlm(source: Source, base: ModelFile) -> ModelFile:
     findings += _overlaps(sections)
     complete = not findings
     findings += _trailing(sections, source.size)
-    main = _main(sections)
-    if main is None:
-        findings.append(
-            error("no-main-model", "no section holds the model that generates text", "Pack the model again.")
-        )
+    main, parts = _main(sections), _parts(sections)
+    if complete:
+        findings += _missing(sections, main, parts)
     return replace(
         base,
         sections=tuple(sections),
+        parts=parts,
         backends=_backends(main),
         npu=_npu(sections, header),
         model_type=metadata.get("model_type"),
@@ -117,7 +133,7 @@ def _header(source: Source) -> tuple[dict[str, Any], list[tuple[Section, int]]]:
         raise BadContentError(f"claims to end at byte {end} of a file of {source.size} bytes")
     if end > MAX_HEADER:
         raise BadContentError(f"claims {end} bytes; real ones have a few thousand")
-    root = Range(source, HEADER_BEGIN, end).root()
+    root = Extent(source, HEADER_BEGIN, end).root()
     system = root.table(0)
     header["system"] = _items(system, 0) if system else {}
     table = root.table(1)
@@ -129,7 +145,7 @@ def _header(source: Source) -> tuple[dict[str, Any], list[tuple[Section, int]]]:
     return header, [_section(item) for item in objects.tables()]
 
 
-def _section(table: Table) -> tuple[Section, int]:
+def _section(table: FlatTable) -> tuple[Section, int]:
     items = _items(table, 0)
     begin, end, code = table.integer(1, 8), table.integer(2, 8), table.integer(3, 1)
     kind = TYPES[code] if code < len(TYPES) else f"type {code}"
@@ -137,7 +153,7 @@ def _section(table: Table) -> tuple[Section, int]:
     return Section(f"{kind}: {name}" if name else kind, begin, end, items), code
 
 
-def _items(table: Table, field: int) -> dict[str, Any]:
+def _items(table: FlatTable, field: int) -> dict[str, Any]:
     """KeyValuePairs whose value is one of the union's tables; of a key given twice the first counts."""
     vector = table.vector(field)
     if vector is not None and vector.length > MAX_SECTIONS:
@@ -155,7 +171,7 @@ _INTEGERS = {1: (1, False), 2: (1, True), 3: (2, False), 4: (2, True), 5: (4, Fa
 """Member of the union VData -> (bytes, signed)."""
 
 
-def _value(kind: int, table: Table) -> Any:
+def _value(kind: int, table: FlatTable) -> Any:
     if kind in _INTEGERS:
         width, signed = _INTEGERS[kind]
         return table.integer(0, width, signed=signed)
@@ -216,9 +232,41 @@ def _main(sections: list[Section]) -> Section | None:
     return None
 
 
+def _parts(sections: list[Section]) -> tuple[str, ...]:
+    """What the file can do besides text, each once."""
+    names = [(s.name.split(":")[0], str(s.properties.get("model_type", "")).lower()) for s in sections]
+    found = (part for start, part in PARTS.items() for name in names for n in name if n.startswith(start))
+    return tuple(dict.fromkeys(found))
+
+
+def _missing(sections: list[Section], main: Section | None, parts: tuple[str, ...]) -> list[Finding]:
+    """What a whole file lacks for what it is."""
+    purpose = next((PURPOSES[part] for part in parts if part in PURPOSES), None)
+    if main is None and purpose is not None:
+        return [Finding("purpose", Severity.NOTE, purpose, "Use it for that; for text take another model.")]
+    if main is None:
+        text = "no section holds a model that generates text: it is a part of a model, or no language model"
+        return [error("no-main-model", text, "Get the whole .litertlm file of the model.")]
+    kinds = {section.name.split(":")[0] for section in sections}
+    if any(kind.startswith("type ") for kind in kinds):
+        return []  # newer than this table: it may be what is looked for
+    needed = {"tokenizer": TOKENIZERS, "settings (LlmMetadata)": ("LlmMetadataProto",)}
+    return [
+        error(
+            "section-missing",
+            f"no section holds the {what}, without which LiteRT-LM opens no model",
+            "Get the published file, or pack yours with the official builder.",
+        )
+        for what, types in needed.items()
+        if kinds.isdisjoint(types)
+    ]
+
+
 def _backends(main: Section | None) -> tuple[str, ...] | None:
     if main is None:
         return None
+    if main.tflite is not None and main.tflite.npu is not None:
+        return ("npu",)  # nothing else has the operators that it was compiled to
     constraint = main.properties.get("backend_constraint")
     if not isinstance(constraint, str) or not constraint:
         return UNCONSTRAINED

@@ -68,7 +68,9 @@ class Tflite:
         metadata: names of the model's metadata entries.
         backend: the `backend` entry of a MediaPipe .bin: cpu | gpu.
         model_type: the architecture a MediaPipe .bin declares, e.g. GEMMA_2B.
-        npu: (manufacturer, SoC) of the stamp in a model compiled for an NPU.
+        npu: (manufacturer, SoC) that a model is compiled for, by its stamp or its operators; each "" where it
+            is not told.
+        signatures: names of its entry points (prefill_128, decode, serving_default).
         end: bytes up to the end of the last buffer, counted from the start of the model.
     """
 
@@ -79,6 +81,7 @@ class Tflite:
     backend: str | None = None
     model_type: str | None = None
     npu: tuple[str, str] | None = None
+    signatures: tuple[str, ...] = ()
     end: int = 0
 
     @property
@@ -116,6 +119,7 @@ class ModelFile:
         complete: every section and buffer that its tables name is inside the file; None: cannot be told.
         header: fields of the container's header.
         weights: of a container that holds no TFLite model, the groups of its tensors, the largest first.
+        parts: what it can do besides text (vision, audio, speculative decoding, embedding), where it says so.
         backends: those the text model may run on, in the file's order; None: the file does not say.
         context: tokens of the longest context the file states.
         sha256: filled by `digest`, which reads all of the file.
@@ -131,6 +135,7 @@ class ModelFile:
     sections: tuple[Section, ...] = ()
     tflite: Tflite | None = None
     weights: tuple[TensorGroup, ...] = ()
+    parts: tuple[str, ...] = ()
     backends: tuple[str, ...] | None = None
     npu: tuple[str, str] | None = None
     model_type: str | None = None
@@ -165,7 +170,7 @@ FACTS: Mapping[str, Callable[[ModelFile], Any]] = {
     "file.complete": lambda file: file.complete,
     "file.backend": lambda file: file.tflite.backend if file.tflite else None,
     "file.backends": lambda file: file.backends,
-    "file.npu_soc": lambda file: file.npu[1] if file.npu else None,
+    "file.npu_soc": lambda file: (file.npu[1] or None) if file.npu else None,
     "file.web": lambda file: any(f.code == "web-only" for f in file.findings),
 }
 """What conditions may ask of a model file."""

@@ -19,7 +19,7 @@ from ..parsers.proc import CpuInfo, Processor
 from ..parsers.sysfs import CpuTopology, parse_cpu_topology
 from ..parsers.text import name
 from ..snapshot import Cluster, Cpu
-from .facts import Facts
+from .facts import Readout
 
 _MACHINES = ("aarch64", "armv8l", "armv7l", "armv6l", "x86_64", "i686", "i386", "riscv64")
 _X86_NOISE = re.compile(r"\((?:R|TM)\)|\bCPU\b|@.*|\s+\d+-Core Processor\b|\bProcessor\b", re.IGNORECASE)
@@ -35,7 +35,7 @@ class _Identified:
     features: frozenset[str] = frozenset()
 
 
-def read_cpu(facts: Facts, cpuinfo: CpuInfo | None, soc: SocRow | None) -> Cpu:
+def read_cpu(facts: Readout, cpuinfo: CpuInfo | None, soc: SocRow | None) -> Cpu:
     """Clusters in the order of their first CPU number (little cores first on almost all phones)."""
     topology = facts.parse("cpu_topology", parse_cpu_topology) or CpuTopology()
     features = _features(facts, cpuinfo)
@@ -61,7 +61,7 @@ def read_cpu(facts: Facts, cpuinfo: CpuInfo | None, soc: SocRow | None) -> Cpu:
     return Cpu(_clusters(known, cpus, khz, threads), features, architecture)
 
 
-def shown_cpus(facts: Facts, cpuinfo: CpuInfo | None) -> tuple[Mapping[str, int], int | None, float | None]:
+def shown_cpus(facts: Readout, cpuinfo: CpuInfo | None) -> tuple[Mapping[str, int], int | None, float | None]:
     """What the CPUs say without knowing the chip: cores by name with their count, how many CPUs there are,
     and the fastest one's MHz."""
     topology = facts.parse("cpu_topology", parse_cpu_topology) or CpuTopology()
@@ -120,7 +120,7 @@ def _core(tables: Tables, row: Processor, x86: bool) -> str | None:
 
 
 def _complete(
-    facts: Facts,
+    facts: Readout,
     known: dict[int, _Identified],
     cpus: tuple[int, ...],
     topology: CpuTopology,
@@ -203,7 +203,7 @@ def _from_table(
         known.update({cpu: _Identified(core=row.core) for cpu in group})
 
 
-def _compare(facts: Facts, known: dict[int, _Identified], soc: SocRow) -> None:
+def _compare(facts: Readout, known: dict[int, _Identified], soc: SocRow) -> None:
     """Note where the cores that identified themselves are not those of the SoC named."""
     found = {row.core for row in known.values() if row.core}
     listed = {row.core for row in soc.cpu}
@@ -293,7 +293,7 @@ def _clusters(
     )
 
 
-def _features(facts: Facts, cpuinfo: CpuInfo | None) -> frozenset[str] | None:
+def _features(facts: Readout, cpuinfo: CpuInfo | None) -> frozenset[str] | None:
     """Features that all CPUs have: the agent's (from HWCAP) before the kernel's text."""
     probe = facts.probe("cpu") or {}
     listed = probe.get("features")
@@ -307,7 +307,7 @@ def _features(facts: Facts, cpuinfo: CpuInfo | None) -> frozenset[str] | None:
     return frozenset.intersection(*sets)
 
 
-def _architecture(facts: Facts, cpuinfo: CpuInfo | None) -> str | None:
+def _architecture(facts: Readout, cpuinfo: CpuInfo | None) -> str | None:
     """The kernel's architecture: uname, else what its cpuinfo looks like."""
     uname = facts.capture.commands.get("uname")
     words = uname.out.split()[: limits.FEW] if uname else []

@@ -12,7 +12,7 @@ from ...profiles.tables import Tables
 from ..parsers.gles import GlesStrings
 from ..parsers.proc import CpuInfo
 from ..snapshot import Android, Cpu, Gpu, Identity, Vulkan
-from .facts import Facts
+from .facts import Readout
 from .gpu import Identified, identify
 
 
@@ -20,7 +20,7 @@ from .gpu import Identified, identify
 class _Seen:
     """What the signs are taken from. `said`: the GPU by its OpenGL renderer alone."""
 
-    facts: Facts
+    facts: Readout
     identity: Identity
     android: Android | None
     cpu: Cpu
@@ -33,7 +33,7 @@ class _Seen:
 
 
 def emulator_facts(
-    facts: Facts,
+    facts: Readout,
     identity: Identity,
     android: Android | None,
     cpu: Cpu,

@@ -16,7 +16,7 @@ from ..parsers.gles import GlesStrings
 from ..parsers.gpu_nodes import MaliGpuInfo, parse_kgsl_model, parse_mali_gpuinfo
 from ..parsers.text import integer
 from ..snapshot import Gpu, OpenCl, Vulkan
-from .facts import Facts
+from .facts import Readout
 
 _GLES_VERSION = re.compile(r"OpenGL ES(?:-CM|-CL)? (\d\.\d)")
 
@@ -78,7 +78,7 @@ def mali_model(gpus: Gpus, product_id: int, cores: int | None) -> str | None:
 
 
 def read_gpu(
-    facts: Facts, gles: GlesStrings | None, opencl: OpenCl, vulkan: Vulkan, soc: SocRow | None
+    facts: Readout, gles: GlesStrings | None, opencl: OpenCl, vulkan: Vulkan, soc: SocRow | None
 ) -> Gpu:
     """The GPU, with every contradiction between sources noted."""
     gpus = facts.tables.gpus
@@ -126,14 +126,14 @@ def read_gpu(
     )
 
 
-def shown_gpu(facts: Facts, gles: GlesStrings | None, opencl: OpenCl, vulkan: Vulkan) -> Identified | None:
+def shown_gpu(facts: Readout, gles: GlesStrings | None, opencl: OpenCl, vulkan: Vulkan) -> Identified | None:
     """What drivers and the kernel call the GPU, before anybody knows the chip."""
     said = [claim.said for claim in _claims(facts, gles, opencl, vulkan, None)]
     return next((one for one in said if one.model and not one.software), None)
 
 
 def _claims(
-    facts: Facts, gles: GlesStrings | None, opencl: OpenCl, vulkan: Vulkan, soc: SocRow | None
+    facts: Readout, gles: GlesStrings | None, opencl: OpenCl, vulkan: Vulkan, soc: SocRow | None
 ) -> list[_Claim]:
     gpus = facts.tables.gpus
     texts = [
@@ -186,7 +186,7 @@ def _cores(
 
 
 def _driver(
-    facts: Facts, vendor: str | None, gles: GlesStrings | None, opencl: OpenCl, vulkan: Vulkan
+    facts: Readout, vendor: str | None, gles: GlesStrings | None, opencl: OpenCl, vulkan: Vulkan
 ) -> Gpu:
     """The driver's version from whichever string states one; compiler and driver strings of OpenCL first."""
     texts = [
@@ -224,7 +224,7 @@ def read_driver(
     return None
 
 
-def _gles_version(facts: Facts, gles: GlesStrings | None) -> str | None:
+def _gles_version(facts: Readout, gles: GlesStrings | None) -> str | None:
     found = _GLES_VERSION.search(gles.version) if gles and gles.version else None
     if found:
         return found[1]

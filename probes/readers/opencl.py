@@ -12,7 +12,7 @@ from ..parsers.clinfo import parse_clinfo
 from ..parsers.libraries import FileEntry, PublicLibrary, parse_ls
 from ..parsers.text import number
 from ..snapshot import LibraryAttempt, OpenCl
-from .facts import Facts, probes
+from .facts import Readout, probes
 
 ENGINE_LIBRARIES = ("libOpenCL.so", "libGLES_mali.so", "libOpenCL-pixel.so", "libOpenCL-car.so")
 """The names that Google's engine tries, in its order (ml_drift/cl/opencl_wrapper.cc)."""
@@ -22,7 +22,7 @@ ENGINE_LIBRARIES = ("libOpenCL.so", "libGLES_mali.so", "libOpenCL-pixel.so", "li
 LIBRARY = re.compile(r"lib(?:OpenCL|GLES_mali|PVROCL|mali)(?:[-_.]\w+)*\.so\Z", re.IGNORECASE)
 
 
-def read_opencl(facts: Facts, public: tuple[PublicLibrary, ...] | None) -> OpenCl:
+def read_opencl(facts: Readout, public: tuple[PublicLibrary, ...] | None) -> OpenCl:
     """Everything but `app`, which readers/visibility.py adds."""
     files = opencl_files(facts)
     paths = tuple(entry.path for entry in files) if files is not None else None
@@ -54,7 +54,7 @@ def read_opencl(facts: Facts, public: tuple[PublicLibrary, ...] | None) -> OpenC
     return replace(found, platforms=listing.count)
 
 
-def opencl_files(facts: Facts) -> tuple[FileEntry, ...] | None:
+def opencl_files(facts: Readout) -> tuple[FileEntry, ...] | None:
     """The library files that exist; () where they were looked for and none is there."""
     entries = facts.parse("opencl_files", parse_ls)
     if entries is None:
@@ -128,7 +128,7 @@ def _silence(attempt: LibraryAttempt) -> int:
     return 1 if name == attempt.name else 0  # another name: a library that it needs is missing
 
 
-def _attempts(facts: Facts) -> tuple[LibraryAttempt, ...]:
+def _attempts(facts: Readout) -> tuple[LibraryAttempt, ...]:
     found: list[LibraryAttempt] = []
     for section, probe in probes(facts.capture).items():
         part = probe.get("opencl")

@@ -15,7 +15,7 @@ from ...profiles.socs import Found, How, SocRow, common
 from ..parsers.proc import CpuInfo
 from ..parsers.text import integer, name
 from ..snapshot import Soc
-from .facts import Facts
+from .facts import Readout
 from .gpu import Identified, bare_gpu, same_gpu
 
 # In order of belief. Hardware is what the kernel read from the chip or its device tree.
@@ -85,13 +85,13 @@ class Shown:
     top_mhz: float | None = None
 
 
-def makers(facts: Facts, cpuinfo: CpuInfo | None) -> frozenset[str]:
+def makers(facts: Readout, cpuinfo: CpuInfo | None) -> frozenset[str]:
     """Who makes the chips that the properties name, whatever else the device shows."""
     claims = (_claim(facts, cpuinfo, source) for source in _STATED)
     return frozenset(row.manufacturer for claim in claims if claim is not None for row in claim.found.rows)
 
 
-def read_soc(facts: Facts, cpuinfo: CpuInfo | None, shown: Shown) -> tuple[Soc, SocRow | None]:
+def read_soc(facts: Readout, cpuinfo: CpuInfo | None, shown: Shown) -> tuple[Soc, SocRow | None]:
     """The SoC, and what the table says of it, or of all that it may be (cores, GPU)."""
     claims = [claim for source in _STATED if (claim := _claim(facts, cpuinfo, source)) is not None]
     telling = [claim for claim in claims if claim.found.rows or claim.unknown]
@@ -118,7 +118,7 @@ def read_soc(facts: Facts, cpuinfo: CpuInfo | None, shown: Shown) -> tuple[Soc, 
     return Soc(maker, model, known[0], *build, known[1]), row
 
 
-def _candidates(facts: Facts, best: Claim, telling: Sequence[Claim], shown: Shown) -> tuple[SocRow, ...]:
+def _candidates(facts: Readout, best: Claim, telling: Sequence[Claim], shown: Shown) -> tuple[SocRow, ...]:
     """The chips that it may be; () for one that the table lacks."""
     rows = best.found.rows
     for claim in telling:
@@ -174,7 +174,7 @@ def _has_cores(row: SocRow, shown: Shown) -> bool:
     return shown.cpus is None or shown.cpus <= sum(listed.values())
 
 
-def _disagree(facts: Facts, best: Claim, other: Claim) -> None:
+def _disagree(facts: Readout, best: Claim, other: Claim) -> None:
     facts.disagree(
         "soc.name",
         _named(best.found.rows) or best.text,
@@ -193,13 +193,13 @@ def _named(rows: Iterable[SocRow]) -> str:
     return " or ".join(row.name for row in rows)
 
 
-def _build(facts: Facts, manufacturer: str | None, model: str | None) -> tuple[str | None, str | None]:
+def _build(facts: Readout, manufacturer: str | None, model: str | None) -> tuple[str | None, str | None]:
     """What `android.os.Build` tells apps; the two fields exist since API 31, the properties came earlier."""
     sdk = integer(facts.prop("ro.build.version.sdk") or "")
     return (manufacturer, model) if sdk is not None and sdk >= BUILD_SOC_SDK else (None, None)
 
 
-def _claim(facts: Facts, cpuinfo: CpuInfo | None, source: str) -> Claim | None:
+def _claim(facts: Readout, cpuinfo: CpuInfo | None, source: str) -> Claim | None:
     if source == "/proc/cpuinfo Hardware":
         text = cpuinfo.hardware if cpuinfo else None
     elif source == "/proc/cpuinfo model name":

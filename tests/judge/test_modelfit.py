@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from gemmafit.base.names import CheckStatus
 from gemmafit.judge import references as base
-from gemmafit.judge.modelfit import How, identify, will_run
+from gemmafit.judge.modelfit import RecognisedBy, identify, will_run
 from gemmafit.probes.modelfile import CONTAINERS, Finding, ModelFile, Severity, TensorGroup, Tflite
 from gemmafit.probes.snapshot import Android, AppVisibility, Gpu, Identity, Memory, OpenCl, Snapshot, Soc
 from gemmafit.profiles.knowledge import Model
@@ -69,12 +69,12 @@ def recognise(**changes: Any) -> Any:
 
 
 def test_a_file_is_known_by_digest_size_or_name() -> None:
-    assert (recognise().model, recognise().how) == (GPU_INT4, How.SIZE)
+    assert (recognise().model, recognise().how) == (GPU_INT4, RecognisedBy.SIZE)
     by_digest = recognise(sha256=GPU_INT4.sha256[0], size=5, path="/x/other.bin")
-    assert (by_digest.model, by_digest.how) == (GPU_INT4, How.SHA256)
+    assert (by_digest.model, by_digest.how) == (GPU_INT4, RecognisedBy.SHA256)
     assert [f.code for f in by_digest.findings] == ["renamed"]
     by_name = recognise(size=1400000000)
-    assert (by_name.model, by_name.how) == (GPU_INT4, How.NAME)
+    assert (by_name.model, by_name.how) == (GPU_INT4, RecognisedBy.NAME)
     assert [f.code for f in by_name.findings] == ["other-size"]
     assert recognise(path="/x/mine.bin", size=7).model is None
 
@@ -84,7 +84,7 @@ def test_an_earlier_revision_is_known_by_its_size(row: Model) -> None:
     for former in row.earlier:
         for path in (f"/models/{row.file}", "/models/model.bin"):
             found = recognise(path=path, size=former.bytes)
-            assert (found.model, found.how) == (row, How.SIZE)
+            assert (found.model, found.how) == (row, RecognisedBy.SIZE)
             assert found.findings[-1].code == "earlier-revision"
             assert "other-size" not in [finding.code for finding in found.findings]
 
@@ -95,6 +95,23 @@ def test_a_short_or_altered_file_is_said_to_be() -> None:
     assert "52 %" in short.findings[0].text
     altered = recognise(sha256="0" * 64)
     assert [(f.code, f.severity) for f in altered.findings] == [("other-digest", Severity.WARNING)]
+
+
+@pytest.mark.parametrize("format", ["unknown", "task"])
+def test_the_size_of_what_is_no_model_is_not_compared(format: str) -> None:
+    """An archive or an error page under the model's name; a container's own size is."""
+    short = recognise(size=184_427, complete=False, format=format)
+    assert (short.model, [f.code for f in short.findings]) == (
+        GPU_INT4,
+        ["short"] if format == "task" else [],
+    )
+
+
+@pytest.mark.parametrize("name", ["gemma-2b-it-gpu-int4.bin.crdownload", "gemma-2b-it-gpu-int4 (1).bin"])
+def test_a_browsers_additions_to_a_name_are_not_the_name(name: str) -> None:
+    found = recognise(path=f"/x/{name}", size=700_000_000, complete=False)
+    assert (found.model, found.how) == (GPU_INT4, RecognisedBy.NAME)
+    assert "52 %" in found.findings[0].text
 
 
 def loads(file: Any, snapshot: Any) -> Any:
@@ -161,6 +178,7 @@ def run() -> Any:
 def test_inspect_prints_a_broken_archive_and_fails(run: Any, tmp_path: Path) -> None:
     path = tmp_path / "evil\x1b[31m.task"
     with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("METADATA", "x")
         archive.writestr("TOKENIZER_MODEL\x1b[2J", "x")
     result = run("model", "inspect", path)
     assert result.exit_code == 1
@@ -170,7 +188,7 @@ def test_inspect_prints_a_broken_archive_and_fails(run: Any, tmp_path: Path) -> 
         data = load(run("model", "inspect", path, "-f", name).stdout)
         assert data["schema"] == "gemmafit.modelfile/1"
         assert data["format"] == "task"
-        assert len(data["findings"]) == 3
+        assert len(data["findings"]) == 2
 
 
 def llama_cpp() -> Any:
@@ -199,6 +217,22 @@ def test_every_format_is_loaded_by_a_runtime_of_the_tables_or_refused_with_a_wor
     (fit,) = will_run(replace(file, backends=("cpu",)), identify(file, more), OLD, more)
     loads_it = next(r for r in more.runtimes.values() if CONTAINERS[name].format in r.formats)
     assert (f"{loads_it.id}.abi" in failed(fit)) is ("armeabi-v7a" not in loads_it.abis)
+
+
+def test_inspect_says_that_an_npu_file_loads_nowhere_on_another_phone(capsys: Any) -> None:
+    """LiteRT-LM#2507: a bundle for one SoC, asked for a phone with another one."""
+    from gemmafit.cli.model import exit_code, show
+
+    file = model_file(
+        path="/x/m.litertlm", size=7, format="litertlm", backends=("npu",), npu=("Qualcomm", "SM8750")
+    )
+    identity = identify(file, KNOWLEDGE)
+    fit = will_run(file, identity, FLAGSHIP, KNOWLEDGE)
+    assert exit_code(file, identity, fit) == 1
+    show(file, identity, fit)
+    shown = capsys.readouterr().out
+    assert "backends: npu only" in shown
+    assert "loads nowhere there: it needs SM8750, there is SM8650" in shown
 
 
 def test_inspect_hash_shows_the_digest(run: Any, tmp_path: Path) -> None:

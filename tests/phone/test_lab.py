@@ -22,7 +22,7 @@ from gemmafit.base.names import Exit, ReportFormat
 from gemmafit.base.options import Request
 from gemmafit.lab.inventory import Gate, Group, Inventory
 from gemmafit.lab.inventory import Phone as LabPhone
-from gemmafit.lab.job import Row
+from gemmafit.lab.job import JobRow
 from gemmafit.lab.pool import Pool, ThreadPool
 from gemmafit.lab.run import LabRun, execute, make_plan
 from gemmafit.probes.adb.server import AdbServer
@@ -255,7 +255,7 @@ def test_a_cluster_loses_a_worker(lab_server: AdbServer, other_server: AdbServer
         run.start(plan)
         killed = threading.Event()
 
-        def first(row: Row) -> None:
+        def first(row: JobRow) -> None:
             if not killed.is_set():
                 killed.set()
                 running_programs[2].kill()

@@ -37,6 +37,7 @@ def tflite_parts(
     backend: str | None = None,
     model_type: int | None = None,
     stamp: bool = False,
+    dispatch: bool = False,
     base: int = 0,
 ) -> tuple[bytes, int, bytes]:
     """A TFLite model with three weights (int8 per channel, int4 in blocks, float32), by the generated writer.
@@ -135,8 +136,17 @@ def tflite_parts(
         for item in reversed(entries):
             b.PrependUOffsetTRelative(item)
         metadata = b.EndVector()
+        code = b.CreateString("DISPATCH_OP")
+        tflite.OperatorCodeStart(b)
+        tflite.OperatorCodeAddCustomCode(b, code)
+        operator = tflite.OperatorCodeEnd(b)
+        tflite.ModelStartOperatorCodesVector(b, 1)
+        b.PrependUOffsetTRelative(operator)
+        operators = b.EndVector()
         tflite.ModelStart(b)
         tflite.ModelAddVersion(b, 3)
+        if dispatch:
+            tflite.ModelAddOperatorCodes(b, operators)
         tflite.ModelAddSubgraphs(b, subgraphs)
         tflite.ModelAddBuffers(b, buffer_vector)
         tflite.ModelAddMetadata(b, metadata)
@@ -190,21 +200,32 @@ def task_file(tmp_path: Path) -> Any:
     return make_task(tmp_path / "gemma3-1b.task")
 
 
-def make_litertlm(folder: Path, name: str, *, constraint: str | None = None, stamp: bool = False) -> Path:
+def make_litertlm(
+    folder: Path,
+    name: str,
+    *,
+    constraint: str | None = None,
+    stamp: bool = False,
+    dispatch: bool = False,
+    models: tuple[str, ...] = ("PREFILL_DECODE",),
+    tokenizer: bool = True,
+) -> Path:
     """A container packed by Google's own tool (PyPI litert-lm-builder)."""
     builder = pytest.importorskip("litert_lm_builder.litertlm_builder", reason="needs litert-lm-builder")
     from litert_lm_builder.runtime.proto import llm_metadata_pb2
 
     metadata = llm_metadata_pb2.LlmMetadata(max_num_tokens=4096, min_runtime_version="0.12.0")
     metadata.llm_model_type.gemma3.SetInParent()
-    model = write(folder / "model.tflite", flat_tflite(inline=False, stamp=stamp))
+    model = write(folder / "model.tflite", flat_tflite(inline=False, stamp=stamp, dispatch=dispatch))
     tokens = write(folder / "tokens.spiece", SECRET)
     proto = write(folder / "metadata.pb", metadata.SerializeToString())
     pack = builder.LitertLmFileBuilder()
     pack.add_system_metadata(builder.Metadata("Authors", "gemmafit tests", builder.DType.STRING))
     pack.add_system_metadata(builder.Metadata("answer", -42, builder.DType.INT64))
-    pack.add_tflite_model(str(model), builder.TfLiteModelType.PREFILL_DECODE, backend_constraint=constraint)
-    pack.add_sentencepiece_tokenizer(str(tokens))
+    for kind in models:
+        pack.add_tflite_model(str(model), builder.TfLiteModelType[kind], backend_constraint=constraint)
+    if tokenizer:
+        pack.add_sentencepiece_tokenizer(str(tokens))
     pack.add_llm_metadata(str(proto))
     path = folder / name
     with path.open("wb") as file:
@@ -357,6 +378,58 @@ def test_no_constraint_means_cpu_and_gpu_and_an_npu_stamp_is_read(tmp_path: Path
     found = inspect(make_litertlm(tmp_path, "b.litertlm", constraint="npu", stamp=True))
     assert found.backends == ("npu",)
     assert found.npu == ("Qualcomm", "SM8750")
+
+
+def test_a_compiled_text_model_runs_on_its_npu_only(tmp_path: Path) -> None:
+    """Whether its maker stamped it or only its operators tell; what the section says of backends is no matter."""
+    found = inspect(make_litertlm(tmp_path, "a.litertlm", stamp=True))
+    assert (found.backends, found.npu) == (("npu",), ("Qualcomm", "SM8750"))
+    found = inspect(make_litertlm(tmp_path, "b.litertlm", dispatch=True))
+    assert (found.backends, found.npu) == (("npu",), ("", ""))
+    for code, maker in ((b"dwg_tpu_offload", "Google Tensor"), (b"--dla-file x.dla", "MediaTek"), (b"", "")):
+        model = flat_tflite(inline=False, dispatch=True) + code
+        assert inspect(write(tmp_path / "c.tflite", model)).npu == (maker, "")
+    assert inspect(write(tmp_path / "d.tflite", flat_tflite(inline=False) + b"dwg_tpu_offload")).npu is None
+
+
+def test_what_a_container_does_besides_text(tmp_path: Path) -> None:
+    models = ("PREFILL_DECODE", "VISION_ENCODER", "AUDIO_ENCODER_HW", "MTP_DRAFTER")
+    found = inspect(make_litertlm(tmp_path, "a.litertlm", models=models))
+    assert found.parts == ("vision", "audio", "speculative decoding")
+    assert (found.backends, found.findings) == (("cpu", "gpu"), ())
+
+
+def test_an_embedding_model_is_a_good_file_for_something_else(tmp_path: Path) -> None:
+    found = inspect(make_litertlm(tmp_path, "a.litertlm", models=("TEXT_ENCODER",)))
+    assert (found.complete, codes(found), found.errors) == (True, {"purpose"}, ())
+    assert "embedding" in found.findings[0].text
+    found = inspect(write(tmp_path / "embeddinggemma-300M_seq256.tflite", flat_tflite(inline=True)))
+    assert (codes(found), found.errors) == ({"purpose"}, ())
+
+
+def test_a_container_without_its_tokenizer_or_without_a_text_model(tmp_path: Path) -> None:
+    found = inspect(make_litertlm(tmp_path, "a.litertlm", tokenizer=False))
+    assert (codes(found), "tokenizer" in found.errors[0].text) == ({"section-missing"}, True)
+    found = inspect(make_litertlm(tmp_path, "b.litertlm", models=("EMBEDDER",)))
+    assert codes(found) == {"no-main-model"}
+    assert "Pack" not in str(found.errors[0].remedy)
+
+
+def test_a_bare_tflite_is_no_model_for_a_language_runtime(tmp_path: Path) -> None:
+    found = inspect(write(tmp_path / "gemma3-1B-it-int4.tflite", flat_tflite(inline=True)))
+    assert (found.complete, codes(found)) == (True, {"bare-tflite"})
+    found = inspect(write(tmp_path / "gemma3-1B-it-int4.task", flat_tflite(inline=True)))
+    assert codes(found) == {"bare-tflite"}  # renaming it would not help
+
+
+def test_nothing_is_renamed_while_it_is_incomplete(tmp_path: Path, litertlm_file: Any) -> None:
+    data = litertlm_file.read_bytes()
+    for name in ("x.litertlm.crdownload", "x.crdownload", "x.bin"):
+        found = inspect(write(tmp_path / name, data[:-40]))
+        assert found.complete is False
+        assert not [f for f in found.findings if "Rename" in str(f.remedy)]
+    found = inspect(write(tmp_path / "y.litertlm.part", data))
+    assert (found.complete, codes(found)) == (False, {"partial"})
 
 
 def test_digest_reports_progress(bin_file: Any) -> None:
@@ -547,7 +620,13 @@ def test_overlapping_zip_members(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("m.task", {"extension"}), ("m.litertlm", {"extension"}), ("m", {"extension"}), ("m.tflite", set())],
+    [
+        ("m.task", {"extension"}),
+        ("m.litertlm", {"extension"}),
+        ("m", {"extension"}),
+        ("m.tflite", set()),
+        ("m.bin.crdownload", {"partial"}),
+    ],
 )
 def test_an_extension_of_another_format(bin_file: Any, name: Any, expected: Any) -> None:
     path = bin_file.rename(bin_file.with_name(name))
@@ -558,32 +637,6 @@ def test_web_files_are_called_by_name(task_file: Any) -> None:
     path = task_file.rename(task_file.with_name("gemma-4-E2B-it-web.task"))
     assert codes(inspect(path)) == {"web-only"}
     assert inspect(path).facts()["file.web"] is True
-
-
-@pytest.mark.parametrize(
-    ("data", "word"),
-    [
-        (b"", "empty"),
-        (b"\n<!DOCTYPE html><html>Sign in</html>", "web page"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\n", "LFS"),
-        (b'{"error":"Access to model google/gemma is restricted"}', "error message"),
-        (b"GGUF\x03\0\0\0", "GGUF"),
-        (b'\x40\0\0\0\0\0\0\0{"__metadata__":', "safetensors"),
-        (b"\x1f\x8b\x08", "gzip"),
-        (bytes(257) + b"ustar", "tar"),
-        (bytes(5000), "zeros"),
-        (b"no model at all", "unknown"),
-        (b"PK\x03\x04", "ZIP"),
-        (b"LITERTLM", "LiteRT-LM"),
-        (b"\x1c\0\0\0TFL3", "TFLite"),
-    ],
-)
-def test_what_people_have_instead_of_a_model(tmp_path: Path, data: Any, word: Any) -> None:
-    found = inspect(write(tmp_path / "gemma.bin", data))
-    assert word in found.what
-    assert found.complete is not True
-    assert found.errors
-    assert all(f.remedy for f in found.errors)
 
 
 def test_paths_that_are_no_file(tmp_path: Path) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ....base.names import Backend
-from .cpu import Cpu
-from .npu import Npu
-from .opencl import OpenCl
+from .cpu import CpuRules
+from .npu import NpuRules
+from .opencl import OpenClRules
 from .rules import Rules
-from .vulkan import Vulkan
+from .vulkan import VulkanRules
 
-RULES: Mapping[Backend, Rules] = {rules.backend: rules for rules in (Cpu(), OpenCl(), Vulkan(), Npu())}
+RULES: Mapping[Backend, Rules] = {
+    rules.backend: rules for rules in (CpuRules(), OpenClRules(), VulkanRules(), NpuRules())
+}

@@ -8,7 +8,7 @@ from ...case import Case, Question
 from .rules import PASS, Rules
 
 
-class Cpu(Rules):
+class CpuRules(Rules):
     """See the module."""
 
     backend = Backend.CPU

@@ -8,7 +8,7 @@ from ...case import Case, Question, Variant
 from .rules import FAIL, PASS, UNKNOWN, Rules
 
 
-class Npu(Rules):
+class NpuRules(Rules):
     """See the module. Its codes begin with the name of the backend, so that another processor of the kind is
     a class with another `backend`."""
 

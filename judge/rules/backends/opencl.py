@@ -12,7 +12,7 @@ from ...case import Case, Question, Variant
 from .rules import FAIL, PASS, UNKNOWN, WARN, Rules
 
 
-class OpenCl(Rules):
+class OpenClRules(Rules):
     """See the module."""
 
     backend = Backend.OPENCL

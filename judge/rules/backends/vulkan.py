@@ -9,7 +9,7 @@ from ...case import Case, Question
 from .rules import PASS, UNKNOWN, WARN, Rules
 
 
-class Vulkan(Rules):
+class VulkanRules(Rules):
     """See the module."""
 
     backend = Backend.VULKAN

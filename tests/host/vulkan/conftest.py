@@ -25,7 +25,7 @@ from gemmafit.benchmarks.vulkan import build
 from gemmafit.benchmarks.vulkan import executor as vulkan
 from gemmafit.benchmarks.vulkan.device import Instance
 from gemmafit.benchmarks.vulkan.modules import Module
-from gemmafit.benchmarks.vulkan.variants import Facts
+from gemmafit.benchmarks.vulkan.variants import VkFacts
 
 Array = NDArray[Any]
 
@@ -44,7 +44,7 @@ def built() -> list[Path]:
 
 
 @pytest.fixture(scope="session")
-def vulkan_facts(built: list[Path]) -> Facts:
+def vulkan_facts(built: list[Path]) -> VkFacts:
     """Of the preferred device of this computer."""
     try:
         instance = Instance()
@@ -58,14 +58,14 @@ def vulkan_facts(built: list[Path]) -> Facts:
         instance.close()
     if not devices:
         pytest.skip("no Vulkan device")
-    return Facts.of_probe(devices[0].facts)
+    return VkFacts.of_probe(devices[0].facts)
 
 
 @dataclass(frozen=True)
 class Driver:
     """A Vulkan driver to run workers with."""
 
-    facts: Facts
+    facts: VkFacts
     environment: Mapping[str, str]
 
 
@@ -94,7 +94,7 @@ def driver(request: pytest.FixtureRequest) -> Driver:
     devices = answer["devices"]
     if not devices:
         pytest.skip(f"no Vulkan device of SwiftShader: {answer['error']}")
-    return Driver(Facts.of_probe(devices[0]), environment)
+    return Driver(VkFacts.of_probe(devices[0]), environment)
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def run_plan(tmp_path: Path) -> Callable[..., dict[str, dict[str, Array]]]:
 
 
 @pytest.fixture
-def run_kernel(vulkan_facts: Facts) -> Callable[..., list[Array]]:
+def run_kernel(vulkan_facts: VkFacts) -> Callable[..., list[Array]]:
     """Run one module on arrays (or filled buffers), in this process; returns the buffers asked for."""
 
     def run(
