@@ -128,7 +128,7 @@ def _lacks_memory(case: Case, backend: str) -> str:
 
 def _lacks_arithmetic(case: Case, backend: str) -> str:
     """Why nothing follows from the tables for the prompt, as a clause."""
-    if backend != "cpu":
+    if backend != Backend.CPU:
         gpu = case.snapshot.gpu.model
         return f"the tables do not have the arithmetic rate of {gpu} here" if gpu else "the GPU is not known"
     clusters = case.snapshot.cpu.clusters
