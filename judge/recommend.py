@@ -76,10 +76,12 @@ def _best(all_judged: Sequence[Judged], rank: Callable[[Judged], tuple[float, ..
     """The best that works. A GPU with reservations is not better than a CPU of which only the speed is not
     known."""
     best = min((j for j in all_judged if j.works), key=rank, default=None)
-    if best is None or best.status is CheckStatus.PASS or best.variant.backend == "cpu":
+    if best is None or best.status is CheckStatus.PASS or best.variant.backend is Backend.CPU:
         return best
     return min(
-        (j for j in all_judged if j.variant.backend == "cpu" and j.only_speed_open), key=rank, default=best
+        (j for j in all_judged if j.variant.backend is Backend.CPU and j.only_speed_open),
+        key=rank,
+        default=best,
     )
 
 

@@ -72,8 +72,9 @@ def first_token(case: Case, variant: Variant, predicted: Predicted) -> Check | N
     about = Question(variant, "first-token", Column.SPEED)
     required = f"{stated(wanted)} s for {case.demand.prompt_tokens} tokens"
     if delay is None and predicted.decode_tok_s is not None:
-        # It decides nothing, and no column shows it.
-        return _unknown(case, variant, Question(variant, "first-token"), required, FIRST_TOKEN_UNKNOWN)
+        # A question of its own, which decides no column.
+        about = Question(variant, "first-token-unpredicted")
+        return _unknown(case, variant, about, required, FIRST_TOKEN_UNKNOWN)
     if delay is None:
         return _unknown(case, variant, about, required, "speed.unknown")
     slow = delay.value > wanted

@@ -84,4 +84,5 @@ def _is_for(wanted: str, case: Case, surely: bool = False) -> bool:
         return True
     meant = {row.name for row in socs.find(wanted, spoken=True).rows}
     names = {soc.name} if soc.name else set(soc.one_of)
+    names = names or {row.name for row in socs.find(soc.model or "").rows}
     return bool(names) and names <= meant if surely else not names.isdisjoint(meant)
