@@ -6,13 +6,15 @@ The functions after it are the Python API (docs/api.md), which `import gemmafit`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from .base.bounds import require
+from msgspec import ValidationError
+from msgspec.structs import fields
+
 from .base.errors import (
     AgentCause,
     AgentError,
@@ -23,6 +25,9 @@ from .base.errors import (
     UsageError,
 )
 from .base.events import Event, Listener, ignore
+from .base.options import Options, Request
+from .base.typed import convert
+from .base.units import timestamp
 from .probes.capture import Capture
 
 if TYPE_CHECKING:
@@ -33,43 +38,6 @@ if TYPE_CHECKING:
     from .probes.targets import Device
     from .profiles.knowledge import Knowledge
     from .reports.report import Report
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to do with a target, and what its verdict is about.
-
-    Attributes:
-        run: False only probes: nothing of the reference block is executed.
-        push: False pushes nothing at all to the device (implies not run).
-        backends: run the block only there; () for all.
-        quick: fewer repeats and a shorter prefill.
-        force: open and run also what a known fault of the device says to leave alone.
-        tuning: use, retune or off: see `benchmarks.tuning.Tuning`.
-        package: an installed app whose view of the libraries is wanted.
-        family, use, decode_tok_s, ttft_s, prompt_tokens, context: see `judge.case.Options`.
-        knowledge: None for the built-in tables.
-
-    Raises UsageError for a number that is none or out of its range.
-    """
-
-    run: bool = True
-    push: bool = True
-    backends: tuple[str, ...] = ()
-    quick: bool = False
-    force: bool = False
-    tuning: str = "off"
-    package: str | None = None
-    family: str = "gemma-2b"
-    use: str = "chat"
-    decode_tok_s: float | None = None
-    ttft_s: float | None = None
-    prompt_tokens: int | None = None
-    context: int | None = None
-    knowledge: Knowledge | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        require(vars(self))
 
 
 @dataclass(frozen=True)
@@ -87,20 +55,26 @@ class Examination:
     broken: TransportError | Interrupted | None = None
 
 
-def examine(target: Target, request: Request, on_event: Listener = ignore) -> Examination:
+def examine(
+    target: Target, request: Request, on_event: Listener = ignore, *, knowledge: Knowledge | None = None
+) -> Examination:
     """Probe, run the block, judge. A device that is lost on the way leaves a partial report, and so does
     Ctrl-C once something was measured.
 
-    Raises TargetError if the target was never there; everything later is in `broken`.
+    Args:
+        knowledge: where it is at hand, else what `request.profiles` says.
+
+    Raises TargetError if the target was never there; everything later is in `broken`. InputError for a bad
+    folder of knowledge.
     """
-    from .judge.judge import Options, judge
+    from .judge.judge import judge
     from .judge.references import load
     from .probes.agent_causes import of_error
     from .probes.collect import collect, problem_row
     from .probes.files import sha256
     from .probes.read import read
 
-    knowledge = request.knowledge or load()
+    knowledge = knowledge or load(_folder(request.profiles))
     broken: TransportError | Interrupted | None = None
     rows: list[Measurement] = []
     spans: list[Span] = []
@@ -138,16 +112,9 @@ def examine(target: Target, request: Request, on_event: Listener = ignore) -> Ex
         snapshot,
         rows,
         knowledge,
-        Options(
-            family=request.family,
-            use=request.use,
-            decode_tok_s=request.decode_tok_s,
-            ttft_s=request.ttft_s,
-            prompt_tokens=request.prompt_tokens,
-            context=request.context,
-        ),
+        request,
         capture_sha256=sha256(capture),
-        created=_now(),
+        created=timestamp(),
         serial=target.serial,
         spans=spans,
     )
@@ -162,7 +129,7 @@ def broke(target: Target, snapshot: Snapshot, knowledge: Knowledge) -> Transport
     A recording of such a run is judged like any other.
     """
     problem = snapshot.agent_problem
-    if problem is None or not problem.ended or target.kind == "replay":
+    if problem is None or not problem.ended or target.recording is not None:
         return None
     hint = knowledge.reasons[problem.reason].remedy
     if problem.cause is AgentCause.LOST:
@@ -184,11 +151,11 @@ def _measure(
 
     Raises TransportError on the way, with the rows until then in place.
     """
-    if target.kind == "replay":
-        rows += recorded_measurements(capture, target.serial)
-        spans += recorded_spans(capture, target.serial)
+    if target.recording is not None:
+        rows += recorded_measurements(target.recording, target.serial)
+        spans += recorded_spans(target.recording, target.serial)
     elif request.run and request.push:
-        from .base.names import Backend
+        from .base.names import MEASURED
         from .benchmarks.run import Options, measure
         from .benchmarks.tuning import Tuning
         from .profiles.hazards import not_run
@@ -198,7 +165,7 @@ def _measure(
             quick=request.quick,
             tuning=Tuning(request.tuning),
             classes=knowledge.kernels,
-            hazards=not_run(Backend, snapshot, knowledge),
+            hazards=not_run(MEASURED, snapshot, knowledge),
             force=request.force,
         )
         measure(target, snapshot, options, on_event, into=rows, spans=spans)
@@ -286,29 +253,7 @@ def check(
     Raises UsageError for a bad argument, TargetError where there is no such target, and Incomplete, with the
     report on what came until there, where the run broke.
     """
-    from .base.names import Backend
-    from .judge.references import load
-
-    if unknown := set(backends) - set(Backend):
-        raise UsageError(f"unknown backend {min(unknown)!r}", hint=f"Backends: {', '.join(Backend)}.")
-    if tuning not in (names := ("use", "retune", "off")):
-        raise UsageError(f"unknown tuning {tuning!r}", hint=f"One of {', '.join(names)}.")
-    request = Request(
-        run=run,
-        push=push,
-        backends=tuple(backends),
-        quick=quick,
-        force=force,
-        tuning=tuning,
-        package=package,
-        family=family,
-        use=use,
-        decode_tok_s=decode_tok_s,
-        ttft_s=ttft_s,
-        prompt_tokens=prompt_tokens,
-        context=context,
-        knowledge=load(_folder(profiles)),
-    )
+    request = _asked(Request, {**locals(), "profiles": None if profiles is None else str(profiles)})
     found = examine(_target(target, adb), request, on_event)
     if found.broken is not None:
         raise Incomplete(found.broken, found.capture, found.report) from found.broken
@@ -347,8 +292,8 @@ def estimate(
 
     Raises UsageError for a GPU or SoC that no table knows.
     """
+    asked = _asked(Options, locals())
     from .judge.estimate import estimate as judged
-    from .judge.judge import Options
     from .judge.references import load
 
     return judged(
@@ -359,8 +304,8 @@ def estimate(
         cpu=cpu,
         sdk=android,
         driver=driver,
-        options=Options(family, use, decode_tok_s, ttft_s, prompt_tokens, context),
-        created=_now(),
+        options=asked,
+        created=timestamp(),
     )
 
 
@@ -447,7 +392,7 @@ def write(value: Report | Capture, path: Path | str) -> None:
 
     Raises UsageError where the file cannot be written.
     """
-    from .base.files import write_text
+    from .base.files import write as write_file
 
     path = Path(path)
     if isinstance(value, Capture):
@@ -463,7 +408,23 @@ def write(value: Report | Capture, path: Path | str) -> None:
         from .reports.writers import writer
 
         text = writer(ReportFormat.of_file(path.suffix))(value)
-    write_text(path, text)
+    write_file(path, text)
+
+
+Asked = TypeVar("Asked", bound=Options)
+
+
+def _asked(kind: type[Asked], arguments: Mapping[str, object]) -> Asked:
+    """The fields of `kind` among a function's arguments. Raises UsageError for a value that none may have."""
+    try:
+        return convert({name: arguments[name] for name in kind.__struct_fields__}, kind)
+    except ValidationError as error:
+        if isinstance(error.__cause__, UsageError):
+            raise error.__cause__ from None
+        types = {field.name: str(field.type) for field in fields(kind)}
+        name = next((name for name in types if f"$.{name}" in str(error)), "")
+        words = re.findall(r"'([^']+)'", types.get(name, ""))
+        raise UsageError(str(error), hint=f"{name} takes {', '.join(words)}" if words else None) from error
 
 
 def _target(target: str | Capture | None, adb: str | None) -> Target:
@@ -475,8 +436,3 @@ def _target(target: str | Capture | None, adb: str | None) -> Target:
 
 def _folder(profiles: Path | str | None) -> Path | None:
     return None if profiles is None else Path(profiles)
-
-
-def _now() -> str:
-    """ISO 8601, in UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

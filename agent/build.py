@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -26,7 +27,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from .. import __version__
+from ..base import protocol
 from ..base.errors import ToolchainError
+from ..base.files import make_folder, write
 
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE / "src"
@@ -101,7 +104,7 @@ class Toolchain:
                 hint="Install it with `pip install ziglang`.",
             )
         home = Path(package.submodule_search_locations[0])
-        self.zig = home / ("zig.exe" if os.name == "nt" else "zig")
+        self.zig = Path(shutil.which("zig", path=str(home)) or home / "zig")
         self.lib = home / "lib"
         self.cache = cache
         cache.mkdir(parents=True, exist_ok=True)
@@ -148,6 +151,7 @@ def _compile(tool: Toolchain, abi: Abi, source: Path) -> Path:
     if source.name == "start.c":
         flags += ["-fno-stack-protector", f"-DANDROID_API={ANDROID_API}"]
     flags += [f'-DGEMMAFIT_VERSION="{__version__}"', f'-DGEMMAFIT_ABI="{abi.name}"']
+    flags += [f"-D{name}={value}" for name, value in protocol.numbers().items()]
     stem = f"{abi.name}.{'-'.join(source.relative_to(SOURCES).with_suffix('').parts)}"
     return tool.make(stem, ".o", [*flags, "-c", str(source)], [source])
 
@@ -227,16 +231,11 @@ def build(out_dir: Path = OUTPUT, only: Iterable[str] = ()) -> dict[str, Path]:
     for abi, image in images.items():
         path = binaries[abi.name] = out_dir / abi.name / NAME
         if not path.exists() or path.read_bytes() != image:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(".part")  # replaced, not rewritten: the old one may be running
-            part.write_bytes(image)
-            part.chmod(0o755)
-            part.replace(path)
+            make_folder(path.parent)
+            write(path, image, mode=0o755)  # replaced, not rewritten: the old one may be running
         rows[abi.name] = {"sha256": hashlib.sha256(image).hexdigest(), "size": len(image)}
     manifest = {"version": __version__, "compiler": f"zig {tool.version}", "binaries": rows}
-    part = manifest_path.with_suffix(".part")
-    part.write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", "utf-8")
-    part.replace(manifest_path)
+    write(manifest_path, json.dumps(manifest, indent=1, sort_keys=True) + "\n")
     return binaries
 
 

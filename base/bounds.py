@@ -1,4 +1,5 @@
-"""The numbers that a person may ask for, each with its range: what an option, LAB.yaml and the API accept.
+"""What a person may ask for: numbers, each with its range, and backends to run. An option, LAB.yaml and the
+API accept the same.
 
 A number outside, or none at all (NaN), is refused at the door: every comparison with NaN is false, so that a
 demand of NaN tokens per second would be met by every phone.
@@ -6,10 +7,12 @@ demand of NaN tokens per second would be met by every phone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from .errors import UsageError
+from .names import MEASURED, Backend
+from .units import stated
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Bound:
     unit: str
 
     def __str__(self) -> str:
-        return f"from {self.low:g} to {self.high:.15g} {self.unit}".rstrip()
+        return f"from {stated(self.low)} to {stated(self.high)} {self.unit}".rstrip()
 
 
 _TOKENS = Bound(1, 10_000_000, "tokens")
@@ -49,8 +52,15 @@ BOUNDS: Mapping[str, Bound] = {
 """By the name of the field that holds the number, wherever it is a field."""
 
 
+class OutOfRange(UsageError, ValueError):
+    """A ValueError too, so that msgspec adds where in a file the number stands."""
+
+
 def require(values: Mapping[str, object]) -> None:
-    """Raises UsageError for the first field whose value is no number within its bound; None passes."""
+    """Raises OutOfRange for the first field whose value is no number within its bound (None passes), and for
+    `backends` that nothing runs on."""
+    backends = values.get("backends")
+    require_measured(backends if isinstance(backends, list | tuple) else ())
     for name, bound in BOUNDS.items():
         value = values.get(name)
         if value is None:
@@ -60,4 +70,13 @@ def require(values: Mapping[str, object]) -> None:
             or not isinstance(value, int | float)
             or not bound.low <= value <= bound.high
         ):
-            raise UsageError(f"{name} is {value!r}: a number {bound} is wanted")
+            raise OutOfRange(f"{name} is {value!r}: a number {bound} is wanted")
+
+
+def require_measured(names: Iterable[object]) -> None:
+    """Raises OutOfRange for the first name that is no backend on which the reference block runs."""
+    for name in names:
+        if name not in MEASURED:
+            judged = f"{name} is judged by what is known of the device: nothing runs on it"
+            what = judged if name in Backend.__members__.values() else f"unknown backend {name!r}"
+            raise OutOfRange(what, hint=f"The reference block runs on {', '.join(MEASURED)}.")

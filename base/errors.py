@@ -107,6 +107,7 @@ class TransportError(GemmafitError):
         command: what was being done, as the user could repeat it.
         exit_status: of the remote command, or None if it never ended.
         output: the tail of what it printed (stdout and stderr), unescaped.
+        cause: of an AgentError: why, or None where that is no question of starting it (an unreadable result).
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class TransportError(GemmafitError):
         command: str | None = None,
         exit_status: int | None = None,
         output: str = "",
+        cause: AgentCause | None = None,
         hint: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
@@ -124,6 +126,7 @@ class TransportError(GemmafitError):
         self.command = command
         self.exit_status = exit_status
         self.output = output
+        self.cause = cause
 
 
 class DeadlineExceeded(TransportError):
@@ -131,27 +134,7 @@ class DeadlineExceeded(TransportError):
 
 
 class AgentError(TransportError):
-    """The agent could not be started, was killed, or is of another version than this host.
-
-    Attributes:
-        cause: why, or None where that is no question of starting it (an unreadable result).
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        cause: AgentCause | None = None,
-        serial: str | None = None,
-        command: str | None = None,
-        exit_status: int | None = None,
-        output: str = "",
-        hint: str | None = None,
-    ) -> None:
-        super().__init__(
-            message, serial=serial, command=command, exit_status=exit_status, output=output, hint=hint
-        )
-        self.cause = cause
+    """The agent could not be started, was killed, or is of another version than this host."""
 
 
 class ToolchainError(GemmafitError):

@@ -65,7 +65,6 @@ ITEMS = 4_096
 CPUS = 1_024
 """CPU numbers are below this. Linux's own NR_CPUS is at most 8192, phones have 4 to 12."""
 
-VULKAN_DEVICES = 16
 CL_DEVICES = 32
 ADB_DEVICES = 512
 

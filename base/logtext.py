@@ -23,9 +23,9 @@ _QUOTES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "„": 
 
 # Three shapes of logcat (threadtime, brief, Android Studio), then what absl and glog put before a message.
 _PREFIX = re.compile(
-    r"^\s*(?:(?:\d{4}-)?\d\d-\d\d \d\d:\d\d:\d\d\.\d{3,6}\s+(?:\S{1,32}\s+)?\d{1,7}[ -]{1,8}\d{1,7}\s+"
+    r"^\s*(?:(?:\d{4}-)?\d\d-\d\d \d\d:\d\d:\d\d\.\d{3,6}\s+(?:\S{1,32}\s+)?(\d{1,7})[ -]{1,8}\d{1,7}\s+"
     r"(?:[VDIWEFA]\s+[^:]{1,64}:|.{1,80}?\s[VDIWEFA]\s)"
-    r"|[VDIWEFA]/[^(]{1,64}\(\s{0,6}\d{1,7}\):)\s*"
+    r"|[VDIWEFA]/[^(]{1,64}\(\s{0,6}(\d{1,7})\):)\s*"
 )
 _ABSL = re.compile(r"^[IWEF]\d{4} \d\d:\d\d:\d\d(?:[.:]\d+)*\s+\d+ (?=\S)")
 
@@ -54,6 +54,12 @@ def message(line: str) -> str:
     """A cleaned line without the prefix that logcat and absl write before the message."""
     body = _PREFIX.sub("", line, count=1)
     return _ABSL.sub("", body, count=1)
+
+
+def process(line: str) -> int | None:
+    """The process that logged a cleaned line, from logcat's prefix; None without one."""
+    match = _PREFIX.match(line)
+    return None if match is None else int(match[1] or match[2])
 
 
 def lines(chunks: Iterable[str]) -> Iterator[tuple[int, str]]:

@@ -3,15 +3,125 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 
 class Backend(StrEnum):
-    """Where a model file can run."""
+    """Where a model file can run; a line of the report each, in this order."""
 
     CPU = "cpu"
     OPENCL = "opencl"
     VULKAN = "vulkan"
+    NPU = "npu"
+
+    @property
+    def about(self) -> AboutBackend:
+        """Its row of the table."""
+        return _BACKENDS[self]
+
+    @classmethod
+    def of(cls, name: str) -> Backend | None:
+        """What a name means, ours or one that an engine or a model file uses; None: nothing that is known."""
+        if name in cls.__members__.values():
+            return cls(name)
+        return next((b for b in cls if name == b.about.engine or name in b.about.spellings), None)
+
+    @classmethod
+    def spoken(cls, name: str) -> str:
+        """Its title for a sentence; of a backend that only a later gemmafit knows, its name."""
+        return cls(name).about.title if name in cls.__members__.values() else name
+
+
+@dataclass(frozen=True)
+class AboutBackend:
+    """What a backend is.
+
+    Attributes:
+        title: in a sentence.
+        processor: what it computes on, in the words of engines: cpu, gpu, npu.
+        rank: which comes first of two that are as good; the lower.
+        spellings: what model files call it beside `engine`.
+        measured: the reference block runs there. Else it is judged by what is known of the device.
+        shipped: some runtime has it. Else it is only what another falls back on.
+        per_chip: its files are compiled for one SoC.
+    """
+
+    title: str
+    processor: str
+    rank: int
+    spellings: tuple[str, ...] = ()
+    measured: bool = True
+    shipped: bool = True
+    per_chip: bool = False
+
+    @property
+    def accelerator(self) -> bool:
+        """Whether it is a device beside the CPU: with a driver, which may be missing, crash or be wrong."""
+        return self.processor != "cpu"
+
+    @property
+    def engine(self) -> str | None:
+        """Its name in engines, apps and model files; None where none ships it."""
+        return self.processor if self.shipped else None
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether engines mean it by "the GPU"."""
+        return self.engine == "gpu"
+
+
+_BACKENDS = {
+    Backend.CPU: AboutBackend("the CPU", "cpu", 1, ("cpu_artisan",)),
+    Backend.OPENCL: AboutBackend("the GPU", "gpu", 0, ("gpu_artisan",)),
+    Backend.VULKAN: AboutBackend("the GPU through Vulkan", "gpu", 2, shipped=False),
+    Backend.NPU: AboutBackend("the NPU", "npu", 3, ("google_tensor_artisan",), measured=False, per_chip=True),
+}
+"""The one table of backends. Sources of the spellings: the constraints in LiteRT-LM's model files."""
+
+MEASURED = tuple(backend for backend in Backend if backend.about.measured)
+"""The backends that the reference block runs on."""
+
+
+class TargetKind(StrEnum):
+    """Where answers come from, and what follows from that: nothing else asks which kind it is.
+
+    Attributes:
+        noun: the device in a sentence.
+        called: in place of maker and model; None: by these.
+        android: Android's own rules apply.
+        whole: one device answered, at one time: its silence says something too.
+        recorded: a capture may be of it.
+        assumed: what is left out may be taken for granted, where reasons.yaml says so.
+    """
+
+    noun: str
+    called: str | None
+    android: bool
+    whole: bool
+    recorded: bool
+    assumed: bool
+
+    # fmt: off
+    #                        noun             called                  android whole  recorded assumed
+    ADB = "adb",             "the phone",     None,                   True,   True,  True,    False
+    LOCAL = "local",         "this computer", "this computer",        False,  True,  True,    False
+    REPLAY = "replay",       "the recording", None,                   True,   False, False,   False
+    ASSEMBLED = "assembled", "the phone",     None,                   True,   False, True,    False
+    STATED = "stated",       "the phone",     "a phone as described", True,   False, False,   True
+    # fmt: on
+
+    def __new__(cls, name: str, noun: str, called: str | None, *marks: bool) -> TargetKind:
+        self = str.__new__(cls, name)
+        self._value_ = name
+        self.noun, self.called = noun, called
+        self.android, self.whole, self.recorded, self.assumed = marks
+        return self
+
+    @classmethod
+    def of(cls, word: object) -> TargetKind:
+        """The kind of that name; of no name that is known, as in a file of a later version, `ASSEMBLED`."""
+        return next((kind for kind in cls if kind == word), cls.ASSEMBLED)
 
 
 class Status(StrEnum):

@@ -25,11 +25,11 @@ V = TypeVar("V", bound=Named)
 
 
 def choice(snapshot: Snapshot, backend: Backend, rows: Mapping[str, KernelClass]) -> KernelChoice:
-    """That of the last row of kernels.yaml that holds."""
+    """That of the last row of kernels.yaml that holds, under the key of the backend."""
     facts, found = Facts(snapshot), ANY
     for row in rows.values():
         if evaluate(row.when, facts).value:
-            found = row.vulkan if backend is Backend.VULKAN else row.opencl
+            found = getattr(row, backend, ANY)
     return found
 
 

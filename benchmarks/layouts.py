@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..base.names import Backend, Status
-from ..base.units import significant
+from ..base.units import rounded, significant
 from .measurements import Measurement
 
 PHASES = ("decode", "prefill")
@@ -76,7 +76,7 @@ def every(rows: Sequence[Measurement]) -> list[Layouts]:
     return [
         pair
         for backend in Backend
-        if backend is not Backend.CPU
+        if backend.about.accelerator
         for phase in PHASES
         for pair in layouts(rows, backend, phase)
     ]
@@ -114,7 +114,7 @@ def _speed(row: Measurement) -> float:
 
 
 def _figure(row: Measurement) -> dict[str, Any]:
-    return {"variant": row.variant, "layout": row.layout, "value": float(f"{_speed(row):.4g}")}
+    return {"variant": row.variant, "layout": row.layout, "value": rounded(_speed(row), 4)}
 
 
 def _problem(row: Measurement) -> str:

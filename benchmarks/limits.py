@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..base.names import Backend
+from ..base.protocol import PEAK_UNIT
 from .plan import Buffer, Dispatch, Kernel, Plan, Step, Transfer, buffers, ints
 from .timing import Timing
 
@@ -25,7 +26,7 @@ class Limit:
 
 READ_BYTES = 48 << 20
 """Several times the last-level cache of a phone (8 to 16 MB)."""
-_MEGA = 256  # 2^20 multiply-adds: 0.5 GFLOP, 50 ms on one Cortex-A53 without vectors
+_MEGA = 256  # PEAK_UNIT: 0.5 GFLOP, 50 ms on one Cortex-A53 without vectors
 
 
 TRANSFER_BYTES = 16 << 20
@@ -54,7 +55,7 @@ def cpu_plan(threads: int | None = None, budget_ms: int = 300) -> tuple[Plan, tu
                       CPU without half-precision arithmetic (Armv8.2 asimdhp, AVX512-FP16)
     """
     timing = Timing(repeat_min=3, repeat_max=10, budget_ms=budget_ms)
-    operations = 2.0 * _MEGA * (1 << 20)
+    operations = 2.0 * _MEGA * PEAK_UNIT
     rows: tuple[tuple[Limit, str, Dispatch], ...] = tuple(
         (limit, routine, Dispatch(routine, args))
         for limit, routine, args in (

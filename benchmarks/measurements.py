@@ -168,7 +168,7 @@ class Measurement:
     def software(self) -> bool:
         """Whether a driver that computes on the CPU stood in for a GPU: PoCL, lavapipe, SwiftShader and
         others say so themselves."""
-        return self.backend is not Backend.CPU and self.details.get("device_type") == "cpu"
+        return self.backend.about.accelerator and self.details.get("device_type") == "cpu"
 
     @property
     def mark(self) -> str:
@@ -256,6 +256,8 @@ class Measurement:
             found = typed.convert(row, cls)
         except msgspec.ValidationError as error:
             raise ValueError(str(error)) from error
+        if not found.backend.about.measured:
+            raise ValueError(f"{found.key}: nothing runs on {found.backend}")
         counts = (found.bytes, found.flops, found.tokens, found.context)
         if any(value < 0 for value in (*found.samples_s, *found.device_s, *filter(None, counts))):
             raise ValueError(f"{found.key}: a time or a count is negative")

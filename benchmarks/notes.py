@@ -8,12 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from ..base.names import Backend, Status
+from ..base.protocol import AGENT_BYTES
+from ..base.units import size
 from ..probes.snapshot import Conditions
 from . import trust
 from .measurements import MARK, Measurement
-
-AGENT_BYTES = 400 * 10**6
-"""What the agent holds at most. Of a phone with 2 GB, Android itself leaves about twice that to one app."""
 
 SOFTWARE = "proves correctness and layout, not a phone's speed"
 LEFT_ALONE, FORCED = "left_alone", "forced"
@@ -124,9 +123,9 @@ def _memory(rows: Sequence[Measurement]) -> list[str]:
     peak = peak_memory(rows)
     if peak is None:
         return []
-    limit = f"{AGENT_BYTES / 1e6:.0f} MB"
+    limit = size(AGENT_BYTES)
     verdict = f"of the {limit} that it may" if peak <= AGENT_BYTES else f"MORE than the {limit} that it may"
-    return [f"The agent held at most {peak / 1e6:.0f} MB, {verdict}."]
+    return [f"The agent held at most {size(peak)}, {verdict}."]
 
 
 def _remembered(rows: Sequence[Measurement]) -> list[str]:

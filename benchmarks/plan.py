@@ -14,10 +14,7 @@ from typing import Literal, cast, get_args
 
 from ..base.errors import GemmafitError
 from ..base.names import Backend
-
-VERSION = 1
-LOAD_UNIT = 4 << 20
-"""A stored buffer is cut at multiples of this when it is loaded."""
+from ..base.protocol import PLAN_VERSION
 
 Fill = Literal["zero", "i8", "i4", "f32", "f16", "hex"]
 
@@ -158,10 +155,10 @@ class Plan:
 
     def to_text(self) -> str:
         """The program as the agent reads it."""
-        lines = [f"gemmafit-plan {VERSION}", f"backend {self.backend}"]
+        lines = [f"gemmafit-plan {PLAN_VERSION}", f"backend {self.backend}"]
         lines += [f"option {k}={v}" for k, v in self.options.items()]
         lines += [_buffer_line(b) for b in self.buffers]
-        lines += [_kernel_line(k, self.backend) for k in self.kernels]
+        lines += [_kernel_line(k) for k in self.kernels]
         for step in self.steps:
             lines.append(
                 f"step {step.name} warmup={step.warmup} repeat={step.repeat_min}..{step.repeat_max}"
@@ -202,13 +199,13 @@ def _buffer_line(b: Buffer) -> str:
     return " ".join(parts)
 
 
-def _kernel_line(k: Kernel, backend: Backend) -> str:
-    if backend is Backend.CPU:
+def _kernel_line(k: Kernel) -> str:
+    """By what it has: a routine, source with options, or a module with bindings."""
+    if k.routine:
         return f"kernel {k.name} routine={k.routine} isa={k.isa}"
-    line = f"kernel {k.name} file={k.file} entry={k.entry}"
-    if backend is Backend.OPENCL:
-        return line + "".join(f" opt={o}" for o in k.options)
-    line += f" bindings={k.bindings} push={k.push}"
+    line = f"kernel {k.name} file={k.file} entry={k.entry}" + "".join(f" opt={o}" for o in k.options)
+    if k.bindings:
+        line += f" bindings={k.bindings} push={k.push}"
     if k.subgroup:
         line += f" subgroup={k.subgroup}"
     return line + "".join(f" spec={i}:{'f' + _float(v) if isinstance(v, float) else v}" for i, v in k.spec)
@@ -256,8 +253,8 @@ def parse(text: str, files: Mapping[str, Path] | None = None) -> Plan:
         try:
             match words[0]:
                 case "gemmafit-plan":
-                    if words[1:] != [str(VERSION)]:
-                        raise PlanError(f"line {number}: plan version {words[1:]} is not {VERSION}")
+                    if words[1:] != [str(PLAN_VERSION)]:
+                        raise PlanError(f"line {number}: plan version {words[1:]} is not {PLAN_VERSION}")
                 case "backend":
                     backend = Backend(words[1])
                 case "option":

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 from ..base.errors import AgentError
 from ..base.events import Listener
+from ..base.protocol import EXIT_MISSING, EXIT_OK, EXIT_USAGE
+from ..base.units import stated
 from ..probes.target import AgentRun, AgentSession
 from .interpreter.result import Result, read
 from .plan import Plan
 
-MISSING, USAGE = 3, 2  # exit statuses of docs/plan-format.md
-
 
 @dataclass(frozen=True)
-class Outcome:
+class PlanOutcome:
     """How a plan ended.
 
     Attributes:
@@ -28,7 +28,7 @@ class Outcome:
     missing: bool = False
 
 
-def execute(session: AgentSession, plan: Plan, deadline: float, on_line: Listener) -> Outcome:
+def execute(session: AgentSession, plan: Plan, deadline: float, on_line: Listener) -> PlanOutcome:
     """Push and run a plan. A crash, a refusal and an unreadable result are outcomes.
 
     Raises TransportError if the device itself is lost, AgentError if the interpreter cannot be started.
@@ -36,7 +36,7 @@ def execute(session: AgentSession, plan: Plan, deadline: float, on_line: Listene
     session.push({"plan.txt": plan.to_text().encode(), **plan.files})
     run = session.run(
         plan.backend,
-        ["run", "--plan", "plan.txt", "--out", "result", "--deadline", f"{deadline:g}"],
+        ["run", "--plan", "plan.txt", "--out", "result", "--deadline", stated(deadline)],
         results=["result.json", "result.bin"],
         deadline=deadline,
         on_line=on_line,
@@ -51,15 +51,15 @@ def execute(session: AgentSession, plan: Plan, deadline: float, on_line: Listene
     problem = _ending(run, deadline, result)
     if result is None and problem is None:
         problem = unreadable or "no result was written"
-    return Outcome(result, problem, missing=run.exit == MISSING)
+    return PlanOutcome(result, problem, missing=run.exit == EXIT_MISSING)
 
 
 def _ending(run: AgentRun, deadline: float, result: Result | None) -> str | None:
     error = result.error if result is not None else None
-    if run.exit == 0:
+    if run.exit == EXIT_OK:
         return None if result is None or result.complete else error or "ended before all steps were run"
-    if run.exit == MISSING:
+    if run.exit == EXIT_MISSING:
         return error or run.said or "this backend is not there"
-    if run.exit == USAGE:
+    if run.exit == EXIT_USAGE:
         return f"the plan was refused: {run.said}"
     return run.ending(deadline)

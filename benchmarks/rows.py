@@ -10,15 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.names import Backend, Status
+from ..base.units import rounded
 from . import trust
-from .backends import Candidate
 from .block import deviation, reference
 from .block.dims import Block
 from .interpreter.result import Result, StepResult
 from .limits import Limit
+from .lowerer import Candidate
 from .measurements import Deviation, Measurement
 from .plan import Plan, Step
-from .process import Outcome
+from .process import PlanOutcome
 
 Stages = Mapping[str, NDArray[np.float32]]
 
@@ -64,7 +65,7 @@ def block_rows(
     block: Block,
     plan: Plan,
     candidate: Candidate,
-    outcome: Outcome,
+    outcome: PlanOutcome,
     references: References,
     place: str,
 ) -> Iterator[Measurement]:
@@ -96,8 +97,7 @@ def _block_row(
     if row.status is Status.OK:
         outputs = _outputs(result, found)
         lost = [name for name in step.returns if name not in outputs]
-        precision = candidate.precision_of(block.phase.name)
-        deviations = () if lost else _compare(block, outputs, precision, references, row.backend)
+        deviations = () if lost else _compare(block, outputs, candidate, references)
         if not deviations:
             why = f"{', '.join(lost) or 'everything'} was not returned"
             row = replace(row, status=Status.ERROR, reason=why)
@@ -110,13 +110,13 @@ def _block_row(
             **row.details,
             "buffers_bytes": plan.size,
             "dispatches": len(step.dispatches),
-            "rel_l2": {d.stage: float(f"{d.rel_l2:.3g}") for d in deviations},
+            "rel_l2": {d.stage: rounded(d.rel_l2, 3) for d in deviations},
         },
     )
 
 
 def limit_rows(
-    backend: Backend, plan: Plan, limits: tuple[Limit, ...], outcome: Outcome, place: str
+    backend: Backend, plan: Plan, limits: tuple[Limit, ...], outcome: PlanOutcome, place: str
 ) -> Iterator[Measurement]:
     """One row a limit. Its value is that of the fastest repeat: a limit is what can be reached."""
     for limit in limits:
@@ -165,14 +165,14 @@ def _outputs(result: Result, found: StepResult) -> dict[str, NDArray[np.uint8]]:
 def _compare(
     block: Block,
     outputs: Mapping[str, NDArray[np.uint8]],
-    precision: str,
+    candidate: Candidate,
     references: References,
-    backend: Backend,
 ) -> tuple[Deviation, ...]:
-    """All stages against the exact reference. On the CPU, which rounds activations to int8 and keeps all else
-    in fp32, also against the one that rounds, which is far stricter: stages `out.rounded` and so on."""
+    """All stages against the exact reference; of a candidate that `rounds` also against the reference that
+    does: stages `out.rounded` and so on."""
+    precision = candidate.precision_of(block.phase.name)
     exact = deviation.deviations(block, outputs, references.of(block, "fp32"), precision)
-    if backend is not Backend.CPU:
+    if not candidate.rounds:
         return exact
     rounded = deviation.deviations(block, outputs, references.of(block, "qd8"), "qd8-exact")
     return exact + tuple(replace(d, stage=f"{d.stage}.rounded") for d in rounded)

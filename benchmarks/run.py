@@ -13,22 +13,23 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from ..base.errors import ToolchainError
+from ..base.errors import ToolchainError, UsageError
 from ..base.events import Event, Listener, ignore
-from ..base.names import Backend, Status
+from ..base.names import MEASURED, Backend, Status
+from ..base.units import seconds
 from ..probes.collect import ask_conditions
 from ..probes.snapshot import Snapshot
 from ..probes.target import AgentSession, Target
 from ..profiles.knowledge import KernelClass
 from . import notes, trust
-from .backends import Candidate, Lowerer, lowerer
+from .backends import LOWERERS, Candidate, Lowerer, lowerer
 from .block.dims import GEMMA_2B, Block, Dims, Phase, Scheme, decode, prefill
 from .measurements import Measurement
 from .rows import References, empty_row
 from .runner import Runner
 from .states import Span
 from .timing import Timing
-from .tuning import Memory, Tuning, memory
+from .tuning import Choices, Tuning, memory
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,13 @@ class Options:
     """What to run.
 
     Attributes:
-        backends: () for all three.
+        backends: () for all that can be measured.
         quick: fewer repeats and variants, a shorter prefill, no limits.
         thorough: all variants, also the unfused kernels.
         chunk: tokens of the prefill; None: up to 128 (quick: 32), as many as take a second or two.
         context: tokens in the cache at decode.
         variants: only these; () for those that the device suggests.
         threads: of the CPU backend; None: as many as the agent thinks right.
-        deadline: seconds for one process.
         tuning: whether the choice of a variant is remembered, and taken when it is.
         classes: of GPUs (rows of profiles/kernels.yaml).
         hazards: backend -> the known fault that speaks against running anything there.
@@ -61,7 +61,6 @@ class Options:
     threads: int | None = None
     dims: Dims = GEMMA_2B
     limits: bool = True
-    deadline: float = 60.0
     tuning: Tuning = Tuning.OFF
     classes: Mapping[str, KernelClass] = field(default_factory=dict[str, KernelClass])
     hazards: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -109,7 +108,7 @@ def measure(
     """
     rows = [] if into is None else into
     references = References()
-    chosen = [b for b in Backend if not options.backends or b in options.backends]
+    chosen = [b for b in MEASURED if not options.backends or b in options.backends]
     with target.session(on_event, awake=True) as session:
         first = before = ask_conditions(target, session=session)
         for backend in chosen:
@@ -134,7 +133,7 @@ def backend_rows(
     on_event: Listener = ignore,
 ) -> Iterator[Measurement]:
     """The rows of one backend, each as soon as it is there. Raises TransportError if the device is lost."""
-    reason = absent(backend, snapshot)
+    reason = LOWERERS[backend].absent(snapshot)
     hazard = options.hazards.get(backend)
     if reason is not None:
         yield Measurement(backend, "", "decode", "", Status.UNSUPPORTED, reason)
@@ -143,13 +142,13 @@ def backend_rows(
         yield Measurement(backend, "", "decode", "", Status.SKIPPED, why, details={notes.LEFT_ALONE: hazard})
     else:
         lower = lowerer(backend, snapshot, options.threads, options.classes)
-        runner = Runner(session, snapshot, lower, references, options.dims, options.deadline, on_event)
+        runner = Runner(session, snapshot, lower, references, options.dims, on_event)
         for row in _Bench(runner, options, _memory(runner, options)).rows():
             forced = {} if hazard is None else {notes.FORCED: hazard}
             yield replace(row, details={**row.details, **forced}) if forced else row
 
 
-def _memory(runner: Runner, options: Options) -> Memory | None:
+def _memory(runner: Runner, options: Options) -> Choices | None:
     """The memory of earlier choices. None where every variant is wanted, or named."""
     if options.thorough or options.variants:
         return None
@@ -159,22 +158,13 @@ def _memory(runner: Runner, options: Options) -> Memory | None:
         return None
 
 
-def absent(backend: Backend, snapshot: Snapshot) -> str | None:
-    """Why there is nothing to run, or None. Unknown is no reason: then it is tried."""
-    if backend is Backend.OPENCL and snapshot.opencl.present is False:
-        return snapshot.opencl.error or "no OpenCL library could be opened"
-    if backend is Backend.VULKAN and snapshot.vulkan.present is False:
-        return snapshot.vulkan.error or "no Vulkan library could be opened"
-    return None
-
-
 @dataclass
 class _Bench:
     """One backend."""
 
     runner: Runner
     options: Options
-    memory: Memory | None = None
+    memory: Choices | None = None
 
     @property
     def lower(self) -> Lowerer:
@@ -229,7 +219,7 @@ class _Bench:
                 row = empty_row(
                     self.lower.backend, Block(self.options.dims, scheme, phases[candidate]), candidate
                 )
-                yield replace(row, reason=f"the search for a variant ended after {SEARCH_S:g} s")
+                yield replace(row, reason=f"the search for a variant ended after {seconds(SEARCH_S)}")
                 continue
             for row in self._run(scheme, phases[candidate], candidate):
                 yield row
@@ -247,7 +237,7 @@ class _Bench:
             return
         try:
             self.memory.keep(scheme, phase, best, fastest_engine(tried), candidates)
-        except OSError as error:  # costs the next run a search, and this one nothing
+        except UsageError as error:  # costs the next run a search, and this one nothing
             self.runner.on_event(Event("tuning", f"the choice of a variant cannot be remembered: {error}"))
 
     def _run(self, scheme: Scheme, phase: Phase, candidate: Candidate) -> list[Measurement]:

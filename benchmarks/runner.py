@@ -12,20 +12,19 @@ from dataclasses import dataclass, field, replace
 from ..base.errors import AgentCause, AgentError, DeadlineExceeded, ToolchainError
 from ..base.events import Event, Listener, ignore
 from ..base.names import Status
+from ..base.protocol import FREE_PERCENT, RUN_SECONDS
+from ..base.units import size
 from ..probes.snapshot import Snapshot
 from ..probes.target import AgentSession
 from . import trust
-from .backends import Candidate, Lowerer
 from .block.dims import GEMMA_2B, Block, Dims, Phase, Scheme
 from .limits import Limit
+from .lowerer import Candidate, Lowerer
 from .measurements import Measurement
 from .plan import Plan
-from .process import Outcome, execute
+from .process import PlanOutcome, execute
 from .rows import References, block_rows, empty_row, limit_rows
 from .timing import Timing
-
-MEMORY_SHARE = 0.8
-"""Of the free memory: a plan that needs more is not run, or the system kills somebody."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,6 @@ class Runner:
     """See the module. `references` may be shared by the runners of several backends.
 
     Attributes:
-        deadline: seconds for one process.
         patience: for rows that other programs disturbed.
         gone: the backend turned out not to be there, or its interpreter cannot be started.
     """
@@ -74,7 +72,6 @@ class Runner:
     lower: Lowerer
     references: References
     dims: Dims = GEMMA_2B
-    deadline: float = 60.0
     on_event: Listener = ignore
     gone: bool = False
     patience: Patience = field(default_factory=Patience)
@@ -82,7 +79,7 @@ class Runner:
     @property
     def place(self) -> str:
         """The device in a sentence."""
-        return trust.place(self.snapshot.kind)
+        return self.snapshot.origin.noun
 
     def block(
         self,
@@ -149,7 +146,7 @@ class Runner:
             self.patience.seconds -= time.monotonic() - start
         return rows
 
-    def execute(self, make: Callable[[], Plan]) -> tuple[Plan, Outcome] | NotRun:
+    def execute(self, make: Callable[[], Plan]) -> tuple[Plan, PlanOutcome] | NotRun:
         """Build and run a plan. A device that is lost, or has no place for the agent any more, raises
         TransportError; all else is a value.
 
@@ -158,10 +155,10 @@ class Runner:
         try:
             plan = make()
             free = self.snapshot.memory.available_bytes
-            if free is not None and plan.size > MEMORY_SHARE * free:
-                needs = f"needs {plan.size >> 20} MiB, {free >> 20} MiB of memory are free"
+            if free is not None and 100 * plan.size > FREE_PERCENT * free:
+                needs = f"needs {size(plan.size)}, {size(free)} of memory are free"
                 return NotRun(Status.SKIPPED, needs, shortage=True)
-            outcome = execute(self.session, plan, self.deadline, self.on_event)
+            outcome = execute(self.session, plan, RUN_SECONDS, self.on_event)
         except (AgentError, ToolchainError) as error:
             cause = error.cause or AgentCause.FAILED
             if isinstance(error, AgentError) and cause.of_place:

@@ -25,7 +25,9 @@ from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING
 
-from ..base.names import Backend, Status
+from ..base import units
+from ..base.names import Status
+from ..base.protocol import MAX_REPEATS
 from ..probes.snapshot import THERMAL, Conditions
 from .block.deviation import worst
 from .block.dims import decode
@@ -34,8 +36,8 @@ from .statistics import Gain, gain, spread
 from .timing import Timing
 
 if TYPE_CHECKING:
-    from .interpreter.contention import Contention as Facts
     from .interpreter.contention import Load
+    from .interpreter.contention import StepContention as Facts
     from .runner import Runner
     from .sweeps.settings import Base
 
@@ -115,18 +117,13 @@ def throttled(before: Conditions, after: Conditions, cpus: Collection[int] | Non
     return None
 
 
-def place(kind: str) -> str:
-    """The device in a sentence, by the kind of its target."""
-    return "this computer" if kind == "local" else "the phone"
-
-
 def contended(row: Measurement, facts: Facts | None, load: Load, where: str) -> Measurement:
     """The row with what else the device did while it was measured: without the repeats that were disturbed
     where most were not, void where most were or where other programs kept too many cores busy throughout.
 
     Args:
         facts: of the step, one value for each of the row's samples; None where an interpreter has none.
-        where: see `place`.
+        where: the device in a sentence (`TargetKind.noun`).
     """
     if facts is None or row.status is not Status.OK or not row.samples_s:
         return row
@@ -196,10 +193,12 @@ def _without(row: Measurement, kept: Sequence[int]) -> Measurement:
 
 def _busy(found: Contention, where: str) -> str:
     others = found.others
-    taken = "" if others is None else f"other programs took {others:.1f} of {found.cores} cores"
+    taken = (
+        "" if others is None else f"other programs took {units.significant(others, 2)} of {found.cores} cores"
+    )
     if others is not None and others > OTHERS * found.cores / 2:
         return f"{where} was busy: {taken}"
-    got = f"its threads got {100 * (1 - (found.lost or 0)):.0f} % of the time that they were ready to run"
+    got = f"its threads got {units.percent(1 - (found.lost or 0))} of the time that they were ready to run"
     limit = f"; {taken}, so something limits what this process may use" if taken else ""
     return f"{where} was busy: {got}{limit}"
 
@@ -237,9 +236,11 @@ def busy_found(rows: Sequence[Measurement]) -> str | None:
     others = [c.others for c in hit if c.others is not None]
     lost = [c.lost for c in hit if c.lost is not None]
     parts = [
-        f"load {max(loads):.2g}" if loads else "",
-        f"other programs use {median(others):.1f} of {hit[0].cores} cores" if others else "",
-        f"threads lose {100 * median(lost):.0f} % of their time" if lost and not others else "",
+        f"load {units.significant(max(loads), 2)}" if loads else "",
+        f"other programs use {units.significant(median(others), 2)} of {hit[0].cores} cores"
+        if others
+        else "",
+        f"threads lose {units.percent(median(lost))} of their time" if lost and not others else "",
     ]
     return ", ".join(part for part in parts if part) or "other programs use the processor"
 
@@ -275,7 +276,7 @@ def used_cpus(row: Measurement) -> frozenset[int] | None:
     """The cores that the agent says it used (`isa dotprod, cpus 4-7`), or None."""
     _, found, text = (row.driver or "").partition("cpus ")
     cpus: set[int] = set()
-    for part in text.split(",") if found and row.backend is Backend.CPU else ():
+    for part in text.split(",") if found and not row.backend.about.accelerator else ():
         first, _, last = part.strip().partition("-")
         if not first.isdecimal() or not (last or first).isdecimal() or len(last or first) > 4:
             return None
@@ -330,13 +331,13 @@ def sustained(runner: Runner, base: Base, seconds: float) -> Measurement:
     pieces: list[tuple[float, Measurement]] = []
     problem: str | None = None
     piece = min(PIECE_S, max(seconds / 2, 1.0))
-    timing = Timing(warmup=1, repeat_min=2, repeat_max=10_000, budget_ms=int(piece * 1000))
+    timing = Timing(warmup=1, repeat_min=2, repeat_max=MAX_REPEATS, budget_ms=int(piece * 1000))
     while clock() - start < seconds:
         row = runner.block(base.scheme, phase, base.candidate, timing, logits=False, again=False)[0]
         if row.status is not Status.OK:
             if not pieces:
                 return replace(row, details={**row.details, "sweep": "sustained"})
-            problem = f"ended after {clock() - start:.0f} s: {row.reason}"
+            problem = f"ended after {units.seconds(clock() - start)}: {row.reason}"
             break
         pieces.append((clock() - start, row))
     began = pieces[0][0] - sum(pieces[0][1].samples_s)

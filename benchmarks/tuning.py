@@ -10,20 +10,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from platformdirs import user_cache_path
 
-from ..base.names import Backend
+from ..base.errors import InputError
+from ..base.files import make_folder, read_bytes, write
 from ..probes.snapshot import Snapshot
-from .backends import Candidate, Lowerer
 from .block.dims import Block, Dims, Scheme, decode, prefill
+from .lowerer import Candidate, Lowerer
 from .timing import DEFAULT
 
 SCHEMA = "gemmafit.tuning/1"
@@ -83,7 +82,7 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """By scheme and phase: `int8/decode`."""
 
 
-class Memory:
+class Choices:
     """The choices for one key, in one file. Threads and processes may share the folder: a file is replaced as
     a whole, and the last writer wins."""
 
@@ -105,29 +104,21 @@ class Memory:
     def keep(
         self, scheme: str, phase: str, best: Candidate, engine: Candidate | None, among: Sequence[Candidate]
     ) -> None:
-        """Remember a choice that leaves anything out. Raises OSError where the folder cannot be written."""
+        """Remember a choice that leaves anything out. Raises UsageError where that cannot be written."""
         made = datetime.now(UTC).replace(microsecond=0)
         names = tuple(candidate.name for candidate in among)
         choice = Choice(best.name, engine.name if engine else None, names, made)
         if not choice.names < set(names):
             return
         entry = _Entry(SCHEMA, self._key, {**self._read(), f"{scheme}/{phase}": choice})
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=self.path.parent, prefix=".", delete=False) as part:
-            try:
-                part.write(msgspec.json.encode(entry))
-                part.close()
-                Path(part.name).replace(self.path)
-            except OSError:
-                Path(part.name).unlink(missing_ok=True)
-                raise
+        make_folder(self.path.parent)
+        write(self.path, msgspec.json.encode(entry))
 
     def _read(self) -> dict[str, Choice]:
         """What the file holds for this very key; nothing if it is missing, damaged or somebody else's."""
         try:
-            with self.path.open("rb") as file:
-                entry = msgspec.json.decode(file.read(MOST_BYTES), type=_Entry)
-        except (OSError, msgspec.DecodeError):
+            entry = msgspec.json.decode(read_bytes(self.path, MOST_BYTES, "choice"), type=_Entry)
+        except (InputError, msgspec.DecodeError):
             return {}
         return dict(entry.choices) if entry.schema == SCHEMA and entry.key == self._key else {}
 
@@ -138,7 +129,7 @@ def folder() -> Path:
     return (Path(own) if own else user_cache_path("gemmafit", appauthor=False)) / "tuning"
 
 
-def memory(snapshot: Snapshot, lower: Lowerer, dims: Dims, context: int, tuning: Tuning) -> Memory | None:
+def memory(snapshot: Snapshot, lower: Lowerer, dims: Dims, context: int, tuning: Tuning) -> Choices | None:
     """The memory for a backend of a device. None where nothing is remembered: it is off, there is nothing to
     choose from, or a driver that does not say its version could have been replaced by another.
 
@@ -146,12 +137,14 @@ def memory(snapshot: Snapshot, lower: Lowerer, dims: Dims, context: int, tuning:
     """
     if tuning is Tuning.OFF or len(lower.candidates()) < 2:
         return None
-    known = _device(snapshot, lower.backend)
+    known = lower.identity(snapshot)
     if known is None:
         return None
     device, driver = known
-    key = Key(str(lower.backend), device, driver, programs(lower, dims, context))
-    return Memory(folder(), key, tuning)
+    identity, soc = snapshot.identity, snapshot.soc
+    phone = {"manufacturer": identity.manufacturer, "model": identity.model, "soc": soc.model or soc.name}
+    key = Key(str(lower.backend), {**phone, **device}, driver, programs(lower, dims, context))
+    return Choices(folder(), key, tuning)
 
 
 def programs(lower: Lowerer, dims: Dims, context: int) -> str:
@@ -167,25 +160,3 @@ def programs(lower: Lowerer, dims: Dims, context: int) -> str:
     for name in sorted(files):
         digest.update(name.encode() + b"\0" + hashlib.sha256(files[name].read_bytes()).digest())
     return digest.hexdigest()
-
-
-def _device(snapshot: Snapshot, backend: Backend) -> tuple[dict[str, Any], str] | None:
-    """The device by what decides which kernel is fast on it, and the version of its driver."""
-    identity, soc = snapshot.identity, snapshot.soc
-    phone = {"manufacturer": identity.manufacturer, "model": identity.model, "soc": soc.model or soc.name}
-    if backend is Backend.OPENCL:
-        cl = snapshot.opencl
-        if not cl.device or not cl.driver:
-            return None
-        named = {"device": cl.device, "vendor": cl.vendor, "units": cl.compute_units}
-        return {**phone, **named}, f"{cl.driver} | {cl.version} | {cl.platform_version}"
-    if backend is Backend.VULKAN:
-        vk = snapshot.vulkan
-        if not vk.device or vk.driver_version is None:
-            return None
-        named = {"device": vk.device, "vendor": vk.vendor_id, "units": vk.device_id}
-        return {
-            **phone,
-            **named,
-        }, f"{vk.driver_version} | {vk.driver_name} | {vk.driver_info} | {vk.api_version}"
-    return None

@@ -13,9 +13,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ..base.bounds import BOUNDS
+from ..base.bounds import BOUNDS, require_measured
 from ..base.errors import UsageError
-from ..base.names import ReportFormat
+from ..base.names import MEASURED, ReportFormat
+from ..probes.target import WORDS, forms
 
 
 class Commands(TyperGroup):
@@ -47,6 +48,11 @@ def _number(value: float | None) -> float | None:
     return value
 
 
+def _measured(names: list[str] | None) -> list[str] | None:
+    require_measured(names or ())
+    return names
+
+
 def _range(field: str, kind: type[int] | type[float]) -> dict[str, Any]:
     """What makes a numeric option refuse everything outside the range of `base.bounds`."""
     bound = BOUNDS[field]
@@ -54,8 +60,9 @@ def _range(field: str, kind: type[int] | type[float]) -> dict[str, Any]:
 
 
 TARGET_HELP = (
-    "Phone or machine: omitted for the one connected phone, an adb serial, HOST:PORT, "
-    "'local' for this computer, or replay:FILE for a recording."
+    "Phone or machine: omitted for the one connected phone, "
+    + forms([f"{word.form} for {word.means}" for word in WORDS])
+    + "."
 )
 
 TargetArgument = Annotated[str | None, typer.Argument(metavar="TARGET", help=TARGET_HELP)]
@@ -134,6 +141,14 @@ ParallelOption = Annotated[int | None, typer.Option(help="Phones at a time.", **
 LimitOption = Annotated[int, typer.Option(help="At most so many.", **_range("rows", int))]
 IdentifierArgument = Annotated[
     int, typer.Argument(metavar="ID", help="Number from `history list`.", **_range("identifier", int))
+]
+BackendsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar=f"[{'|'.join(MEASURED)}]",
+        help="Run the block only there (repeatable).",
+        callback=_measured,
+    ),
 ]
 NoCacheOption = Annotated[
     bool, typer.Option("--no-cache", help="Neither take nor keep the fastest variant of such a device.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,8 +12,10 @@ import typer
 
 from .. import __version__
 from ..base.errors import Interrupted, UsageError
+from ..base.units import timestamp
 from .app import (
     AdbOption,
+    BackendsOption,
     ForceOption,
     HtmlOption,
     NoCacheOption,
@@ -25,7 +26,6 @@ from .app import (
     app,
     tuning,
 )
-from .check import BackendName
 from .console import emit, stderr
 from .files import write
 
@@ -90,7 +90,7 @@ def bench(
         typer.Option("--limits/--no-limits", help="Measure machine limits too (default: unless --quick)."),
     ] = None,
     sustained: SustainedOption = None,
-    backend: Annotated[list[BackendName] | None, typer.Option(help="Only there (repeatable).")] = None,
+    backend: BackendsOption = None,
     scheme: Annotated[list[SchemeName] | None, typer.Option(help="Only these weights (repeatable).")] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="int8 only, fewer repeats, no sweep but fusion, no limits.")
@@ -124,7 +124,7 @@ def bench(
 
     knowledge = load(profiles)
     wish = Wish(
-        backends=tuple(str(name) for name in backend or ()),
+        backends=tuple(backend or ()),
         schemes=tuple(Scheme(str(name)) for name in scheme or ([SchemeName.INT8] if quick else SchemeName)),
         quick=quick,
         limits=not quick if limits is None else limits,
@@ -139,7 +139,7 @@ def bench(
         try:
             done, header = (
                 _recorded(found, knowledge.tables)
-                if found.kind == "replay"
+                if found.recording is not None
                 else _measured(found, wish, knowledge, on_event, on_row)
             )
         except KeyboardInterrupt as error:
@@ -169,7 +169,7 @@ def _measured(
     target: Target, wish: Wish, knowledge: Knowledge, on_event: Listener, on_row: OnRow
 ) -> tuple[Bench, dict[str, Any]]:
     """The rows; none, with the reason, where the agent did not run."""
-    from ..base.names import Backend
+    from ..base.names import MEASURED
     from ..benchmarks.sweeps.bench import Bench
     from ..benchmarks.sweeps.bench import bench as measure
     from ..pipeline import broke
@@ -182,7 +182,7 @@ def _measured(
     if (broken := broke(target, snapshot, knowledge)) is not None:
         state = snapshot.conditions
         return Bench(before=state, after=state, broken=broken), _header(target, snapshot)
-    wish = replace(wish, hazards=not_run(Backend, snapshot, knowledge))
+    wish = replace(wish, hazards=not_run(MEASURED, snapshot, knowledge))
     return measure(target, snapshot, wish, on_event, on_row), _header(target, snapshot)
 
 
@@ -212,8 +212,8 @@ def _header(target: Target, snapshot: Snapshot) -> dict[str, Any]:
 
     return {
         "tool": {"name": "gemmafit", "version": __version__},
-        "created": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "target": {"kind": target.kind, "serial": target.serial},
+        "created": timestamp(),
+        "target": {"kind": str(target.kind), "serial": target.serial},
         "device": describe(snapshot),
     }
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from ..base import units
 from ..base.events import Event, Listener, ignore
-from ..base.units import significant
 from .console import plain, safe, stderr
 
 if TYPE_CHECKING:
@@ -75,11 +75,11 @@ def _cells(row: Measurement) -> tuple[str, str, str, str]:
     from ..reports.figures import name, speed
 
     what = name(row)
-    took = f"{significant(row.seconds * 1e3)} ms" if row.seconds else ""
+    took = units.seconds(row.seconds) if row.seconds else ""
     if row.reason is not None:
         status = f"{row.status if row.valid else 'void'}: {plain(row.reason, 200)}"
     else:
-        status = f"err {significant(100 * row.deviation.rel_l2, 2)} %" if row.deviation is not None else ""
+        status = f"err {units.percent(row.deviation.rel_l2)}" if row.deviation is not None else ""
         if row.deviation is not None and not row.deviation.ok:
             status += " WRONG"
     return plain(what), took, speed(row), status

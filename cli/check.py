@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,7 @@ from ..base.errors import Interrupted, UsageError
 from ..base.names import Exit, ReportFormat
 from .app import (
     AdbOption,
+    BackendsOption,
     ContextOption,
     ForceOption,
     FormatOption,
@@ -30,6 +31,9 @@ from .app import (
 from .console import safe, stderr
 from .files import write, write_report
 
+if TYPE_CHECKING:
+    from ..base.options import Request
+
 
 class Use(StrEnum):
     """What the model is for; weighs prefill against decode."""
@@ -37,14 +41,6 @@ class Use(StrEnum):
     CHAT = "chat"
     SUMMARISE = "summarise"
     OFFLINE_BATCH = "offline-batch"
-
-
-class BackendName(StrEnum):
-    """The backends that run the reference block."""
-
-    CPU = "cpu"
-    OPENCL = "opencl"
-    VULKAN = "vulkan"
 
 
 @app.command(short_help="The verdict: probe, run a Gemma layer, judge, recommend.")
@@ -61,9 +57,7 @@ def check(
     max_ttft: MaxTtftOption = None,
     prompt_tokens: PromptTokensOption = None,
     context: ContextOption = None,
-    backend: Annotated[
-        list[BackendName] | None, typer.Option(help="Run the block only there (repeatable).")
-    ] = None,
+    backend: BackendsOption = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer repeats and a shorter prefill.")] = False,
     no_cache: NoCacheOption = False,
     retune: RetuneOption = False,
@@ -101,14 +95,15 @@ def check(
       gemmafit check --all -o reports/      every phone, one report each
       gemmafit check replay:phone.yaml      judge a recording again
     """
-    from ..judge.references import load
-    from ..pipeline import Request, examine
+    from ..base.options import Request
+    from ..base.typed import convert
+    from ..pipeline import examine
     from .progress import progress
 
-    wanted: dict[str, Any] = {
+    wanted = {
         "run": not no_run,
         "push": not no_push,
-        "backends": tuple(str(name) for name in backend or ()),
+        "backends": tuple(backend or ()),
         "quick": quick,
         "force": force,
         "tuning": tuning(no_cache, retune),
@@ -119,16 +114,16 @@ def check(
         "ttft_s": max_ttft,
         "prompt_tokens": prompt_tokens,
         "context": context,
+        "profiles": str(profiles) if profiles else None,
     }
+    request = convert(wanted, Request)
     if all_phones:
         if target is not None or record is not None or html is not None:
             raise UsageError("--all takes no TARGET, --record or --html")
-        wanted["profiles"] = str(profiles) if profiles else None
-        raise typer.Exit(_check_all(wanted, format, output, adb, strict, quiet))
+        raise typer.Exit(_check_all(request, format, output, adb, strict, quiet))
 
     from ..probes.targets import resolve
 
-    request = Request(**wanted, knowledge=load(profiles))
     with progress(quiet) as on_event:
         try:
             examination = examine(resolve(target, adb), request, on_event)
@@ -160,7 +155,7 @@ def check(
 
 
 def _check_all(
-    wanted: dict[str, Any],
+    request: Request,
     format: ReportFormat | None,
     folder: Path | None,
     adb: str | None,
@@ -169,14 +164,13 @@ def _check_all(
 ) -> int:
     """Every connected phone in parallel; one report each in `folder`; the worst exit code."""
     from ..lab.every import check_every
-    from ..lab.inventory import RunOptions
     from .lab import row_line
 
     if folder is None:
         raise UsageError("--all needs a folder for its reports", hint="Add -o FOLDER.")
     console = stderr()
     rows = check_every(
-        RunOptions(**wanted),
+        request,
         format or ReportFormat.YAML,
         folder,
         adb,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..base.units import significant
 from .app import HistoryOption, HtmlOption, ThresholdOption, app
 from .console import safe, stdout
 
@@ -67,7 +68,7 @@ def _print(comparison: Comparison) -> None:
             continue
         console.print(f"[bold]{safe(phone.name)}[/bold]")
         for change in phone.changes:
-            ratio = f"  × {change.ratio:.3g}" if change.ratio else ""
+            ratio = f"  × {significant(change.ratio)}" if change.ratio else ""
             style = _STYLES[change.kind]
             console.print(
                 f"  [{style}]{change.kind:<11}[/] {safe(change.what)}: "

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..base.errors import UsageError
-from ..base.names import ReportFormat
-from ..base.units import significant
+from ..base.names import Backend, ReportFormat
+from ..base.units import significant, size, timestamp
 from .app import ProfilesOption, PromptTokensOption, RamOption, SdkOption, app
 from .console import safe, stderr, stdout
 from .files import write_report
@@ -93,8 +92,8 @@ def estimate(
 
     Exit status: 0 whatever the verdict; nothing was run.
     """
+    from ..base.options import Options
     from ..judge.estimate import estimate as run
-    from ..judge.judge import Options
     from ..judge.references import load
 
     knowledge = load(profiles)
@@ -111,7 +110,7 @@ def estimate(
         measured=_anchor(measured, knowledge),
         data_sheet_only=data_sheet,
         options=Options(family=family, prompt_tokens=prompt_tokens),
-        created=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        created=timestamp(),
     )
     if format is EstimateFormat.TEXT:
         _show(report, knowledge)
@@ -136,12 +135,17 @@ def _anchor(text: str | None, knowledge: Knowledge) -> Anchor | None:
     id, _, backend = name.partition("@")
     decode, _, prefill = speeds.partition("/")
     model = knowledge.models.get(id)
-    if model is not None and not backend:
-        backend = next(
-            (b for b in model.backends if b == "opencl"), model.backends[0] if model.backends else ""
+    if backend:
+        where = Backend.of(backend)
+    else:
+        files = model.listed_on if model is not None else (Backend.OPENCL,)
+        where = min(files, key=lambda b: b.about.rank)
+    if where is None:
+        raise UsageError(
+            f"--measured {text}: no backend {backend!r}", hint=f"Backends: {', '.join(Backend)}."
         )
     try:
-        return Anchor(id, backend, float(decode), float(prefill) if prefill else None)
+        return Anchor(id, where, float(decode), float(prefill) if prefill else None)
     except ValueError as error:
         raise UsageError(f"--measured {text}: not MODEL=DECODE[/PREFILL]") from error
 
@@ -157,7 +161,7 @@ def _show(report: Report, knowledge: Knowledge) -> None:
     console.print(_files(report, knowledge, console))
     speeds = [row for row in report.variants if row.predicted and row.predicted.decode_tok_s]
     gpu = str(report.device["gpu"]["model"])
-    if not any(row.backend == "opencl" for row in speeds):
+    if not any((b := Backend.of(row.backend)) and b.about.is_gpu for row in speeds):
         alike = [name for name in similar(gpu, knowledge) if name != gpu]
         note = f"no table has the memory of a phone with {gpu}: its speed is not known"
         note += f"; GPUs named alike are {', '.join(alike)}" if alike else ""
@@ -179,7 +183,7 @@ def _files(report: Report, knowledge: Knowledge, console: Console) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("model file", overflow="fold")
     wide = console.width >= WIDE
-    for name in ("on", "", "decode tok/s", "prefill", "first s", "GB", *(["from"] if wide else [])):
+    for name in ("on", "", "decode tok/s", "prefill", "first s", "memory", *(["from"] if wide else [])):
         table.add_column(name, no_wrap=True)
     for row in report.variants:
         p = row.predicted
@@ -191,8 +195,8 @@ def _files(report: Report, knowledge: Knowledge, console: Console) -> Table:
             cell(row.status, wide),
             _speed(p.decode_tok_s),
             _speed(p.prefill_tok_s, wide),
-            "?" if p.ttft_s is None else significant(p.ttft_s.value, 2),
-            "?" if p.peak_memory_bytes is None else significant(p.peak_memory_bytes.value / 1e9, 2),
+            "?" if p.ttft_s is None else significant(p.ttft_s.value),
+            "?" if p.peak_memory_bytes is None else size(p.peak_memory_bytes.value),
             *([safe(p.basis or "")] if wide else []),
         )
     return table

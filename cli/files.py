@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..base.files import write_text as write
+from ..base.files import write
 from ..base.names import ReportFormat
 from .console import emit
 

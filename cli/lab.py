@@ -10,11 +10,12 @@ import typer
 
 from ..base.errors import UsageError
 from ..base.names import Exit
+from ..base.units import seconds
 from .app import AdbOption, HtmlOption, ParallelOption, app
 from .console import emit, safe, stderr, stdout
 
 if TYPE_CHECKING:
-    from ..lab.job import Row
+    from ..lab.job import JobRow
     from ..lab.pool import Pool
 
 lab_app = typer.Typer(
@@ -119,7 +120,7 @@ def worker(
     serve(scheduler, adb)
 
 
-def _page(html: Path, rows: list[Row], folder: Path) -> None:
+def _page(html: Path, rows: list[JobRow], folder: Path) -> None:
     from ..lab.pages import lab_page
     from .files import write
 
@@ -136,16 +137,16 @@ def _pool(scheduler: str | None, parallel: int) -> Pool:
     return ThreadPool(parallel)
 
 
-def row_line(row: Row) -> str:
+def row_line(row: JobRow) -> str:
     """A phone's result on one line, as Rich markup."""
     style = _STYLES[row.status]
     parts = [f"[{style}]{row.status:<11}[/] [bold]{safe(row.serial)}[/bold]"]
     if row.verdict:
         parts.append(safe(row.verdict))
     if row.seconds:
-        parts.append(f"[dim]{row.seconds:.0f} s[/dim]")
+        parts.append(f"[dim]{seconds(row.seconds)}[/dim]")
     if row.waited_s >= 1:
-        parts.append(f"[dim]waited {row.waited_s:.0f} s[/dim]")
+        parts.append(f"[dim]waited {seconds(row.waited_s)}[/dim]")
     if row.error:
         parts.append(safe(row.error) + (f" [cyan]→ {safe(row.hint)}[/cyan]" if row.hint else ""))
     return "  ".join(parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import os
 import sys
 from typing import Annotated, NoReturn, TextIO, cast
@@ -99,6 +100,10 @@ def _leave(status: int) -> NoReturn:
 
 def main() -> None:
     """Run the tool. Tracebacks are shown only with GEMMAFIT_DEBUG=1 in the environment."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A file is UTF-8 whatever this computer's language is; a terminal shows what it can.
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
     sys.stdout, sys.stderr = (
         cast(TextIO, Stream(sys.stdout, answer=True)),
         cast(TextIO, Stream(sys.stderr, answer=False)),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..base.units import significant
 from .app import HistoryOption, HtmlOption, app
 from .console import safe, stderr, stdout
 
@@ -78,7 +79,7 @@ def _table(axis: Axis) -> object:
         table.add_column(verdict, justify="right", style=style)
     table.add_column("decode", justify="right")
     for cell in axis.cells:
-        speed = f"{cell.decode_tok_s:.3g} t/s" if cell.decode_tok_s else ""
+        speed = f"{significant(cell.decode_tok_s)} t/s" if cell.decode_tok_s else ""
         counts = (str(cell.verdicts.get(verdict, "")) for verdict in _VERDICTS)
         table.add_row(safe(cell.value), str(cell.phones), *counts, speed)
     return table

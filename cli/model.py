@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..benchmarks.measurements import Measurement
     from ..judge.modelfit import Fit, Identity
-    from ..probes.modelfile import Finding, ModelFile, Section, Tflite
+    from ..probes.modelfile import Finding, ModelFile, Section, TensorGroup
     from ..probes.snapshot import Snapshot
     from ..profiles.knowledge import Knowledge
     from ..reports.report import Report
@@ -46,7 +46,7 @@ def group() -> None:
 
 @model_app.command()
 def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .bin, .task or .litertlm file.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A model file, whatever its name.")],
     target: Annotated[
         str | None, typer.Argument(metavar="TARGET", help="Will it load there? A phone as for `check`.")
     ] = None,
@@ -61,7 +61,7 @@ def inspect(
 ) -> None:
     """Read a model file's tables: format, sections, quantisation, backend, completeness, catalogue entry.
 
-    Reads a few megabytes at most, also of files over 4 GiB; --hash reads all of it.
+    Reads some megabytes at most, also of files over 4 GiB; --hash reads all of it.
 
     \b
     Examples:
@@ -81,14 +81,14 @@ def inspect(
     found = read(file)
     if hash:
         found = replace(found, sha256=_digest(file, quiet))
-    identity = identify(found, knowledge.models.values())
+    identity = identify(found, knowledge)
     judged = _judged(target, report, adb, knowledge)
     fit = None
     if judged is not None:
         snapshot, known, measurements = judged
         fit = will_run(found, identity, snapshot, knowledge, report=known, measurements=measurements)
     if format is ModelFormat.TEXT:
-        _show(found, identity, fit)
+        show(found, identity, fit)
     else:
         _dump(found, identity, fit, format)
     if status := exit_code(found, identity, fit):
@@ -135,24 +135,27 @@ def _judged(
         known = load(report)
         return snapshot_of(known), known, list(known.measurements)
     if target is not None:
-        from ..pipeline import Request, examine
+        from ..base.options import Request
+        from ..pipeline import examine
         from ..probes.targets import resolve
 
-        found = examine(resolve(target, adb), Request(run=False, push=False, knowledge=knowledge))
+        found = examine(resolve(target, adb), Request(run=False, push=False), knowledge=knowledge)
         if found.broken is not None:
             raise found.broken
         return found.snapshot, found.report, found.measurements
     return None
 
 
-def _show(file: ModelFile, identity: Identity, fit: tuple[Fit, ...] | None) -> None:
+def show(file: ModelFile, identity: Identity, fit: tuple[Fit, ...] | None) -> None:
+    """Print what is known of a file, and where it loads."""
     console = stdout()
     complete = {True: "[green]complete[/]", False: "[red]not complete[/]", None: "[magenta]unknown[/]"}
     console.print(f"[bold]{safe(Path(file.path).name)}[/]: {safe(file.what)}, {file.size:,} bytes")
     console.print(f"  content: {complete[file.complete]}")
     facts = {
-        "backends": ", ".join(file.backends) if file.backends else None,
-        "compiled for": " ".join(file.npu).strip() if file.npu else None,
+        "backends": _backends(file.backends),
+        "does": ", ".join(("text", *file.parts)) if file.backends and file.parts else None,
+        "compiled for": (" ".join(file.npu).strip() or "an NPU") if file.npu else None,
         "model type": file.model_type,
         "context": file.context,
         "needs runtime": file.min_runtime,
@@ -165,12 +168,16 @@ def _show(file: ModelFile, identity: Identity, fit: tuple[Fit, ...] | None) -> N
         console.print(f"  catalogue: {safe(identity.model.id)} [dim](by {identity.how})[/dim]")
     else:
         console.print("  catalogue: not in it")
-    if file.tflite is not None:
-        _weights(console, file.tflite, "  ")
+    _weights(console, file.weights or (file.tflite.weights if file.tflite else ()), "  ")
     for section in file.sections:
         _section(console, section)
     for finding in (*file.findings, *identity.findings):
         _finding(console, finding)
+    if fit and all(one.status in ("fail", "error") for one in fit):
+        why = next((check for one in fit for check in one.checks if check.status in ("fail", "error")), None)
+        if why is not None:
+            needs = f"it needs {safe(why.required)}, there is {safe(why.found)}"
+            console.print(f"[bold red]loads nowhere there[/]: {needs}")
     for one in fit or ():
         style = _STYLE.get(one.status, "magenta")
         codes = f" [dim]{safe(', '.join(one.reasons))}[/dim]" if one.reasons else ""
@@ -183,16 +190,20 @@ def _show(file: ModelFile, identity: Identity, fit: tuple[Fit, ...] | None) -> N
                 )
 
 
+def _backends(names: tuple[str, ...] | None) -> str | None:
+    return f"{names[0]} only" if names and len(names) == 1 else ", ".join(names or ()) or None
+
+
 def _section(console: Console, section: Section) -> None:
     constraint = section.properties.get("backend_constraint")
     extra = f" [dim]only on {safe(constraint)}[/dim]" if constraint else ""
     console.print(f"  {section.begin:>14,}  {section.size:>14,} bytes  {safe(section.name)}{extra}")
     if section.tflite is not None:
-        _weights(console, section.tflite, " " * 18)
+        _weights(console, section.tflite.weights, " " * 18)
 
 
-def _weights(console: Console, tflite: Tflite, indent: str) -> None:
-    for group in tflite.weights[:6]:
+def _weights(console: Console, groups: Sequence[TensorGroup], indent: str) -> None:
+    for group in groups[:6]:
         console.print(
             f"{indent}{safe(group.dtype)}, {_scales(group.scales)}: {group.tensors} tensors, "
             f"{group.bytes:,} bytes, largest {group.largest:,}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..base.units import significant
+from ..base.units import power_of_ten, significant
 from ..reports.figures import Bar, Point, Roof
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -61,7 +61,7 @@ def roofline(roofs: Sequence[Roof], points: Sequence[Point], width: int = 80, he
         while cells[round(row(point.gflop_per_s)) // 4][column] in MARKS and column + 1 < columns:
             column += 1  # beside one that is there already
         cells[round(row(point.gflop_per_s)) // 4][column] = mark
-    ticks = {round(row(10.0**e)) // 4: _power(e) for e in range(y_low, y_high + 1)}
+    ticks = {round(row(10.0**e)) // 4: power_of_ten(e) for e in range(y_low, y_high + 1)}
     lines = [f"{'GFLOP/s':>{_MARGIN - 2}}"]
     lines += [f"{ticks.get(i, ''):>{_MARGIN - 2}} │{''.join(line)}".rstrip() for i, line in enumerate(cells)]
     lines += [" " * (_MARGIN - 1) + "└" + "─" * columns, _x_axis(x_low, x_high, columns)]
@@ -77,7 +77,7 @@ def _x_axis(low: int, high: int, columns: int) -> str:
     axis = [" "] * (_MARGIN + columns)
     unit = "FLOP per byte"
     for exponent in range(low, high + 1):
-        text = _power(exponent)
+        text = power_of_ten(exponent)
         at = _MARGIN + round((exponent - low) / (high - low) * (columns - 1))
         at = min(at, len(axis) - len(text))
         axis[at : at + len(text)] = text
@@ -92,16 +92,6 @@ def _x_axis(low: int, high: int, columns: int) -> str:
 def _decades(values: Sequence[float]) -> tuple[int, int]:
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
     return low, max(high, low + 1)
-
-
-def _power(exponent: int) -> str:
-    return (
-        f"{10**exponent:,}"
-        if 0 <= exponent < 6
-        else f"1e{exponent}"
-        if exponent > 0
-        else f"{10.0**exponent:g}"
-    )
 
 
 def _cut(text: str, width: int) -> str:

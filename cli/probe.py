@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..base.events import Event, Listener
+from ..base.units import seconds
 from .app import AdbOption, ForceOption, OutputOption, ProfilesOption, TargetArgument, app
 from .console import emit, safe, stderr, stdout
 
@@ -122,7 +123,7 @@ def _asked(steps: list[Event]) -> str:
         took = [step.seconds for step in steps if step.stage == stage and step.seconds is not None]
         if took:
             plural = what if len(took) == 1 else what.replace("trip", "trips").replace("run ", "runs ")
-            parts.append(f"{len(took)} {plural} in {sum(took):.2f} s")
+            parts.append(f"{len(took)} {plural} in {seconds(sum(took))}")
     return ", ".join(parts)
 
 

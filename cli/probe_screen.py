@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from ..base.units import significant, size
 from .console import safe
 
 if TYPE_CHECKING:
@@ -65,9 +66,7 @@ def _agent(s: Snapshot, remedy: str | None) -> list[tuple[str, list[str]]]:
 
 def _device(s: Snapshot) -> list[str]:
     who = s.identity
-    name = _joined(who.manufacturer, who.model) or (
-        "this computer" if s.kind == "local" else "unknown device"
-    )
+    name = _joined(who.manufacturer, who.model) or s.origin.called or "unknown device"
     lines = [name + (f" ({safe(who.device)})" if who.device else "")]
     if s.android is not None:
         a = s.android
@@ -89,7 +88,7 @@ def _soc(s: Snapshot) -> list[str]:
     model = safe(s.soc.model) if s.soc.model and s.soc.model != s.soc.name else None
     text = _joined(s.soc.manufacturer, None)
     parts = " ".join(part for part in (text, named, f"({model})" if model and named else model) if part)
-    return [parts + _from(s, "soc.name", "soc.model")] if parts else ([] if s.kind == "local" else [_UNKNOWN])
+    return [parts + _from(s, "soc.name", "soc.model")] if parts else ([_UNKNOWN] if s.origin.android else [])
 
 
 def _cpu(cpu: Cpu) -> list[str]:
@@ -97,7 +96,7 @@ def _cpu(cpu: Cpu) -> list[str]:
         return [_UNKNOWN]
     clusters = " + ".join(
         f"{c.count or '?'} × {safe(c.core) if c.core else 'unknown core'}"
-        + (f" {c.max_mhz / 1000:.2f} GHz" if c.max_mhz else "")
+        + (f" {significant(c.max_mhz / 1000)} GHz" if c.max_mhz else "")
         for c in cpu.clusters
     )
     telling = [feature for feature in _TELLING if feature in (cpu.features or ())]
@@ -144,7 +143,7 @@ def _opencl(s: Snapshot) -> list[str]:
             None if cl.integer_dot is None else "integer dot" if cl.integer_dot else "no integer dot",
             f"{size(cl.max_alloc_bytes)} per buffer" if cl.max_alloc_bytes else None,
         ]
-        who = "this computer" if s.kind == "local" else "shell"
+        who = "shell" if s.origin.android else s.origin.noun
         lines = [f"{who}: [green]yes[/], {how}: " + " · ".join(part for part in facts if part)]
     elif cl.present is False:
         lines = [f"shell: [red]no[/], {safe(cl.error or 'no library opened')}"]
@@ -195,13 +194,13 @@ def _state(s: Snapshot) -> list[str]:
     parts = [
         f"battery {c.battery_percent} %" if c.battery_percent is not None else None,
         None if c.charging is None else f"charging{source}" if c.charging else "not charging",
-        f"{c.battery_temperature_c:.1f} °C" if c.battery_temperature_c is not None else None,
+        f"{significant(c.battery_temperature_c)} °C" if c.battery_temperature_c is not None else None,
         f"throttling: {THERMAL[c.thermal_status]}" if c.thermal_status is not None else None,
-        f"hottest sensor {safe(hottest[0])} {hottest[1]:.1f} °C" if hottest else None,
+        f"hottest sensor {safe(hottest[0])} {significant(hottest[1])} °C" if hottest else None,
         None if c.screen_on is None else "screen on" if c.screen_on else "screen off",
         "locked" if c.locked else None,
         "battery saver off" if c.battery_saver is False else None,
-        f"load {c.load:.2g}" if c.load is not None else None,
+        f"load {significant(c.load, 2)}" if c.load is not None else None,
     ]
     text = " · ".join(part for part in parts if part)
     on = ["battery saver"] * (c.battery_saver is True) + list(c.power_modes or ())
@@ -218,7 +217,7 @@ def _disagreement(s: Snapshot, number: int) -> str:
 
 def _not_known(s: Snapshot) -> list[str]:
     """What was asked and not answered, by the way it failed."""
-    if s.kind == "local":
+    if not s.origin.android:
         return []
     failed = {key: str(status) for key, status in s.answers.items() if str(status) not in ("ok", "cut")}
     counts = Counter(failed.values())
@@ -235,12 +234,3 @@ def _from(s: Snapshot, *fields: str) -> str:
 
 def _joined(*parts: str | None) -> str | None:
     return " ".join(safe(part) for part in parts if part) or None
-
-
-def size(count: int | None) -> str:
-    """Bytes as a person reads them."""
-    if count is None:
-        return "?"
-    if count >= 1 << 30:
-        return f"{count / (1 << 30):.1f} GiB"
-    return f"{count / (1 << 20):.0f} MiB" if count >= 1 << 20 else f"{count / 1024:.0f} KiB"

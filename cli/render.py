@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..base.names import Column
-from ..base.units import significant
+from ..base.units import size
 from ..reports import figures
 from ..reports.report import AGENT, BUSY
 from .console import safe
@@ -13,7 +13,7 @@ from .console import safe
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..reports.report import Predicted, Recommendation, Report
+    from ..reports.report import Recommendation, Report
 
 _STYLE = {
     "pass": "green",
@@ -87,7 +87,7 @@ def _device(report: Report) -> str:
         gpu.get("model") or gpu.get("renderer"),
         f"Android {android['release']} (API {android.get('sdk')})" if android.get("release") else None,
         f"{device['bits']}-bit apps" if device.get("bits") else None,
-        f"{ram / 2**30:.1f} GiB RAM" if ram else None,
+        f"{size(ram)} RAM" if ram else None,
     ]
     return "[dim] · [/dim]".join(safe(part, 120) for part in parts if part)
 
@@ -131,28 +131,18 @@ def _variants(report: Report, wide: bool) -> Any:
         table.add_column("reasons", overflow="fold")
     chosen = report.recommendation
     for row in report.notable(MAX_VARIANTS):
+        *speeds, memory = figures.predicted(row.predicted, wide)
         best = chosen is not None and (row.id, row.backend) == (chosen.variant, chosen.backend)
         table.add_row(
             "[bold green]→[/]" if best else "",
             safe(row.id),
             safe(row.backend),
             cell(row.status),
-            *_predicted(row.predicted, wide),
+            *(f"{speed} t/s" if speed else "" for speed in speeds),
+            memory,
             *([safe(", ".join(row.reasons))] if wide else []),
         )
     return table
-
-
-def _predicted(predicted: Predicted | None, wide: bool) -> tuple[str, str, str]:
-    """Tokens per second and memory; with their intervals where there is room."""
-    if predicted is None:
-        return ("", "", "")
-    prefill, decode, memory = predicted.prefill_tok_s, predicted.decode_tok_s, predicted.peak_memory_bytes
-    return (
-        (prefill.text() if wide else significant(prefill.value)) + " t/s" if prefill else "",
-        f"{decode.text() if wide else significant(decode.value)} t/s" if decode else "",
-        f"{significant(memory.value / 1e9, 2)} GB" if memory else "",
-    )
 
 
 def answer(report: Report, console: Console) -> None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ..base.names import Backend
 from ..profiles.calibration import Calibration, Engine, GpuClass, Phase, Specification
 from ..profiles.conditions import Facts, evaluate
 from ..profiles.knowledge import Architecture, Quantisation
@@ -69,8 +70,8 @@ def around(value: float, spread: float) -> Range:
     return Range(value, value / spread, value * spread)
 
 
-def engine_for(backend: str, format: str, calibration: Calibration) -> Engine | None:
-    """The kernels that run a model file of a format on a backend; None where nothing was calibrated (npu)."""
+def engine_for(backend: Backend, format: str, calibration: Calibration) -> Engine | None:
+    """The kernels that run a model file of a format on a backend; None where nothing was calibrated."""
     facts = Facts(None, {"backend": backend, "format": format})
     return next((e for e in calibration.engines.values() if evaluate(e.when, facts).value), None)
 

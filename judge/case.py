@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypedDict
 
-from ..base.bounds import require
 from ..base.errors import UsageError
 from ..base.names import Backend, CheckStatus, Column, Evidence, Scope, Status
+from ..base.options import Options
 from ..benchmarks.measurements import Measurement
 from ..benchmarks.states import Span
 from ..probes.snapshot import Conditions, Snapshot
@@ -23,34 +23,6 @@ from ..reports.report import Check
 from .predict import Anchor
 
 ANY_FAMILY = "any"
-
-STATED = "stated"
-"""The kind of a snapshot that holds what a person says of a phone, and nothing that a phone answered."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What is asked for. None: the value of the use in thresholds.yaml.
-
-    Attributes:
-        family: a row of families.yaml, or any.
-        use: chat | summarise | offline-batch.
-        decode_tok_s, ttft_s: what is fast enough.
-        prompt_tokens: the prompt that the time to the first token is for.
-        context: tokens of prompt and answer together that must fit.
-
-    Raises UsageError for a number that is none or out of its range.
-    """
-
-    family: str = "gemma-2b"
-    use: str = "chat"
-    decode_tok_s: float | None = None
-    ttft_s: float | None = None
-    prompt_tokens: int | None = None
-    context: int | None = None
-
-    def __post_init__(self) -> None:
-        require(vars(self))
 
 
 @dataclass(frozen=True)
@@ -69,7 +41,7 @@ class Variant:
     """One model file on one backend."""
 
     model: Model
-    backend: str
+    backend: Backend
 
     @property
     def key(self) -> str:
@@ -109,12 +81,12 @@ class Question:
                 return f"{self.subject}.{self.name}"
 
     @property
-    def backend(self) -> str | None:
+    def backend(self) -> Backend | None:
         match self.subject:
             case Variant():
                 return self.subject.backend
             case Backend():
-                return str(self.subject)
+                return self.subject
             case _:
                 return None
 
@@ -123,7 +95,7 @@ class Question:
         """What a check says about it."""
         found = _Fields(question=self.name, column=self.column)
         if self.backend is not None:
-            found["backend"] = self.backend
+            found["backend"] = str(self.backend)
         if isinstance(self.subject, Variant):
             found["variant"] = self.subject.model.id
         elif isinstance(self.subject, Runtime):
@@ -179,27 +151,25 @@ class Case:
     @property
     def android(self) -> bool:
         """Whether Android's own rules apply; a computer is judged without them."""
-        return self.snapshot.kind != "local"
+        return self.snapshot.origin.android
 
     def assumed(self, reason: Reason) -> str | None:
         """What is taken for granted instead of the unknown of this row; None: nothing, it stays unknown.
 
-        Only of a phone that somebody states (`STATED`): a phone that was asked and did not answer may well
+        Only of a phone that somebody states: a phone that was asked and did not answer may well
         be the exception. The rows say what, and for which phones it would be wrong.
         """
         row = reason.assumed
-        if row is None or self.snapshot.kind != STATED:
+        if row is None or not self.snapshot.origin.assumed:
             return None
         wrong = row.unless is not None and evaluate(row.unless, self.facts()).value
         return None if wrong else row.text
 
     @cached_property
     def variants(self) -> tuple[Variant, ...]:
-        """Every model file on every backend it is for; a file for no backend here counts once, as cpu."""
+        """Every model file on every backend under which it is listed."""
         return tuple(
-            Variant(model, backend)
-            for model in self.knowledge.models.values()
-            for backend in model.backends or ("cpu",)
+            Variant(model, backend) for model in self.knowledge.models.values() for backend in model.listed_on
         )
 
     def of_family(self, variant: Variant) -> bool:
@@ -211,21 +181,21 @@ class Case:
     def runtime(self, model: Model) -> Runtime:
         return self.knowledge.runtimes[model.runtime]
 
-    def rows(self, backend: str, *phases: str, scheme: str | None = None) -> list[Measurement]:
+    def rows(self, backend: Backend, *phases: str, scheme: str | None = None) -> list[Measurement]:
         """Measurement rows of a backend, limits left out unless asked for."""
         return [
             row
             for row in self.measurements
-            if row.backend == backend
+            if row.backend is backend
             and (row.phase in phases if phases else row.phase != "limit")
             and (scheme is None or row.scheme == scheme)
         ]
 
-    def ran(self, backend: str, scheme: str | None = None) -> bool:
+    def ran(self, backend: Backend, scheme: str | None = None) -> bool:
         """Whether the reference block ran on that backend."""
         return any(row.status is Status.OK for row in self.rows(backend, scheme=scheme))
 
-    def evidence(self, backend: str) -> Evidence:
+    def evidence(self, backend: Backend) -> Evidence:
         return Evidence.PROBED if self.ran(backend) else Evidence.PREDICTED
 
     def facts(self, variant: Variant | None = None, backend: str | None = None) -> Facts:
@@ -343,13 +313,3 @@ def worst(statuses: Sequence[CheckStatus]) -> CheckStatus:
 def assumption(text: str) -> str:
     """The sentence of a check that rests on one (`Assumption.text`)."""
     return f"Assumed, as it was not stated: {text}."
-
-
-def is_backend(name: str) -> bool:
-    """Whether the reference block exists for it (npu has none)."""
-    return name in Backend.__members__.values()
-
-
-def megabytes(value: float) -> str:
-    """Bytes for people, in decimal units."""
-    return f"{value / 1e9:.2f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"

@@ -24,12 +24,13 @@ import msgspec
 
 from ..base.bounds import require
 from ..base.errors import UsageError
+from ..base.names import TargetKind
+from ..base.options import Options
 from ..probes.readers.gpu import identify, read_driver
-from ..probes.snapshot import Android, AppVisibility, Cluster, Cpu, Gpu, Memory, Snapshot, Soc
+from ..probes.snapshot import ABI_BITS, Android, AppVisibility, Cluster, Cpu, Gpu, Memory, Snapshot, Soc
 from ..profiles.knowledge import Knowledge
 from ..profiles.tables import SocRow, Tables
 from ..reports.report import Report
-from .case import STATED, Options
 from .judge import judge
 from .predict import Anchor
 
@@ -40,8 +41,6 @@ GIB = 1 << 30
 CONTEXT = 1152
 """Tokens in the cache unless something else is asked: what the published speeds were measured with (a prompt
 of 1024 and 128 tokens of answer)."""
-
-_ABI_BITS = {"arm64-v8a": 64, "x86_64": 64, "armeabi-v7a": 32, "armeabi": 32, "x86": 32}
 
 _CLUSTER = re.compile(r"(?P<count>[1-9]\d?) *[x×] *(?P<core>[^@+]{1,60})@ *(?P<mhz>[1-9]\d{1,4})")
 
@@ -84,7 +83,7 @@ def estimate(
         }
         knowledge = msgspec.structs.replace(knowledge, chips=chips)
     if options.context is None:
-        options = replace(options, context=CONTEXT)
+        options = msgspec.structs.replace(options, context=CONTEXT)
     snapshot = stated(gpu, ram_gb, knowledge, soc=soc, cpu=cpu, abi=abi, sdk=sdk, driver=driver, facts=facts)
     return judge(snapshot, (), knowledge, options, created=created, anchor=measured)
 
@@ -126,8 +125,8 @@ def stated(
             hint=(f"Perhaps {', '.join(alike)}. " if alike else "")
             + "Write it as the specification does: Adreno 740, Mali-G610 MC6, Immortalis-G720.",
         )
-    if abi is not None and abi not in _ABI_BITS:
-        raise UsageError(f"unknown ABI {abi!r}", hint=f"ABIs: {', '.join(_ABI_BITS)}.")
+    if abi is not None and abi not in ABI_BITS:
+        raise UsageError(f"unknown ABI {abi!r}", hint=f"ABIs: {', '.join(ABI_BITS)}.")
     row = _soc(tables, found.model, soc)
     known = read_driver(tables.gpus, found.vendor, [("stated", driver)]) if driver else None
     graphics = replace(
@@ -140,8 +139,8 @@ def stated(
     )
     usable = knowledge.thresholds.memory.ram_visible_fraction
     snapshot = Snapshot(
-        kind=STATED,
-        android=Android(sdk=sdk, abis=(abi,) if abi else None, bits=_ABI_BITS[abi] if abi else None),
+        kind=TargetKind.STATED,
+        android=Android(sdk=sdk, abis=(abi,) if abi else None, bits=ABI_BITS[abi] if abi else None),
         gpu=graphics,
         soc=Soc(row.manufacturer, row.models[0] if row.models else None, row.name) if row else Soc(name=soc),
         cpu=Cpu(_clusters(cpu) if cpu else _clusters_of(row)),

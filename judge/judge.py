@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import __version__
 from ..base.names import Backend, CheckStatus, Column, Evidence, Scope
+from ..base.options import Options
 from ..benchmarks import layouts, notes
 from ..benchmarks.measurements import Measurement
 from ..benchmarks.states import Span, conditions
@@ -18,12 +19,13 @@ from ..probes.snapshot import Snapshot
 from ..profiles.knowledge import Knowledge
 from ..reports.report import BackendResult, Check, Predicted, Report, VariantResult
 from . import device, recommend, verdict
-from .case import Case, Options, Variant, assumption, is_backend, worst
+from .case import Case, Variant, assumption, worst
 from .predict import Anchor, predict
 from .recommend import Judged
 from .rules import agent, correct, fits, loads, speed, state
+from .rules.backends import RULES
 
-__all__ = ["Options", "judge"]
+__all__ = ["judge"]
 
 
 def judge(
@@ -59,7 +61,7 @@ def judge(
     return Report(
         tool={"name": "gemmafit", "version": __version__},
         created=created or "",
-        target={"kind": snapshot.kind, "serial": serial or ""},
+        target={"kind": str(snapshot.kind), "serial": serial or ""},
         device=device.describe(snapshot),
         verdict=found.verdict,
         summary=found.summary,
@@ -67,7 +69,7 @@ def judge(
         works_instead=verdict.best_of_all(case, best) if found.chosen is None else None,
         fallback=recommend.chain(case, found.chosen, judged),
         variants=tuple(_result(j) for j in judged),
-        backends={str(b): _backend(case, str(b), shared, judged) for b in Backend},
+        backends={str(b): _backend(case, b, shared, judged) for b in Backend},
         checks=tuple(checks),
         measurements=tuple(measurements),
         conditions=conditions(spans, snapshot.conditions),
@@ -107,46 +109,55 @@ class _Shared:
     def __init__(self, case: Case) -> None:
         runtimes = case.knowledge.runtimes.values()
         self.runtimes = {r.id: [*loads.runtime_loads(case, r), *loads.emulator(case, r)] for r in runtimes}
-        self.opencl = {r.id: loads.opencl_of(case, r) for r in runtimes}
+        self.runtimes_on = {(b, r.id): RULES[b].of_runtime(case, r) for b in Backend for r in runtimes}
         self.agent = agent.ran(case)
-        self.backends: dict[str, dict[Column, Check]] = {}
-        self.schemes: dict[tuple[str, str], dict[Column, Check]] = {}
-        self.left_alone = {backend: loads.left_alone(case, backend) for backend in map(str, Backend)}
-        for backend in map(str, Backend):
-            columns = {
-                Column.VISIBLE: loads.backend_visible(case, backend),
-                Column.CAPABLE: loads.backend_capable(case, backend),
-                Column.CORRECT: correct.numbers(case, backend),
-            }
-            if (repeats := correct.deterministic(case, backend)) is not None:
-                columns[Column.DETERMINISTIC] = repeats
-            self.backends[backend] = columns
-            for scheme in sorted({row.scheme for row in case.rows(backend)}):
-                self.schemes[backend, scheme] = {
-                    Column.CAPABLE: loads.backend_capable(case, backend, scheme),
-                    Column.CORRECT: correct.numbers(case, backend, scheme),
+        self.backends: dict[Backend, dict[Column, Check]] = {}
+        self.schemes: dict[tuple[Backend, str], dict[Column, Check]] = {}
+        self.left_alone = {backend: loads.left_alone(case, backend) for backend in Backend}
+        for backend, rules in RULES.items():
+            self.backends[backend] = _asked(
+                {
+                    Column.VISIBLE: rules.visible(case),
+                    Column.CAPABLE: rules.capable(case),
+                    Column.CORRECT: correct.numbers(case, backend),
+                    Column.DETERMINISTIC: correct.deterministic(case, backend),
                 }
-        self.remarks = [*correct.trusted_list(case), *fits.webgpu_binding(case)]
+            )
+            for scheme in sorted({row.scheme for row in case.rows(backend)}):
+                self.schemes[backend, scheme] = _asked(
+                    {
+                        Column.CAPABLE: rules.capable(case, scheme),
+                        Column.CORRECT: correct.numbers(case, backend, scheme),
+                    }
+                )
+        self.remarks = [check for rules in RULES.values() for check in rules.remarks(case)]
         for runtime in runtimes:
-            self.remarks += [*loads.manifest(case, runtime), *loads.deprecated(case, runtime)]
+            for rules in RULES.values():
+                self.remarks += rules.runtime_remarks(case, runtime)
+            self.remarks += loads.deprecated(case, runtime)
         self.remarks += speed.busy(case)
-        for backend in map(str, Backend):
+        for backend in Backend:
             self.remarks += speed.disturbed(case, backend)
         self.remarks += [*state.conditions(case), *state.services(case)]
 
     def of(self, variant: Variant) -> list[Check]:
         """What a variant rests on: of its weight scheme where that ran, else of its backend."""
         scheme = self.schemes.get((variant.backend, variant.model.scheme), {})
-        own = self.opencl[variant.model.runtime] if variant.backend == Backend.OPENCL else []
-        return [*(self.backends.get(variant.backend, {}) | scheme).values(), *own]
+        own = self.runtimes_on[variant.backend, variant.model.runtime]
+        return [*(self.backends[variant.backend] | scheme).values(), *own]
 
     def all(self) -> list[Check]:
         runtimes = [check for checks in self.runtimes.values() for check in checks]
         backends = [check for columns in self.backends.values() for check in columns.values()]
         schemes = [check for columns in self.schemes.values() for check in columns.values()]
         left_alone = [check for checks in self.left_alone.values() for check in checks]
-        opencl = [check for checks in self.opencl.values() for check in checks]
-        return [*self.agent, *runtimes, *backends, *opencl, *left_alone, *schemes, *self.remarks]
+        runtimes_on = [check for checks in self.runtimes_on.values() for check in checks]
+        return [*self.agent, *runtimes, *backends, *runtimes_on, *left_alone, *schemes, *self.remarks]
+
+
+def _asked(answers: Mapping[Column, Check | None]) -> dict[Column, Check]:
+    """Without the questions that do not arise."""
+    return {column: check for column, check in answers.items() if check is not None}
 
 
 def _predict(case: Case, variant: Variant) -> Predicted:
@@ -172,28 +183,28 @@ def _judge_variant(
         return Judged(
             variant, CheckStatus.FAIL, Evidence.PREDICTED, _scope(platform), tuple(platform), (), Predicted()
         )
+    rules = RULES[variant.backend]
     checks = [
         *shared.runtimes[variant.model.runtime],
         *platform,
         *shared.of(variant),
         *correct.known_faults(case, variant),
         *fits.memory(case, variant, predicted),
-        *fits.buffers(case, variant),
+        *rules.fits(case, variant),
         *fits.storage(case, variant),
         speed.decode(case, variant, predicted),
     ]
     if (delay := speed.first_token(case, variant, predicted)) is not None:
         checks.append(delay)
-    # No fp16 costs speed, which the speed rules see; it is a remark and not a reservation of its own.
-    remarks = [c for c in checks if c.reason == "opencl.no-fp16"] + fits.busy(case, variant, predicted)
-    checks = [c for c in checks if c.reason != "opencl.no-fp16"]
-    if variant.backend == "opencl" and (other := _counterpart(variant, predictions)) is not None:
+    remarks = [c for c in checks if c.reason in rules.remarks_only] + fits.busy(case, variant, predicted)
+    checks = [c for c in checks if c.reason not in rules.remarks_only]
+    if variant.backend.about.is_gpu and (other := _counterpart(variant, predictions)) is not None:
         compared = speed.better(case, variant, predicted, other)
         remarks += [compared] if compared is not None else []
     return Judged(
         variant=variant,
         status=worst([c.status for c in checks]),
-        evidence=case.evidence(variant.backend) if is_backend(variant.backend) else Evidence.PREDICTED,
+        evidence=case.evidence(variant.backend),
         scope=_scope(checks),
         checks=tuple(checks),
         remarks=tuple(remarks),
@@ -204,7 +215,7 @@ def _judge_variant(
 def _counterpart(variant: Variant, predictions: Mapping[str, Predicted]) -> Predicted | None:
     """The same weights on the CPU: the same file, or its counterpart."""
     for id in (variant.model.id, variant.model.counterpart):
-        if (found := predictions.get(f"{id}.cpu")) is not None:
+        if (found := predictions.get(f"{id}.{Backend.CPU}")) is not None:
             return found
     return None
 
@@ -224,7 +235,7 @@ def _result(judged: Judged) -> VariantResult:
         id=model.id,
         file=model.file,
         runtime=model.runtime,
-        backend=judged.variant.backend,
+        backend=str(judged.variant.backend),
         status=judged.status,
         evidence=judged.evidence,
         scope=judged.scope,
@@ -233,26 +244,25 @@ def _result(judged: Judged) -> VariantResult:
     )
 
 
-def _backend(case: Case, backend: str, shared: _Shared, judged: Sequence[Judged]) -> BackendResult:
+def _backend(case: Case, backend: Backend, shared: _Shared, judged: Sequence[Judged]) -> BackendResult:
     """One line of the verdict sheet; speed and memory are those of the family's best file there."""
-    there = [j for j in judged if j.variant.backend == backend and case.of_family(j.variant)]
+    there = [j for j in judged if j.variant.backend is backend and case.of_family(j.variant)]
     best = min(there, key=lambda j: recommend.status_order(case, j), default=None)
     own = [check for check in best.checks if check.variant is not None] if best is not None else []
-    if best is not None and backend == Backend.OPENCL:
-        own += shared.opencl[best.variant.model.runtime]
+    if best is not None:
+        own += shared.runtimes_on[backend, best.variant.model.runtime]
     answers = [*shared.backends[backend].values(), *shared.left_alone[backend], *own]
     sheet = {column: [check for check in answers if check.column is column] for column in Column}
     checks = [check for column in sheet.values() for check in column]
     reasons = [c.reason for c in checks if c.reason is not None]
-    if backend == Backend.VULKAN:
-        reasons.append("vulkan.fallback-only")
+    reasons += RULES[backend].always
     status = {column: worst([c.status for c in found]) for column, found in sheet.items() if found}
     return BackendResult(
         status=worst(list(status.values())),
         scope=shared.backends[backend][Column.VISIBLE].scope,
         visible=status[Column.VISIBLE],
-        capable=status[Column.CAPABLE],
-        correct=_right(sheet[Column.CORRECT]),
+        capable=status.get(Column.CAPABLE, CheckStatus.SKIP),
+        correct=_right(sheet[Column.CORRECT]) if sheet[Column.CORRECT] else CheckStatus.SKIP,
         deterministic=status.get(Column.DETERMINISTIC, CheckStatus.SKIP),
         speed=status.get(Column.SPEED, CheckStatus.SKIP),
         memory=status.get(Column.MEMORY, CheckStatus.SKIP),

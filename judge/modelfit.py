@@ -7,7 +7,8 @@ says of a row of the catalogue that is made from the file's header.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,22 +16,17 @@ from typing import Any
 
 import msgspec
 
-from ..base.names import CheckStatus, Evidence, Scope
+from ..base.names import Backend, CheckStatus, Evidence, Scope
+from ..base.options import Options
+from ..base.units import percent
 from ..benchmarks.measurements import Measurement
-from ..probes.modelfile import Finding, Format, ModelFile, Severity
+from ..probes.modelfile import CONTAINERS, PARTIAL, Finding, ModelFile, Severity
+from ..probes.modelfile.litertlm import UNCONSTRAINED
 from ..probes.snapshot import Snapshot
-from ..profiles.knowledge import Knowledge, Model, Quantisation, Revision
+from ..profiles.knowledge import Knowledge, Model, Quantisation, Revision, Runtime
 from ..reports.report import Check, Report, VariantResult
-from .case import Case, Options, worst
+from .case import Case, worst
 from .judge import judge_files
-
-FORMATS = {Format.TFLITE: "bin", Format.TASK: "task", Format.LITERTLM: "litertlm"}
-"""Content -> the format of the tables. The first runtime that loads it is the one it was made for."""
-
-_BITS = {"INT2": 2, "INT4": 4, "INT8": 8, "FLOAT16": 16, "BFLOAT16": 16, "FLOAT32": 32}
-
-_BACKENDS = {"gpu": "opencl", "gpu_artisan": "opencl", "cpu_artisan": "cpu", "google_tensor_artisan": "npu"}
-"""Names that files use -> those of reports."""
 
 
 class How(StrEnum):
@@ -65,14 +61,15 @@ class Fit:
     reasons: tuple[str, ...] = ()
 
 
-def identify(file: ModelFile, models: Iterable[Model]) -> Identity:
+def identify(file: ModelFile, knowledge: Knowledge) -> Identity:
     """Find a file in the catalogue by digest (if it was computed), exact size, then name."""
-    rows = list(models)
+    rows = list(knowledge.models.values())
     digest = file.sha256
     for row in rows:
         if digest is not None and digest in row.sha256:
             return Identity(row, How.SHA256, _naming(file, row))
-    named = [row for row in rows if row.file == Path(file.path).name]
+    name = _plain_name(file)
+    named = [row for row in rows if row.file == name]
     sized = [row for row in rows if row.bytes == file.size]
     if same := [row for row in sized if row in named] or sized:
         return Identity(same[0], How.SIZE, (*_naming(file, same[0]), *_digest(file, same[0])))
@@ -81,7 +78,35 @@ def identify(file: ModelFile, models: Iterable[Model]) -> Identity:
     if named:
         row = min(named, key=lambda r: abs(r.size - file.size))
         return Identity(row, How.NAME, (*_size(file, row), *_digest(file, row)))
-    return Identity()
+    return Identity(findings=_no_runtime(file, knowledge))
+
+
+def _plain_name(file: ModelFile) -> str:
+    """The file's name without what browsers add: the ending of a partial download, the number of a copy."""
+    name = Path(file.path).name
+    name = name.removesuffix(Path(name).suffix) if Path(name).suffix.lower() in PARTIAL else name
+    return re.sub(r" ?\(\d{1,3}\)(?=\.\w+$)", "", name)
+
+
+def _runtime(file: ModelFile, knowledge: Knowledge) -> Runtime | None:
+    """The first runtime that loads files of this format: the one that they are made for."""
+    container = CONTAINERS.get(file.format)
+    return next((r for r in knowledge.runtimes.values() if container and container.format in r.formats), None)
+
+
+def _no_runtime(file: ModelFile, knowledge: Knowledge) -> tuple[Finding, ...]:
+    if file.format not in CONTAINERS or _runtime(file, knowledge) is not None:
+        return ()
+    names = ", ".join(runtime.title for runtime in knowledge.runtimes.values())
+    other = CONTAINERS[file.format].runs_with
+    text = f"{other} runs it; " if other else ""
+    text += f"no runtime that gemmafit judges loads a {file.format} file ({names})"
+    remedy = (
+        f"Run it with {other}, or get the .litertlm of the model."
+        if other
+        else "Get the .litertlm of the model."
+    )
+    return (Finding("no-runtime", Severity.ERROR, text, remedy),)
 
 
 def _earlier(row: Model, size: int) -> Revision | None:
@@ -110,9 +135,13 @@ def _digest(file: ModelFile, row: Model) -> tuple[Finding, ...]:
 
 
 def _size(file: ModelFile, row: Model) -> tuple[Finding, ...]:
+    if file.format not in CONTAINERS:
+        return ()  # the size of an error page or an archive says nothing of the model's
     share = file.size / row.size
     if row.bytes is not None and share < 0.98 and not file.complete:
-        text = f"{file.size} of {row.bytes} bytes ({share:.0%}) of {row.file}: the download is incomplete"
+        text = (
+            f"{file.size} of {row.bytes} bytes ({percent(share)}) of {row.file}: the download is incomplete"
+        )
         return (Finding("short", Severity.ERROR, text, "Download it again."),)
     if row.bytes is None and 0.97 < share < 1.03:
         return ()  # only the approximate size is published
@@ -138,21 +167,29 @@ def will_run(
     """
     own = [_about_file(f) for f in (*file.findings, *identity.findings) if f.severity is Severity.ERROR]
     row = _row(file, identity.model, knowledge)
+    known, unknown = _backends(file, identity.model)
+    found: list[Fit] = []
     if row is None:
-        status = CheckStatus.FAIL if own else CheckStatus.UNKNOWN
-        return tuple(Fit(backend, status, tuple(own)) for backend in _backends(file, None))
-    backends = row.backends or ("cpu",)  # as the judge counts a file for no backend here
-    listed = {v.backend: v for v in report.variants if v.id == row.id} if report is not None else {}
-    if report is not None and set(backends) <= set(listed):
-        found = [_reported(report, listed[backend]) for backend in backends]
+        found = [Fit(backend, CheckStatus.UNKNOWN, ()) for backend in known]
+    elif not known:
+        pass
+    elif report is not None and (listed := _listed(report, row)):
+        found = [_reported(report, variant) for variant in listed]
     else:
         catalogue = msgspec.structs.replace(knowledge, models={row.id: row})
         case = Case(snapshot, tuple(measurements), catalogue, options)
-        found = [Fit(j.variant.backend, j.status, j.checks, j.reasons) for j in judge_files(case)]
+        found = [Fit(str(j.variant.backend), j.status, j.checks, j.reasons) for j in judge_files(case)]
+    found += [Fit(name, CheckStatus.UNKNOWN, ()) for name in unknown]
     return tuple(
         Fit(fit.backend, worst([fit.status, *(c.status for c in own)]), (*own, *fit.checks), fit.reasons)
         for fit in found
     )
+
+
+def _listed(report: Report, row: Model) -> list[VariantResult]:
+    """What a report has about a file on each of its backends; nothing where it does not have all."""
+    listed = {v.backend: v for v in report.variants if v.id == row.id}
+    return [listed[b] for b in row.listed_on] if set(row.listed_on) <= listed.keys() else []
 
 
 def _reported(report: Report, variant: VariantResult) -> Fit:
@@ -162,9 +199,12 @@ def _reported(report: Report, variant: VariantResult) -> Fit:
     return Fit(variant.backend, variant.status, (*shared, *own), variant.reasons)
 
 
-def _backends(file: ModelFile, model: Model | None) -> list[str]:
-    declared = file.backends or (model.backends if model is not None else None) or ("cpu", "gpu")
-    return list(dict.fromkeys(_BACKENDS.get(name, name) for name in declared))
+def _backends(file: ModelFile, model: Model | None) -> tuple[list[Backend], list[str]]:
+    """What a file is for: the backends, and the names that mean none of those we know."""
+    declared = file.backends or (model.backends if model is not None else None) or UNCONSTRAINED
+    known = {name: Backend.of(name) for name in declared}
+    backends = dict.fromkeys(backend for backend in known.values() if backend is not None)
+    return list(backends), [name for name, backend in known.items() if backend is None]
 
 
 def _row(file: ModelFile, known: Model | None, knowledge: Knowledge) -> Model | None:
@@ -173,29 +213,27 @@ def _row(file: ModelFile, known: Model | None, knowledge: Knowledge) -> Model | 
 
     What a header does not say stays unknown: above all the network, so that no speed is predicted.
     """
-    backends: Any = tuple(_backends(file, known))
+    backends = tuple(_backends(file, known)[0])
     if known is not None:
         return msgspec.structs.replace(known, backends=backends) if known.backends else known
-    format: Any = FORMATS.get(file.format)
-    runtime = next((r.id for r in knowledge.runtimes.values() if format in r.formats), None)
+    runtime = _runtime(file, knowledge)
     if runtime is None:
         return None
-    weights = [group for model in file.models for group in model.weights]
-    largest = max(weights, key=lambda group: group.elements, default=None)
-    bits: Any = _BITS.get(largest.dtype, 8) if largest is not None else 8
+    largest = max(file.tensors, key=lambda group: group.elements, default=None)
+    bits: Any = largest.bits if largest is not None else 8
     return Model(
         id="file",
         file=Path(file.path).name,
         family="",
         architecture="",
-        runtime=runtime,
-        format=format,
+        runtime=runtime.id,
+        format=CONTAINERS[file.format].format,
         repository="",
         bits=Quantisation(bits, bits, bits),
         backends=backends,
         context=file.context or 1 << 20,
-        about_bytes=max(file.size, sum(group.bytes for group in weights), 1),
-        npu_soc=file.npu[1] if file.npu is not None else None,
+        about_bytes=max(file.size, sum(group.bytes for group in file.tensors), 1),
+        npu_soc=(file.npu[1] or None) if file.npu is not None else None,
         because="made from the file's header",
         source="the file's own tables",
     )

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ..base.errors import UsageError
+from ..base.names import Backend
+from ..base.units import stated
 from ..benchmarks.layouts import layouts
 from ..benchmarks.measurements import Measurement
 from ..probes.snapshot import Snapshot
@@ -33,7 +35,7 @@ class Anchor:
     """A model file that somebody measured on the device: tokens/s of decode and, if known, prefill."""
 
     model: str
-    backend: str
+    backend: Backend
     decode: float
     prefill: float | None = None
 
@@ -58,7 +60,7 @@ class Rate:
 
 def predict(
     model: Model,
-    backend: str,
+    backend: Backend,
     snapshot: Snapshot,
     measurements: Sequence[Measurement],
     knowledge: Knowledge,
@@ -80,11 +82,11 @@ def predict(
     architecture = knowledge.architectures.get(model.architecture)
     if architecture is None:  # a file that is not in the catalogue: the work of a token is not known
         return Predicted(peak_memory_bytes=memory)
-    if anchor is not None and anchor.backend == backend:
+    if anchor is not None and anchor.backend is backend:
         found = _from_anchor(model, anchor, snapshot, knowledge, prompt_tokens, context)
         return replace(found, peak_memory_bytes=memory)
     engine = engine_for(backend, model.format, knowledge.calibration)
-    reading = read_rate(model.scheme, backend, snapshot, measurements, knowledge, engine)
+    reading = rate("decode", model.scheme, backend, snapshot, measurements, knowledge, engine)
     if reading is None:
         return Predicted(peak_memory_bytes=memory)
     weights = architecture.bytes_per_token(model.bits)
@@ -100,7 +102,7 @@ def predict(
     )
     decode = Range(1 / step.value, 1 / step.high, 1 / step.low)
 
-    computing = compute_rate(model.scheme, backend, snapshot, measurements, knowledge, engine)
+    computing = rate("prefill", model.scheme, backend, snapshot, measurements, knowledge, engine)
     if computing is None:
         return Predicted(
             decode_tok_s=decode, peak_memory_bytes=memory, basis=reading.basis, capped=reading.capped
@@ -139,15 +141,17 @@ def _from_anchor(
     wanted = Workload(knowledge.architectures[model.architecture], model.bits, context)
     reading = measured.decode_rate(there, anchor.decode)
     if reading is None:
-        raise UsageError(f"{anchor.decode:g} tokens/s is faster than {anchor.model} can be on this engine")
+        raise UsageError(
+            f"{stated(anchor.decode)} tokens/s is faster than {anchor.model} can be on this engine"
+        )
     reading *= here.decode_share / there.decode_share
     same = model.id == anchor.model
-    spread = SAME_MODEL if same else _anchored_spread("decode", there, here, snapshot, calibration)
+    spread = SAME_MODEL if same else _anchored_spread("decode", backend, there, here, snapshot, calibration)
     decode = around(1 / wanted.decode_seconds(here, reading), spread)
     if anchor.prefill is None:
         return Predicted(decode_tok_s=decode, basis=MODEL)
     computing = measured.prefill_rate(there, anchor.prefill) * here.prefill_share / there.prefill_share
-    spread = SAME_MODEL if same else _anchored_spread("prefill", there, here, snapshot, calibration)
+    spread = SAME_MODEL if same else _anchored_spread("prefill", backend, there, here, snapshot, calibration)
     prefill = around(computing / wanted.prefill_operations(here), spread)
     ttft = Range(
         prompt / prefill.value + 1 / decode.value,
@@ -158,70 +162,61 @@ def _from_anchor(
 
 
 def _anchored_spread(
-    phase: Phase, there: Engine, here: Engine, snapshot: Snapshot, calibration: Calibration
+    phase: Phase, backend: Backend, there: Engine, here: Engine, snapshot: Snapshot, calibration: Calibration
 ) -> float:
     """Of a prediction from one measured model: what the engines add, and on a GPU its class."""
     engines = [here.spread(phase)] if here is there else [here.spread(phase), there.spread(phase)]
-    if here.when == calibration.engines["cpu"].when:
+    if not backend.about.accelerator:
         return joined(*engines)
     return joined(*engines, gpu_class(Facts(snapshot), calibration.specification).model_spread)
 
 
-def read_rate(
+def rate(
+    phase: Phase,
     scheme: str,
-    backend: str,
+    backend: Backend,
     snapshot: Snapshot,
     measurements: Sequence[Measurement],
     knowledge: Knowledge,
     engine: Engine | None = None,
 ) -> Rate | None:
-    """Bytes per second that decoding reads weights of this scheme with, under the kernels of `engine`."""
-    rows = [pair.basis for pair in layouts(measurements, backend, "decode")]
-    if (measured := _measured(rows, scheme, knowledge)) is None:
-        return _expected_reading(backend, snapshot, knowledge, engine)
-    return _opened(measured, lambda: _expected_reading(backend, snapshot, knowledge, engine))
+    """Bytes per second that decoding reads weights of this scheme with, or operations per second that prefill
+    computes with, under the kernels of `engine`."""
+
+    def expected() -> Rate | None:
+        unmeasured = _expected_reading if phase == "decode" else _expected_computing
+        return unmeasured(backend, snapshot, knowledge, engine)
+
+    rows = [pair.basis for pair in layouts(measurements, backend, phase)]
+    measured = _measured(rows, scheme, knowledge)
+    return expected() if measured is None else _opened(measured, expected)
 
 
 def _expected_reading(
-    backend: str, snapshot: Snapshot, knowledge: Knowledge, engine: Engine | None
+    backend: Backend, snapshot: Snapshot, knowledge: Knowledge, engine: Engine | None
 ) -> Rate | None:
-    """The same without a measurement."""
+    """Without a measurement."""
     chip = find_chip(snapshot, knowledge)
-    spec = knowledge.prediction.spec.get(backend)  # type: ignore[call-overload]
+    spec = knowledge.prediction.spec.get(backend)
     if chip is None or spec is None:
         return None
-    if backend == "opencl" and chip.read_gb_s is not None:
+    if backend.about.is_gpu and chip.read_gb_s is not None:
         return Rate(_reached(chip.read_gb_s, "decode", knowledge, engine), CHIP)
-    if backend != "cpu" and engine is not None:
+    if backend.about.accelerator and engine is not None:
         return _specified(chip.dram_gb_s, "decode", snapshot, engine, knowledge.calibration.specification)
     share = spec.dram_share
     peak = chip.dram_gb_s * 1e9
     return Rate(Range(peak * share.value, peak * share.low, peak * share.high), SPECIFICATION)
 
 
-def compute_rate(
-    scheme: str,
-    backend: str,
-    snapshot: Snapshot,
-    measurements: Sequence[Measurement],
-    knowledge: Knowledge,
-    engine: Engine | None = None,
-) -> Rate | None:
-    """Operations per second that prefill computes with, under the kernels of `engine`."""
-    rows = [pair.basis for pair in layouts(measurements, backend, "prefill")]
-    if (measured := _measured(rows, scheme, knowledge)) is None:
-        return _expected_computing(backend, snapshot, knowledge, engine)
-    return _opened(measured, lambda: _expected_computing(backend, snapshot, knowledge, engine))
-
-
 def _expected_computing(
-    backend: str, snapshot: Snapshot, knowledge: Knowledge, engine: Engine | None
+    backend: Backend, snapshot: Snapshot, knowledge: Knowledge, engine: Engine | None
 ) -> Rate | None:
-    """The same without a measurement."""
-    spec = knowledge.prediction.spec.get(backend)  # type: ignore[call-overload]
+    """Without a measurement."""
+    spec = knowledge.prediction.spec.get(backend)
     if spec is None:
         return None
-    if backend == "cpu":
+    if not backend.about.accelerator:
         peak = _cpu_peak(snapshot, knowledge)
     else:
         chip = find_chip(snapshot, knowledge)
@@ -276,7 +271,7 @@ def _specified(
     return Rate(around(value * 1e9, joined(row.spread(phase), engine.spread(phase))), SPECIFICATION)
 
 
-def peak_memory(model: Model, backend: str, context: int, knowledge: Knowledge) -> Range | None:
+def peak_memory(model: Model, backend: Backend, context: int, knowledge: Knowledge) -> Range | None:
     """Peak resident bytes: a published peak of this file, else the memory model of its runtime."""
     architecture = knowledge.architectures.get(model.architecture)
     cache, streamed = 0, 0.0  # of a network that nobody knows
@@ -288,7 +283,7 @@ def peak_memory(model: Model, backend: str, context: int, knowledge: Knowledge) 
     for seen in model.memory:
         if seen.backend == backend:
             return Range(seen.bytes, seen.bytes * 0.8, seen.bytes * 1.3)
-    shape = knowledge.runtimes[model.runtime].memory.get(backend)  # type: ignore[call-overload]
+    shape = knowledge.runtimes[model.runtime].memory.get(backend)
     if shape is None:
         return None
     resident = model.size * (1 - streamed)
@@ -364,12 +359,12 @@ def _ops_per_cycle(core: str | None, snapshot: Snapshot, knowledge: Knowledge) -
 
 
 def _layer_overhead(
-    model: Model, backend: str, reading: Rate, knowledge: Knowledge, engine: Engine | None
+    model: Model, backend: Backend, reading: Rate, knowledge: Knowledge, engine: Engine | None
 ) -> float:
     """Seconds a layer beyond its bytes. Measured rates contain that of the reference block's layers."""
     seconds = getattr(knowledge.prediction.layer_overhead_s, backend, 0.0)
     if reading.basis != MEASURED:
-        return engine.layer_overhead_s if engine is not None and backend != "cpu" else seconds
+        return engine.layer_overhead_s if engine is not None and backend.about.accelerator else seconds
     reference, own = knowledge.architectures["gemma-2b"], knowledge.architectures[model.architecture]
     size = own.bytes_per_token(model.bits) / own.layers
     return seconds * max(0.0, 1 - size * reference.layers / reference.bytes_per_token(model.bits))

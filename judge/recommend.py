@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ..base.names import CheckStatus, Evidence
+from ..base.names import Backend, CheckStatus, Evidence
 from ..reports.report import Check, FallbackStep, Predicted, Recommendation
 from .case import Case, Variant
 from .rules import fits, speed
@@ -79,7 +79,7 @@ def _rank(case: Case, by_capability: bool = False) -> Callable[[Judged], tuple[f
     def key(judged: Judged) -> tuple[float, ...]:
         model = judged.variant.model
         seconds = speed.job_seconds(case, judged.predicted) or float("inf")
-        stands_for = family is not None and model.id == family.primary and judged.variant.backend == "opencl"
+        stands_for = family is not None and model.id == family.primary and judged.variant.backend.about.is_gpu
         return (
             judged.status is not CheckStatus.PASS,
             gravity(judged),
@@ -102,9 +102,13 @@ def status_order(case: Case, judged: Judged) -> tuple[float, ...]:
     return (order.index(judged.status), *_rank(case)(judged))
 
 
-def _backend_rank(judged: Judged) -> int:
-    slower = judged.has("gpu.slower-than-cpu")
-    return {"opencl": 2 if slower else 0, "cpu": 1, "npu": 3}.get(judged.variant.backend, 3)
+def _backend_rank(judged: Judged) -> float:
+    """Of the table; a GPU that is slower than the CPU comes next after it."""
+    return (
+        Backend.CPU.about.rank + 0.5
+        if judged.has("gpu.slower-than-cpu")
+        else judged.variant.backend.about.rank
+    )
 
 
 def chain(case: Case, chosen: Judged | None, all_judged: Sequence[Judged]) -> tuple[FallbackStep, ...]:
@@ -114,7 +118,7 @@ def chain(case: Case, chosen: Judged | None, all_judged: Sequence[Judged]) -> tu
     """
     family = [j for j in all_judged if j.works and case.of_family(j.variant) and j is not chosen]
     sound = [j for j in family if gravity(j) < 3] or family
-    if chosen is not None and chosen.variant.backend == "cpu":
+    if chosen is not None and not chosen.variant.backend.about.accelerator:
         # Who is on the CPU because the GPU is slower gains nothing by going back.
         sound = [j for j in sound if not j.has("gpu.slower-than-cpu")]
     if case.options.family == "any":
@@ -125,7 +129,7 @@ def chain(case: Case, chosen: Judged | None, all_judged: Sequence[Judged]) -> tu
         sound = [j for j in sound if j.variant.model.rank == 0]
     steps = sorted(sound, key=lambda j: _distance(j, chosen))
     return tuple(
-        FallbackStep(j.variant.model.id, j.variant.backend)
+        FallbackStep(j.variant.model.id, str(j.variant.backend))
         for j in (*steps, *_smaller(case, chosen, all_judged))
     )
 
@@ -173,7 +177,7 @@ def recommendation(case: Case, judged: Judged, because: str) -> Recommendation:
         revision=model.revision,
         runtime=model.runtime,
         format=model.format,
-        backend=judged.variant.backend,
+        backend=str(judged.variant.backend),
         settings=settings(case, judged),
         predicted=judged.predicted,
         evidence=judged.evidence,
@@ -188,7 +192,7 @@ def settings(case: Case, judged: Judged) -> dict[str, Any]:
         "max_tokens": _max_tokens(case, judged),
         "prefill_chunk": _prefill_chunk(case, judged),
     }
-    if judged.variant.backend == "cpu":
+    if not judged.variant.backend.about.accelerator:
         out["threads"], out["cpus"] = _threads(case)
     return out
 
@@ -204,7 +208,7 @@ def _max_tokens(case: Case, judged: Judged) -> int | None:
         case.knowledge.thresholds.memory.kv_bytes_per_value
     )
     rest = peak.value - case.demand.context * per_token
-    step = case.runtime(model).context_step if judged.variant.backend == "opencl" else 1
+    step = case.runtime(model).context_step if judged.variant.backend.about.is_gpu else 1
     fitting = [
         c
         for c in case.knowledge.thresholds.contexts

@@ -16,6 +16,7 @@ from typing import Any, get_args, get_type_hints
 from ..base.errors import InputError
 from ..benchmarks.opencl.variants import VARIANTS as OPENCL
 from ..benchmarks.vulkan.variants import VARIANTS as VULKAN
+from ..probes.modelfile import CONTAINERS
 from ..probes.modelfile.model import FACTS as MODEL_FILE_FACTS
 from ..probes.readers.emulator import SIGNS
 from ..probes.readers.gpu import identify
@@ -76,7 +77,7 @@ def _misfits(knowledge: Knowledge) -> Iterator[tuple[str, str, str]]:
         for backend in model.backends:
             predicted = backend in knowledge.prediction.spec
             if predicted and engine_for(backend, model.format, knowledge.calibration) is None:
-                why = f"is for {backend!r} as {model.format!r}, whose kernels calibration.yaml does not have"
+                why = f"is for '{backend}' as {model.format!r}, whose kernels calibration.yaml does not have"
                 yield "models", model.id, why
     try:
         webgpu_fallback(knowledge)
@@ -84,7 +85,8 @@ def _misfits(knowledge: Knowledge) -> Iterator[tuple[str, str, str]]:
         yield "webgpu_fallback", "", f"is no profile: {error}"
 
 
-_KERNELS = {
+_LISTED = {
+    "model file format": frozenset(container.format for container in CONTAINERS.values()),
     "OpenCL variant": frozenset(variant.name for variant in OPENCL),
     "Vulkan variant": frozenset(variant.name for variant in VULKAN),
     "sign of an emulator": frozenset(SIGNS),
@@ -94,7 +96,7 @@ VOCABULARY = Vocabulary(
     names={
         "GPU": _gpus,
         "OpenCL library": lambda knowledge: lambda name: LIBRARY.match(name) is not None,
-        **{to: _fixed(known) for to, known in _KERNELS.items()},
+        **{to: _fixed(known) for to, known in _LISTED.items()},
     },
     facts={
         "snapshot": is_fact,
@@ -104,7 +106,7 @@ VOCABULARY = Vocabulary(
         "gles": "gles".__eq__,
         "file.*": MODEL_FILE_FACTS.__contains__,
     },
-    hints=_KERNELS,
+    hints=_LISTED,
     check=_misfits,
 )
 """What rows may name."""

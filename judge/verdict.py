@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..base.names import CheckStatus, Verdict
-from ..reports.report import Check, Predicted, Range, Recommendation
+from ..reports.report import Check, Predicted, Recommendation
 from .case import ANY_FAMILY, Case
 from .recommend import Judged, best_of_family, recommendation, status_order
 from .recommend import best_of_all as best_of_all_judged
-
-BACKEND_TITLES = {"cpu": "the CPU", "opencl": "the GPU", "npu": "the NPU"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def best_of_all(case: Case, judged: Judged | None) -> Recommendation | None:
 
 def _primary(case: Case, family: Sequence[Judged]) -> Judged | None:
     """The file whose success on the GPU is a pass; for any family the best GPU result."""
-    on_gpu = [j for j in family if j.variant.backend == "opencl"]
+    on_gpu = [j for j in family if j.variant.backend.about.is_gpu]
     if case.options.family == ANY_FAMILY:
         order = (CheckStatus.PASS, CheckStatus.UNKNOWN, CheckStatus.WARN)
         return min(on_gpu, key=lambda j: order.index(j.status) if j.status in order else 9, default=None)
@@ -88,7 +86,7 @@ def _successor(case: Case, chosen: Judged, judged: Sequence[Judged]) -> str:
     runtime, best = case.runtime(chosen.variant.model), best_of_all_judged(case, judged)
     if not runtime.deprecated or best is None or best.variant.model.runtime == runtime.id:
         return ""
-    model, where = best.variant.model, BACKEND_TITLES[best.variant.backend]
+    model, where = best.variant.model, best.variant.backend.about.title
     return f" {runtime.title} is deprecated; with {model.runtime} take {model.file} on {where}."
 
 
@@ -100,7 +98,7 @@ def _reservations(judged: Judged) -> str:
 def _given_up(chosen: Judged, primary: Judged) -> str:
     lost = []
     if chosen.variant.backend != primary.variant.backend:
-        lost.append("the GPU")
+        lost.append(primary.variant.backend.about.title)
     if chosen.variant.model.bits.ffn < primary.variant.model.bits.ffn:
         lost.append("8-bit weights")
     if chosen.variant.model.architecture != primary.variant.model.architecture:
@@ -141,7 +139,7 @@ def _summary(
     match verdict:
         case Verdict.PASS:
             assert chosen is not None  # the primary works, so something does
-            sooner = "" if chosen.variant.backend == "opencl" else ", and sooner without it"
+            sooner = "" if chosen.variant.backend.about.is_gpu else ", and sooner without it"
             return f"{name} runs here on the GPU{sooner}; use {_use(chosen)}."
         case Verdict.DEGRADED:
             assert chosen is not None
@@ -182,7 +180,7 @@ def _obstacles(case: Case, primary: Judged | None, family: Sequence[Judged]) -> 
     alternatives = [j for j in family if primary is None or j.variant.backend != primary.variant.backend]
     nearest = min(alternatives, key=lambda j: status_order(case, j), default=None)
     shown = [j for j in (primary, nearest) if j is not None]
-    problems = {_first_problem(j): BACKEND_TITLES[j.variant.backend] for j in reversed(shown)}
+    problems = {_first_problem(j): j.variant.backend.about.title for j in reversed(shown)}
     if len(problems) == 1:
         return next(iter(problems))
     return "; ".join(f"on {where}, {problem}" for problem, where in reversed(problems.items()))
@@ -190,15 +188,11 @@ def _obstacles(case: Case, primary: Judged | None, family: Sequence[Judged]) -> 
 
 def _use(judged: Judged) -> str:
     model = judged.variant.model
-    where = BACKEND_TITLES[judged.variant.backend]
+    where = judged.variant.backend.about.title
     return f"{model.file} on {where} with {model.runtime}{_pace(judged.predicted)}"
 
 
 def _pace(predicted: Predicted) -> str:
     if predicted.decode_tok_s is None:
         return ""
-    return f", about {_short(predicted.decode_tok_s)} tokens/s ({predicted.rests_on})"
-
-
-def _short(r: Range) -> str:
-    return f"{r.value:.2g} ({r.low:.2g} to {r.high:.2g})"
+    return f", about {predicted.decode_tok_s.text()} tokens/s ({predicted.rests_on})"

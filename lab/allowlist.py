@@ -30,7 +30,7 @@ class Coverage(StrEnum):
 
 
 @dataclass(frozen=True)
-class Choice:
+class Advice:
     """What an app should load: variant on backend, then the fallbacks in order."""
 
     variant: str
@@ -40,7 +40,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Seen:
     """One report, reduced to what identifies the phone and what came out. `choice` None: nothing works.
 
     build_soc: manufacturer and model as `android.os.Build` states them, or None.
@@ -58,7 +58,7 @@ class Outcome:
     sdk: int | None
     ram_bytes: int | None
     evidence: Evidence
-    choice: Choice | None
+    choice: Advice | None
 
     @property
     def driver_key(self) -> tuple[int, ...]:
@@ -89,7 +89,7 @@ class Rule:
     driver_max: str | None
     sdk_min: int | None
     ram_min_bytes: int | None
-    choice: Choice | None
+    choice: Advice | None
     evidence: Evidence
     devices: int
     reports: tuple[str, ...]
@@ -127,7 +127,7 @@ class Allowlist:
         return Allowlist(rules, self.conflicts, self.left_out)
 
 
-def outcome(source: Source) -> Outcome | LeftOut:
+def outcome(source: Source) -> Seen | LeftOut:
     """Reduce a report; computers, emulators and undecided phones are left out and said so."""
     report = source.report
     device = report.device
@@ -140,7 +140,7 @@ def outcome(source: Source) -> Outcome | LeftOut:
     if not text(device, "android", "sdk"):
         return LeftOut(source.path, "not an Android device")
     sdk, ram = text(device, "android", "sdk"), device.get("ram_bytes")
-    return Outcome(
+    return Seen(
         path=source.path,
         name=" ".join(filter(None, (text(device, "manufacturer"), text(device, "model")))) or "?",
         brand=text(device, "brand"),
@@ -157,11 +157,11 @@ def outcome(source: Source) -> Outcome | LeftOut:
     )
 
 
-def _choice(report: Report) -> Choice | None:
+def _choice(report: Report) -> Advice | None:
     best = report.recommendation
     if best is None or report.verdict is Verdict.FAIL:
         return None
-    return Choice(
+    return Advice(
         best.variant,
         best.file,
         best.backend,
@@ -188,7 +188,7 @@ def weakest(several: Iterable[Evidence]) -> Evidence:
 
 def build(sources: Iterable[Source]) -> Allowlist:
     """Generalise reports to rules, as far as they agree."""
-    outcomes: list[Outcome] = []
+    outcomes: list[Seen] = []
     left_out: list[LeftOut] = []
     for source in sources:
         found = outcome(source)
@@ -198,8 +198,8 @@ def build(sources: Iterable[Source]) -> Allowlist:
             outcomes.append(found)
     rules: list[Rule] = []
     conflicts: list[Conflict] = []
-    by_device: dict[Hashable, list[Outcome]] = defaultdict(list)
-    by_soc: dict[Hashable, list[Outcome]] = defaultdict(list)
+    by_device: dict[Hashable, list[Seen]] = defaultdict(list)
+    by_soc: dict[Hashable, list[Seen]] = defaultdict(list)
     for item in outcomes:
         if item.device:
             by_device[item.brand, item.device, _ram_class(item.ram_bytes)].append(item)
@@ -222,7 +222,7 @@ def _ram_class(ram: int | None) -> int | None:
 
 
 def _generalise(
-    group: Sequence[Outcome], coverage: Coverage, rules: list[Rule], conflicts: list[Conflict]
+    group: Sequence[Seen], coverage: Coverage, rules: list[Rule], conflicts: list[Conflict]
 ) -> None:
     """Rules for a group that agrees, or agrees within ranges of driver versions; else a conflict."""
     segments = _by_driver(group)
@@ -243,7 +243,7 @@ def _generalise(
         rules.append(_rule(segment, coverage, len(devices)))
 
 
-def _by_driver(group: Sequence[Outcome]) -> list[list[Outcome]] | None:
+def _by_driver(group: Sequence[Seen]) -> list[list[Seen]] | None:
     """Runs of equal outcome along the driver version, or None if one version has two outcomes."""
     if len({_said(item.choice) for item in group}) == 1:
         return [list(group)]
@@ -254,7 +254,7 @@ def _by_driver(group: Sequence[Outcome]) -> list[list[Outcome]] | None:
     return [list(run) for _, run in groupby(ordered, key=lambda item: _said(item.choice))]
 
 
-def _rule(items: Sequence[Outcome], coverage: Coverage, devices: int) -> Rule:
+def _rule(items: Sequence[Seen], coverage: Coverage, devices: int) -> Rule:
     first = items[0]
     ordered = sorted((item for item in items if item.driver), key=lambda item: item.driver_key)
     evidence = weakest(item.evidence for item in items)
@@ -282,7 +282,7 @@ def _rule(items: Sequence[Outcome], coverage: Coverage, devices: int) -> Rule:
     )
 
 
-def _common(items: Sequence[Outcome]) -> Choice | None:
+def _common(items: Sequence[Seen]) -> Advice | None:
     """The agreed choice with the fallbacks that hold for every report of the group."""
     choices = [item.choice for item in items if item.choice is not None]
     if not choices:
@@ -291,11 +291,11 @@ def _common(items: Sequence[Outcome]) -> Choice | None:
     return replace(choices[0], fallback=tuple(shared))
 
 
-def _said(choice: Choice | None) -> str:
+def _said(choice: Advice | None) -> str:
     return "nothing of the family works" if choice is None else f"{choice.file} on {choice.backend}"
 
 
-def _what(item: Outcome, coverage: Coverage) -> str:
+def _what(item: Seen, coverage: Coverage) -> str:
     if coverage is Coverage.DEVICE:
         return f"{item.brand or '?'} {item.device} ({item.name})"
     return f"{item.soc_model} with {item.gpu}"

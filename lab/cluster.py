@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..base.errors import TargetError, UsageError
+from ..base.units import seconds
 from .discovery import discover
 from .inventory import READY, Inventory, Phone
 from .job import Control, Ended, Finished, Job, ended, run_phone
@@ -119,7 +120,7 @@ class DaskPool:
             if now - missing_since.get(future, now) > LOST_AFTER_S:
                 lost.append((future, "its worker was lost and no other has this phone"))
             elif now - began > limit_s(job):
-                lost.append((future, f"did not end within {limit_s(job):.0f} s and was given up"))
+                lost.append((future, f"did not end within {seconds(limit_s(job))} and was given up"))
         return lost
 
     def _workers(self) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def phone(report: Report) -> str:
     The target kind keeps `local` and a phone of the same name apart.
     """
     kind, serial = report.target.get("kind", ""), report.target.get("serial", "")
-    if serial and kind != "replay":
+    if serial:
         return f"{kind}:{serial}"
     return ":".join((kind, *(text(report.device, key) or "?" for key in ("manufacturer", "model", "device"))))
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from ..base.bounds import require
 from ..base.names import Exit, Status, Verdict
-from ..base.units import significant
+from ..base.units import seconds
 from ..benchmarks.measurements import Measurement
 from ..benchmarks.statistics import gain
 from ..reports.report import Report
@@ -31,7 +31,7 @@ _FACTS = {
 }
 
 
-class Kind(StrEnum):
+class ChangeKind(StrEnum):
     """What a change means."""
 
     REGRESSION = "regression"
@@ -41,7 +41,7 @@ class Kind(StrEnum):
     """A verdict was or became inconclusive, or a run broke: nothing can be said."""
 
 
-_EXITS = {Kind.REGRESSION: Exit.FAIL, Kind.UNCLEAR: Exit.INCONCLUSIVE}
+_EXITS = {ChangeKind.REGRESSION: Exit.FAIL, ChangeKind.UNCLEAR: Exit.INCONCLUSIVE}
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Change:
     """One difference. `ratio` is after / before in speed, for speeds only."""
 
     what: str
-    kind: Kind
+    kind: ChangeKind
     before: str
     after: str
     ratio: float | None = None
@@ -73,7 +73,7 @@ class Comparison:
     only_after: tuple[str, ...] = ()
 
     @property
-    def worst(self) -> Kind | None:
+    def worst(self) -> ChangeKind | None:
         """What the whole amounts to: a regression, unclear, or None for neither."""
         kinds = {change.kind for phone in self.phones for change in phone.changes}
         return next((kind for kind in _EXITS if kind in kinds), None)
@@ -107,7 +107,7 @@ def compare(before: Report, after: Report, threshold: float = THRESHOLD) -> tupl
     old, new = _rows(before), _rows(after)
     for key in old.keys() | new.keys():
         changes += _row(key, old.get(key), new.get(key), threshold)
-    order = list(Kind)
+    order = list(ChangeKind)
     return tuple(sorted(changes, key=lambda change: (order.index(change.kind), change.what)))
 
 
@@ -115,16 +115,16 @@ def _verdict(before: Report, after: Report) -> list[Change]:
     if before.verdict is after.verdict:
         return []
     if Verdict.INCONCLUSIVE in (before.verdict, after.verdict) or before.incomplete or after.incomplete:
-        kind = Kind.UNCLEAR
+        kind = ChangeKind.UNCLEAR
     else:
         worse = _RANK[after.verdict] < _RANK[before.verdict]
-        kind = Kind.REGRESSION if worse else Kind.IMPROVEMENT
+        kind = ChangeKind.REGRESSION if worse else ChangeKind.IMPROVEMENT
     return [Change("verdict", kind, before.verdict, after.verdict)]
 
 
 def _recommendation(before: Report, after: Report) -> list[Change]:
     old, new = (r.recommendation.choice if r.recommendation else "none" for r in (before, after))
-    return [] if old == new else [Change("recommendation", Kind.CHANGE, old, new)]
+    return [] if old == new else [Change("recommendation", ChangeKind.CHANGE, old, new)]
 
 
 def _facts(before: Report, after: Report) -> list[Change]:
@@ -132,7 +132,7 @@ def _facts(before: Report, after: Report) -> list[Change]:
     for label, path in _FACTS.items():
         old, new = text(before.device, *path), text(after.device, *path)
         if old != new:
-            changes.append(Change(label, Kind.CHANGE, old or "unknown", new or "unknown"))
+            changes.append(Change(label, ChangeKind.CHANGE, old or "unknown", new or "unknown"))
     return changes
 
 
@@ -145,20 +145,20 @@ def _row(key: str, old: Measurement | None, new: Measurement | None, threshold: 
         # A variant that is measured in one version of the tool only says nothing about the phone.
         return []
     if old.status is not new.status:
-        kind = Kind.REGRESSION if old.status is Status.OK else Kind.CHANGE
+        kind = ChangeKind.REGRESSION if old.status is Status.OK else ChangeKind.CHANGE
         if new.status is Status.OK:
-            kind = Kind.IMPROVEMENT
+            kind = ChangeKind.IMPROVEMENT
         return [Change(key, kind, old.status, new.status)]
     changes: list[Change] = []
     if (old.deterministic, new.deterministic) == (True, False):
-        changes.append(Change(f"{key} repeats", Kind.REGRESSION, "same bits", "different bits"))
+        changes.append(Change(f"{key} repeats", ChangeKind.REGRESSION, "same bits", "different bits"))
     if old.deviation and new.deviation and old.deviation.ok is not new.deviation.ok:
-        kind = Kind.IMPROVEMENT if new.deviation.ok else Kind.REGRESSION
+        kind = ChangeKind.IMPROVEMENT if new.deviation.ok else ChangeKind.REGRESSION
         changes.append(Change(f"{key} numbers", kind, _word(old.deviation.ok), _word(new.deviation.ok)))
     ratio = speed_ratio(old.samples_s, new.samples_s, threshold)
     if ratio is not None and old.sound and new.sound:
-        kind = Kind.IMPROVEMENT if ratio > 1 else Kind.REGRESSION
-        before, after = (f"{significant((row.seconds or 0) * 1e3)} ms" for row in (old, new))
+        kind = ChangeKind.IMPROVEMENT if ratio > 1 else ChangeKind.REGRESSION
+        before, after = (seconds(row.seconds or 0) for row in (old, new))
         changes.append(Change(key, kind, before, after, ratio))
     return changes
 

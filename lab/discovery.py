@@ -36,7 +36,7 @@ def _with_facts(phone: Phone) -> Phone:
     from ..probes.targets import resolve
 
     with suppress(TargetError, TransportError):
-        snapshot = read(collect(resolve(phone.serial, phone.server), push=False, vulkan=False))
+        snapshot = read(collect(resolve(phone.serial, phone.server), push=False, system=False))
         identity, android = snapshot.identity, snapshot.android
         facts = {
             "manufacturer": identity.manufacturer,

@@ -6,21 +6,23 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ..base.errors import TargetError, UsageError
+from ..base import files
+from ..base.errors import TargetError
 from ..base.names import ReportFormat
+from ..base.options import Request
 from ..reports.writers import writer
-from .inventory import Gate, Group, Inventory, RunOptions
-from .job import Control, Row
+from .inventory import Gate, Group, Inventory
+from .job import Control, JobRow
 from .pool import ThreadPool
-from .run import interrupts, make_plan, write_whole
+from .run import interrupts, make_plan
 
 ANY = Gate(battery_min_percent=0, temperature_max_c=1000.0, thermal_status_max=99, wait_s=0)
 """A person who asks for all phones now wants them now."""
 
 
 def check_every(
-    options: RunOptions, format: ReportFormat, folder: Path, server: str | None, on_row: Callable[[Row], None]
-) -> list[Row]:
+    options: Request, format: ReportFormat, folder: Path, server: str | None, on_row: Callable[[JobRow], None]
+) -> list[JobRow]:
     """Reports as `folder`/<phone>.<ending>; a row for every phone, reachable or not.
 
     Raises TargetError if there is no phone at all, UsageError if the folder cannot be made.
@@ -32,10 +34,7 @@ def check_every(
     plan = make_plan(inventory, pool.discover(inventory))
     if not plan.jobs and not plan.unreachable:
         raise TargetError("no phone is connected", hint="`gemmafit devices` lists what adb sees.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot make the folder {folder}: {error.strerror}") from error
+    files.make_folder(folder)
     rows = list(plan.unreachable)
     for row in rows:
         on_row(row)
@@ -45,7 +44,7 @@ def check_every(
             row = finished.row
             if finished.report is not None:
                 name = f"{row.id}{format.ending}"
-                write_whole(folder / name, writer(format)(finished.report).encode())
+                files.write(folder / name, writer(format)(finished.report))
                 row = replace(row, report=name)
             rows.append(row)
             on_row(row)

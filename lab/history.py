@@ -52,7 +52,7 @@ _REPORTS = sa.Table(
 
 
 @dataclass(frozen=True)
-class Entry:
+class HistoryEntry:
     """One line of `history list`."""
 
     id: int
@@ -106,9 +106,9 @@ class History:
             connection.execute(sa.insert(_REPORTS), list(fresh.values()))
         return len(fresh)
 
-    def entries(self, selection: Selection, limit: int) -> list[Entry]:
+    def entries(self, selection: Selection, limit: int) -> list[HistoryEntry]:
         """The newest first."""
-        columns = [_REPORTS.c[field] for field in Entry.__dataclass_fields__]
+        columns = [_REPORTS.c[field] for field in HistoryEntry.__dataclass_fields__]
         query = (
             sa.select(*columns)
             .where(*_conditions(selection))
@@ -116,7 +116,7 @@ class History:
             .limit(limit)
         )
         with self._engine.connect() as connection:
-            return [Entry(*row) for row in connection.execute(query)]
+            return [HistoryEntry(*row) for row in connection.execute(query)]
 
     def report(self, identifier: int) -> Source:
         """One report by its id. Raises InputError if there is none."""

@@ -6,30 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from ..base.bounds import require
-from ..base.errors import InputError, UsageError
+from ..base.errors import InputError
+from ..base.files import read_text
+from ..base.options import Request, Strict
 from ..base.yaml_input import load_yaml
-
-if TYPE_CHECKING:
-    from ..pipeline import Request
 
 SCHEMA = "gemmafit.lab/1"
 MAX_BYTES = 1 << 20
-
-
-class Strict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A mapping of the file; a key that is not a field is an error, most often a typing mistake, and so is a
-    number out of its range."""
-
-    def __post_init__(self) -> None:
-        try:
-            require(msgspec.structs.asdict(self))
-        except UsageError as error:  # msgspec adds where in the file it stands
-            raise ValueError(str(error)) from error
 
 
 class Gate(Strict, frozen=True, kw_only=True):
@@ -41,34 +27,6 @@ class Gate(Strict, frozen=True, kw_only=True):
     wait_s: int = 900
 
 
-class RunOptions(Strict, frozen=True, kw_only=True):
-    """What is done with a phone: the fields of `pipeline.Request`, and a folder of own knowledge."""
-
-    run: bool = True
-    push: bool = True
-    backends: tuple[Literal["cpu", "opencl", "vulkan"], ...] = ()
-    quick: bool = False
-    force: bool = False
-    tuning: Literal["use", "retune", "off"] = "use"
-    package: str | None = None
-    family: str = "gemma-2b"
-    use: Literal["chat", "summarise", "offline-batch"] = "chat"
-    decode_tok_s: float | None = None
-    ttft_s: float | None = None
-    prompt_tokens: int | None = None
-    context: int | None = None
-    profiles: str | None = None
-
-    def request(self) -> Request:
-        """The pipeline's request. Raises InputError for a bad folder of knowledge."""
-        from ..judge.references import load
-        from ..pipeline import Request
-
-        fields = msgspec.structs.asdict(self)
-        folder = fields.pop("profiles")
-        return Request(**fields, knowledge=load(Path(folder) if folder else None))
-
-
 class Group(Strict, frozen=True, kw_only=True):
     """Phones by serial, by property, or all that no earlier group took.
 
@@ -77,8 +35,8 @@ class Group(Strict, frozen=True, kw_only=True):
 
     name: str = "phones"
     serials: tuple[str, ...] = ()
-    match: dict[str, str] = {}
-    options: RunOptions = RunOptions()
+    match: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    options: Request = Request()
     gate: Gate = Gate()
     deadline_s: int = 900
     retries: int = 1
@@ -121,17 +79,9 @@ class Phone:
 
 def load(path: Path) -> Inventory:
     """Read an inventory. Raises InputError naming the key, or what is named twice."""
+    data = load_yaml(read_text(path, MAX_BYTES, "inventory"), origin=str(path))
     try:
-        raw = path.read_bytes()[: MAX_BYTES + 1]
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    if len(raw) > MAX_BYTES:
-        raise InputError(f"{path}: larger than {MAX_BYTES} bytes, not an inventory")
-    try:
-        data = load_yaml(raw.decode("utf-8"), origin=str(path))
         inventory = msgspec.convert(data or {}, Inventory)
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not text: {error.reason}") from error
     except msgspec.ValidationError as error:
         raise InputError(f"{path}: {error}") from error
     _validate(path, inventory)

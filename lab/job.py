@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ..base.errors import DeadlineExceeded, DeviceBusy, GemmafitError, TargetError, TransportError
 from ..base.events import Event, Listener, ignore
 from ..base.names import Exit, Verdict
+from ..base.units import seconds, stated
 from .inventory import Gate, Group, Phone
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Ended(StrEnum):
 
 
 @dataclass(frozen=True)
-class Row:
+class JobRow:
     """How a job ended: a line of `results.jsonl`."""
 
     id: str
@@ -82,7 +83,7 @@ class Row:
 class Finished:
     """A row and, where there is one, the report as a value."""
 
-    row: Row
+    row: JobRow
     report: Report | None = None
 
 
@@ -96,13 +97,13 @@ class Control:
 def ended(job: Job, status: Ended, error: str) -> Finished:
     """A job that ended from outside: lost, stopped, given up."""
     phone = job.phone
-    return Finished(Row(job.id, phone.serial, phone.server, job.group.name, status, error=error))
+    return Finished(JobRow(job.id, phone.serial, phone.server, job.group.name, status, error=error))
 
 
 def run_phone(job: Job, control: Control | None = None, on_event: Listener = ignore) -> Finished:
     """Examine one phone. Transport faults are tried again; a wrong state or a verdict is not."""
     clock = _Clock(job, control or Control(), on_event)
-    row = Row(job.id, job.phone.serial, job.phone.server, job.group.name, Ended.FAILED)
+    row = JobRow(job.id, job.phone.serial, job.phone.server, job.group.name, Ended.FAILED)
     while True:
         row = replace(row, attempts=row.attempts + 1)
         finished, again = _attempt(job, row, clock)
@@ -112,7 +113,7 @@ def run_phone(job: Job, control: Control | None = None, on_event: Listener = ign
         time.sleep(RETRY_PAUSE_S)
 
 
-def _attempt(job: Job, row: Row, clock: _Clock) -> tuple[Finished, bool]:
+def _attempt(job: Job, row: JobRow, clock: _Clock) -> tuple[Finished, bool]:
     """One try: how it ended, and whether another one makes sense."""
     try:
         target = _target(job)
@@ -180,7 +181,7 @@ class _Clock:
         """Wait a little. Raises TargetError with the reason when the group's patience is used up."""
         if self.waited + GATE_POLL_S > self._job.group.gate.wait_s:
             raise TargetError(
-                f"{self._job.phone.serial}: not started: {reason}, after waiting {self.waited:.0f} s",
+                f"{self._job.phone.serial}: not started: {reason}, after waiting {seconds(self.waited)}",
                 hint="charge, cool or free the phone, or change the group's gate",
             )
         self.listen(Event("gate", f"waiting: {reason}"))
@@ -189,7 +190,7 @@ class _Clock:
         self.waited += GATE_POLL_S
 
 
-def _failed(row: Row, status: Ended, error: GemmafitError) -> Row:
+def _failed(row: JobRow, status: Ended, error: GemmafitError) -> JobRow:
     return replace(row, status=status, error=str(error), hint=error.hint)
 
 
@@ -199,10 +200,10 @@ def _target(job: Job) -> Target:
     return resolve(job.phone.serial, job.phone.server)
 
 
-def _examine(job: Job, target: Target, row: Row, listener: Listener) -> Finished:
+def _examine(job: Job, target: Target, row: JobRow, listener: Listener) -> Finished:
     from ..pipeline import examine
 
-    examination = examine(target, job.group.options.request(), listener)
+    examination = examine(target, job.group.options, listener)
     report = examination.report
     broken = examination.broken
     status = Ended.DONE if broken is None else Ended.PARTIAL
@@ -217,7 +218,8 @@ def gate_closed(gate: Gate, now: Conditions) -> str | None:
     if now.battery_percent is not None and now.battery_percent < gate.battery_min_percent:
         return f"battery at {now.battery_percent} %, {gate.battery_min_percent} % wanted"
     if now.battery_temperature_c is not None and now.battery_temperature_c > gate.temperature_max_c:
-        return f"battery at {now.battery_temperature_c:g} °C, {gate.temperature_max_c:g} °C at most"
+        is_at, most = stated(now.battery_temperature_c), stated(gate.temperature_max_c)
+        return f"battery at {is_at} °C, {most} °C at most"
     if now.thermal_status is not None and now.thermal_status > gate.thermal_status_max:
         return f"thermal status {now.thermal_status}, {gate.thermal_status_max} at most"
     return None

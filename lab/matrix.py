@@ -103,7 +103,9 @@ AXES: Mapping[str, Callable[[Report], tuple[str, ...]]] = {
 }
 
 
-def build(sources: Iterable[Source], known: Mapping[str, Sequence[str]], kinds: Sequence[Kind]) -> Matrix:
+def build(
+    sources: Iterable[Source], known: Mapping[str, Sequence[str]], kinds: Sequence[PhoneKind]
+) -> Matrix:
     """Count.
 
     known: axis title -> values that exist in the field. kinds: phones one could buy, to name gaps by.
@@ -115,7 +117,7 @@ def build(sources: Iterable[Source], known: Mapping[str, Sequence[str]], kinds: 
 
 
 @dataclass(frozen=True)
-class Kind:
+class PhoneKind:
     """A kind of phone: its name and its value on each axis (axis title -> values)."""
 
     example: str
@@ -150,7 +152,7 @@ def _decode(report: Report) -> float | None:
     return speed.value if speed is not None else None
 
 
-def _suggest(axes: Sequence[Axis], kinds: Sequence[Kind], most: int = 3) -> tuple[Suggestion, ...]:
+def _suggest(axes: Sequence[Axis], kinds: Sequence[PhoneKind], most: int = 3) -> tuple[Suggestion, ...]:
     """Greedy cover: again and again the kind of phone that adds most values nobody has seen yet."""
     missing = {(axis.title, value) for axis in axes for value in axis.missing}
     found: list[Suggestion] = []
@@ -164,5 +166,5 @@ def _suggest(axes: Sequence[Axis], kinds: Sequence[Kind], most: int = 3) -> tupl
     return tuple(found)
 
 
-def _adds(kind: Kind, missing: set[tuple[str, str]]) -> set[tuple[str, str]]:
+def _adds(kind: PhoneKind, missing: set[tuple[str, str]]) -> set[tuple[str, str]]:
     return {(title, v) for title, values in kind.values.items() for v in values} & missing

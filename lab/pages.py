@@ -7,13 +7,19 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..base.names import Verdict
+from ..base.units import percent
 from ..reports.pages import charts
 from ..reports.pages.render import environment
-from .compare import Comparison, Kind
-from .job import Ended, Row
+from .compare import ChangeKind, Comparison
+from .job import Ended, JobRow
 from .matrix import Matrix
 
-_KINDS = {Kind.REGRESSION: "fail", Kind.IMPROVEMENT: "pass", Kind.CHANGE: "warn", Kind.UNCLEAR: "unknown"}
+_KINDS = {
+    ChangeKind.REGRESSION: "fail",
+    ChangeKind.IMPROVEMENT: "pass",
+    ChangeKind.CHANGE: "warn",
+    ChangeKind.UNCLEAR: "unknown",
+}
 
 
 def comparison_page(comparison: Comparison, before: str, after: str, threshold: float) -> str:
@@ -28,7 +34,7 @@ def comparison_page(comparison: Comparison, before: str, after: str, threshold: 
         for phone in comparison.phones
     ]  # fmt: skip
     return environment().get_template("comparison.html").render(
-        comparison=comparison, before=before, after=after, threshold=f"{threshold:.0%}", verdict=verdict,
+        comparison=comparison, before=before, after=after, threshold=percent(threshold), verdict=verdict,
         wall=charts.grid("Phones", cells), styles=_KINDS, version=__version__,
         changed=any(phone.changes for phone in comparison.phones),
     )  # fmt: skip
@@ -52,7 +58,7 @@ _ENDED = {
 }
 
 
-def lab_page(rows: Sequence[Row], folder: str) -> str:
+def lab_page(rows: Sequence[JobRow], folder: str) -> str:
     """The page of a lab run: a wall of phones by verdict, then how each ended."""
     cells = [(row.serial, row.verdict or _ENDED[row.status], row.verdict or row.status) for row in rows]
     counts = [f"{count} {status}" for status, count in Counter(row.status for row in rows).items()]

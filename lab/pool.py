@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+from ..base.units import seconds
 from .discovery import discover
 from .inventory import Inventory, Phone
 from .job import Control, Ended, Finished, Job, ended, run_phone
@@ -60,7 +61,7 @@ class ThreadPool:
             now = time.monotonic()
             for job in [job for job, until in running.values() if now > until]:
                 del running[job.id]
-                yield ended(job, Ended.FAILED, f"did not end within {limit_s(job):.0f} s and was given up")
+                yield ended(job, Ended.FAILED, f"did not end within {seconds(limit_s(job))} and was given up")
 
 
 def _work(job: Job, control: Control, ready: queue.SimpleQueue[Finished]) -> None:

@@ -8,7 +8,6 @@ DIR/<phone>/report.yaml
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import signal
 import threading
@@ -19,29 +18,32 @@ from pathlib import Path
 
 import msgspec
 
+from ..base import files
 from ..base.errors import GemmafitError, InputError, UsageError
 from ..base.names import ReportFormat
 from ..reports.writers import writer
 from .inventory import NO_SERVER, READY, Group, Inventory, Phone, absent, assign
-from .job import Control, Ended, Finished, Job, Row
+from .job import Control, Ended, Finished, Job, JobRow
 from .pool import Pool
 
 PLAN, RESULTS = "plan.json", "results.jsonl"
+MAX_BYTES = 256 << 20
+"""Of a plan and of its results. A phone has some 500 bytes in each."""
 FINAL = frozenset({Ended.DONE, Ended.UNREACHABLE})
 """Rows that `--resume` does not run again; broken, failed and stopped ones it does."""
 
 
-class Plan(msgspec.Struct, frozen=True):
+class Jobs(msgspec.Struct, frozen=True):
     """What a run is going to do. `unreachable` rows need no job: they are results already."""
 
     jobs: tuple[Job, ...]
-    unreachable: tuple[Row, ...]
+    unreachable: tuple[JobRow, ...]
 
 
-def make_plan(inventory: Inventory, phones: Sequence[Phone]) -> Plan:
+def make_plan(inventory: Inventory, phones: Sequence[Phone]) -> Jobs:
     """Assign phones to groups; those that cannot be used, or are named and not there, become rows at once."""
     jobs: list[Job] = []
-    rows: list[Row] = []
+    rows: list[JobRow] = []
     for phone, group in assign(inventory, phones):
         if phone.state == READY:
             jobs.append(Job(job_id(phone), phone, group))
@@ -55,11 +57,11 @@ def make_plan(inventory: Inventory, phones: Sequence[Phone]) -> Plan:
     for serial, group in absent(inventory, phones):
         phone = Phone(None, serial, "absent", "plug it in, or take it out of the inventory")
         rows.append(_unreachable(phone, group, f"{serial} is on no adb server"))
-    return Plan(tuple(jobs), tuple(rows))
+    return Jobs(tuple(jobs), tuple(rows))
 
 
-def _unreachable(phone: Phone, group: Group, error: str) -> Row:
-    return Row(
+def _unreachable(phone: Phone, group: Group, error: str) -> JobRow:
+    return JobRow(
         job_id(phone),
         phone.serial,
         phone.server,
@@ -87,35 +89,36 @@ class LabRun:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def start(self, plan: Plan) -> None:
+    def start(self, plan: Jobs) -> None:
         """Write the plan into an empty folder. Raises UsageError if a run is there already."""
-        with writing(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+        with _keeping():
+            files.make_folder(self.folder)
         if (self.folder / PLAN).exists():
             raise UsageError(
                 f"{self.folder} already holds a lab run", hint="Add --resume, or name another folder."
             )
-        write_whole(self.folder / PLAN, msgspec.json.format(msgspec.json.encode(plan)))
+        with _keeping():
+            files.write(self.folder / PLAN, msgspec.json.format(msgspec.json.encode(plan)))
         for row in plan.unreachable:
             self.append(row)
 
-    def plan(self) -> Plan:
+    def plan(self) -> Jobs:
         """The plan of a run to resume. Raises InputError if the folder holds none."""
+        if not (self.folder / PLAN).exists():
+            raise InputError(f"{self.folder}: no lab run here")
         try:
-            return msgspec.json.decode((self.folder / PLAN).read_bytes(), type=Plan)
-        except OSError as error:
-            raise InputError(f"{self.folder}: no lab run here ({error.strerror})") from error
+            return msgspec.json.decode(files.read_bytes(self.folder / PLAN, MAX_BYTES, "plan"), type=Jobs)
         except msgspec.DecodeError as error:
             raise InputError(f"{self.folder / PLAN}: {error}") from error
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[JobRow]:
         """The last row of each phone. A line that was cut off by a crash is passed over."""
-        found: dict[str, Row] = {}
-        with suppress(FileNotFoundError):
-            for line in (self.folder / RESULTS).read_bytes().splitlines():
-                with suppress(msgspec.DecodeError):
-                    row = msgspec.json.decode(line, type=Row)
-                    found[row.id] = row
+        found: dict[str, JobRow] = {}
+        path = self.folder / RESULTS
+        for line in files.read_bytes(path, MAX_BYTES, "lab run").splitlines() if path.exists() else ():
+            with suppress(msgspec.DecodeError):
+                row = msgspec.json.decode(line, type=JobRow)
+                found[row.id] = row
         return list(found.values())
 
     def todo(self) -> list[Job]:
@@ -123,54 +126,33 @@ class LabRun:
         final = {row.id for row in self.rows() if row.status in FINAL}
         return [job for job in self.plan().jobs if job.id not in final]
 
-    def keep(self, finished: Finished) -> Row:
+    def keep(self, finished: Finished) -> JobRow:
         """Write a phone's report, then its row."""
         row = finished.row
         if finished.report is not None:
-            folder = self.folder / row.id
-            with writing(folder):
-                folder.mkdir(exist_ok=True)
-            write_whole(folder / "report.yaml", writer(ReportFormat.YAML)(finished.report).encode())
+            with _keeping():
+                files.make_folder(self.folder / row.id)
+                files.write(self.folder / row.id / "report.yaml", writer(ReportFormat.YAML)(finished.report))
             row = replace(row, report=f"{row.id}/report.yaml")
         self.append(row)
         return row
 
-    def append(self, row: Row) -> None:
+    def append(self, row: JobRow) -> None:
         """Add a line to the results, on disk before this returns."""
-        path = self.folder / RESULTS
-        with writing(path), path.open("ab+") as file:
-            if file.tell() and (file.seek(-1, os.SEEK_END), file.read())[1] != b"\n":
-                file.write(b"\n")  # a line that a crash cut off
-            file.write(msgspec.json.encode(row) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all. Raises GemmafitError when it cannot be written."""
-    temporary = path.with_name(path.name + ".part")
-    with writing(path):
-        try:
-            temporary.write_bytes(data)
-            temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
+        with _keeping():
+            files.append(self.folder / RESULTS, msgspec.json.encode(row))
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turns a full disk or a missing permission into a sentence; what was written before stays."""
+def _keeping() -> Iterator[None]:
+    """A disk that is full in the middle of a run is no mistake of whoever started it."""
     try:
         yield
-    except OSError as error:
-        raise GemmafitError(
-            f"cannot write {path}: {error.strerror or error}",
-            hint="Make room, then go on with --resume.",
-        ) from error
+    except UsageError as error:
+        raise GemmafitError(str(error), hint="Make room, then go on with --resume.") from error
 
 
-def execute(run: LabRun, jobs: Sequence[Job], pool: Pool, on_row: Callable[[Row], None]) -> None:
+def execute(run: LabRun, jobs: Sequence[Job], pool: Pool, on_row: Callable[[JobRow], None]) -> None:
     """Run jobs until done or stopped by Ctrl-C: once lets running steps end, twice stops now."""
     control = Control()
     with interrupts(control):

@@ -7,12 +7,11 @@ it is recorded and replayed; what the cause means and what to do is a row of pro
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 
 from .. import __version__
-from ..base import limits
+from ..base import limits, units
 from ..base.errors import AgentCause, AgentError, DeadlineExceeded, GemmafitError
 from .parsers.complaints import complaint
 from .snapshot import AgentProblem
@@ -44,7 +43,9 @@ def no_place(said: str, place: str, *, free: int | None, needed: int) -> AgentPr
 
 def no_room(place: str, *, free: int, needed: int) -> AgentProblem:
     """`df` told before anything was copied."""
-    return AgentProblem(AgentCause.NO_SPACE, f"{place} has {size(free)} free, the agent needs {size(needed)}")
+    return AgentProblem(
+        AgentCause.NO_SPACE, f"{place} has {units.size(free)} free, the agent needs {units.size(needed)}"
+    )
 
 
 def not_copied(said: str, place: str, *, free: int | None, needed: int) -> AgentProblem:
@@ -53,7 +54,7 @@ def not_copied(said: str, place: str, *, free: int | None, needed: int) -> Agent
     words = _words(said) or "the phone does not say why"
     room = _room(cause, free, needed)
     return AgentProblem(
-        cause or AgentCause.FAILED, f"{size(needed)} could not be copied to {place}: {words}{room}"
+        cause or AgentCause.FAILED, f"{units.size(needed)} could not be copied to {place}: {words}{room}"
     )
 
 
@@ -84,7 +85,7 @@ def no_agent(abis: str, known: Sequence[str]) -> AgentProblem:
 
 def flooded(most: int) -> AgentProblem:
     """A run printed more than `most` bytes."""
-    return AgentProblem(AgentCause.FLOOD, f"the agent printed more than {most >> 20} MB")
+    return AgentProblem(AgentCause.FLOOD, f"the agent printed more than {units.size(most)}")
 
 
 def no_shell(said: str) -> AgentProblem:
@@ -105,7 +106,7 @@ def unfit(run: AgentRun, abi: str, place: str, seconds: float) -> AgentProblem |
     answer = re.search(r"^gemmafit-agent (\S+) (\S+)\s*$", run.stdout, re.MULTILINE)
     who = f"the agent for {abi}"
     if run.timed_out:
-        return AgentProblem(AgentCause.HANGS, f"{who} hangs: no answer within {seconds:.0f} s")
+        return AgentProblem(AgentCause.HANGS, f"{who} hangs: no answer within {units.seconds(seconds)}")
     if run.exit == 0 and answer is not None:
         if answer[1] == __version__:
             return None
@@ -172,11 +173,6 @@ def remedy(cause: AgentCause) -> str | None:
     return load().reasons[f"agent.{cause}"].remedy
 
 
-def size(count: float) -> str:
-    """Bytes for people, in decimal units."""
-    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{math.ceil(count / 1e3)} kB"
-
-
 def _with_df(cause: AgentCause | None, free: int | None, least: int) -> AgentCause | None:
     """A full disk is told in many words, or none; `df` knows."""
     if cause in (None, AgentCause.STORAGE) and free is not None and free < least:
@@ -198,8 +194,8 @@ def _executed(cause: AgentCause | None) -> AgentCause | None:
 def _room(cause: AgentCause | None, free: int | None, needed: int) -> str:
     if cause is not AgentCause.NO_SPACE:
         return ""
-    found = f", {size(free)} are free" if free is not None else ""
-    return f"; {size(needed)} are needed{found}"
+    found = f", {units.size(free)} are free" if free is not None else ""
+    return f"; {units.size(needed)} are needed{found}"
 
 
 def _words(said: str) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..base.names import TargetKind
+
 SCHEMA = "gemmafit.capture/1"
 
 
@@ -40,7 +42,7 @@ class Capture:
     """The raw answers of one target.
 
     Attributes:
-        kind: adb | local | assembled.
+        kind: the word of a `TargetKind` that is `recorded`.
         recorded: the `recorded` mapping of the file (at, tool, kind, name, serial if kept).
         commands: key (see design, "Capture") -> answer. A key that is absent was never asked.
         agent: the agent's own JSON answers, `{"probe": {...}, "measurements": [...]}`, or None if no
@@ -51,3 +53,8 @@ class Capture:
     recorded: dict[str, Any] = field(default_factory=dict[str, Any])
     commands: dict[str, Answer] = field(default_factory=dict[str, Answer])
     agent: dict[str, Any] | None = None
+
+    @property
+    def origin(self) -> TargetKind:
+        """What follows from its kind."""
+        return TargetKind.of(self.kind)

@@ -5,31 +5,49 @@ only the system can still tell. What is dangerous there by a known fault is left
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..base import limits
-from ..base.errors import AgentCause, AgentError, ToolchainError, TransportError
+from ..base.errors import AgentCause, AgentError, InputError, ToolchainError, TransportError
 from ..base.events import Event, Listener, ignore
+from ..base.files import read_text
+from ..base.names import MEASURED, Backend, TargetKind
+from ..base.units import timestamp
 from . import agent_causes
 from .capture import Capture
 from .commands import VKJSON, commands
 from .parsers.text import ParseError, json_value
 from .read import read
-from .readers.agent import BACKENDS
-from .replay import ReplayTarget
 from .snapshot import AgentProblem, Conditions
-from .target import AgentSession, Target
+from .target import AgentSession, Command, Target
 
 if TYPE_CHECKING:
     from ..profiles.knowledge import Knowledge, Step
 
-OTHER_SECTIONS = ("isolated", "system")
-"""Linker sections from which the OpenCL probe is repeated. What opens only in [unrestricted] is a red flag
-for apps (see readers/opencl.py)."""
+
+@dataclass(frozen=True)
+class Part:
+    """What is peculiar to the probe of a backend, which else is one process of the agent.
+
+    Attributes:
+        sections: stricter linker sections from which it is repeated. What opens only in [unrestricted] is a
+            red flag for apps (see readers/opencl.py).
+        otherwise: what the system is asked where the agent left it open, and what a fault may forbid of that.
+    """
+
+    sections: tuple[str, ...] = ()
+    otherwise: tuple[Command, Step] | None = None
+
+
+PARTS: Mapping[Backend, Part] = {
+    Backend.CPU: Part(),
+    Backend.OPENCL: Part(sections=("isolated", "system")),
+    Backend.VULKAN: Part(otherwise=(VKJSON, "vkjson")),
+}
+"""One for each backend that the agent looks at: those that something runs on."""
 
 AGENT_SECONDS = 20
 """Deadline of one probe, which the agent keeps itself; the first load of a driver takes up to 3 s."""
@@ -41,7 +59,7 @@ def collect(
     *,
     push: bool = True,
     package: str | None = None,
-    vulkan: bool = True,
+    system: bool = True,
     force: bool = False,
     knowledge: Knowledge | None = None,
     on_event: Listener = ignore,
@@ -51,7 +69,7 @@ def collect(
     Args:
         push: also run the agent's probes. False leaves nothing on the device, not even for a moment.
         package: an installed app whose declarations are asked for.
-        vulkan: False if nobody wants to know of Vulkan where the agent did not look: spares a risky question.
+        system: False if nobody wants to know what the agent left open: spares risky questions (`otherwise`).
         force: open drivers that a known fault says to leave alone, too.
         knowledge: holds the faults; None for the built-in tables.
 
@@ -60,17 +78,17 @@ def collect(
     TransportError if it is lost before it answered. A device lost while the agent runs leaves what was
     answered; `recorded["incomplete"]` says so, too.
     """
-    if isinstance(target, ReplayTarget):
-        return target.capture
+    if target.recording is not None:
+        return target.recording
     answers = target.ask(commands(package), on_event)
     recorded: dict[str, Any] = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "at": timestamp(),
         "tool": f"gemmafit {__version__}",
         "serial": target.serial,
     }
     agent: dict[str, Any] | None = None
 
-    def avoid(step: Step, backend: str) -> str | None:
+    def avoid(step: Step, backend: Backend) -> str | None:
         """Why a step is left out, by all that is known until now."""
         from ..profiles.hazards import reason
         from ..profiles.loader import load
@@ -89,12 +107,15 @@ def collect(
             agent |= problem_row(problem)
             if problem.cause is AgentCause.LOST:
                 recorded["incomplete"] = problem.sentence
-    if vulkan and "incomplete" not in recorded and not _vulkan_answered(agent):
-        if (why := avoid("vkjson", "vulkan")) is not None:
-            recorded["left_alone"] = {VKJSON.key: f"{VKJSON.script} was not asked: {why}"}
+    for backend, part in PARTS.items() if system else ():
+        if part.otherwise is None or "incomplete" in recorded or _answered(backend, agent):
+            continue
+        question, step = part.otherwise
+        if (why := avoid(step, backend)) is not None:
+            recorded["left_alone"] = {question.key: f"{question.script} was not asked: {why}"}
         else:
             try:
-                answers |= target.ask((VKJSON,), on_event)
+                answers |= target.ask((question,), on_event)
             except TransportError as error:  # the restart that it is reported for: what was answered stays
                 recorded["incomplete"] = str(error)
     return Capture(target.kind, recorded, answers, agent)
@@ -105,14 +126,14 @@ def problem_row(problem: AgentProblem) -> dict[str, Any]:
     return {"error": problem.sentence, "cause": str(problem.cause)}
 
 
-def _vulkan_answered(agent: dict[str, Any] | None) -> bool:
-    """Whether the agent's probe leaves nothing to ask the system about Vulkan.
+def _answered(backend: Backend, agent: dict[str, Any] | None) -> bool:
+    """Whether the agent's probe leaves nothing to ask the system about a backend.
 
     "No Vulkan" is an answer, and so is a driver that killed the probe or hung in it: in a process of the
     system it would do the same. No answer is an agent that was not pushed, did not start or left nothing to
     read.
     """
-    part = ((agent or {}).get("probe") or {}).get("vulkan")
+    part = ((agent or {}).get("probe") or {}).get(backend)
     return isinstance(part, dict) and (part.get("crashed") is not True or part.get("in_driver") is True)
 
 
@@ -138,38 +159,41 @@ def ask_conditions(
 def _probe_all(
     session: AgentSession,
     agent: dict[str, Any],
-    kind: str,
-    avoid: Callable[[Step, str], str | None] | None,
+    kind: TargetKind,
+    avoid: Callable[[Step, Backend], str | None] | None,
     on_event: Listener,
 ) -> None:
     """One process a backend: a driver that crashes costs its own part. `avoid` says which are not opened."""
     probe: dict[str, Any] = {}
     agent["probe"] = probe
-    for backend in BACKENDS:
+    for backend in MEASURED:
         # The CPU has no driver to open: its probe reads files.
-        why = avoid("open", backend) if avoid is not None and backend != "cpu" else None
+        why = avoid("open", backend) if avoid is not None and backend.about.accelerator else None
         if why is not None:
-            probe[backend] = {"error": f"its driver was not opened: {why}", "left_alone": True}
+            probe[str(backend)] = {"error": f"its driver was not opened: {why}", "left_alone": True}
         else:
             try:
                 probe.update(_probe(session, backend, "unrestricted", on_event))
             except (AgentError, ToolchainError) as error:
                 problem = agent_causes.of_error(error)
-                if kind == "adb" and problem.cause.of_place:
+                if kind.android and problem.cause.of_place:
                     raise
-                probe[backend] = {**problem_row(problem), "crashed": True}
-    if kind != "adb" or probe["opencl"].get("left_alone") is True:
+                probe[str(backend)] = {**problem_row(problem), "crashed": True}
+    if not kind.android:
         return
     sections: dict[str, Any] = {}
-    for section in OTHER_SECTIONS:
-        try:
-            sections[section] = _probe(session, "opencl", section, on_event)
-        except AgentError as error:
-            sections[section] = problem_row(agent_causes.of_error(error))
-    agent["sections"] = sections
+    for backend, part in PARTS.items():
+        for section in part.sections if probe[backend].get("left_alone") is not True else ():
+            try:
+                found = _probe(session, backend, section, on_event)
+            except AgentError as error:
+                found = problem_row(agent_causes.of_error(error))
+            sections[section] = {**sections.get(section, {}), **found}
+    if sections:
+        agent["sections"] = sections
 
 
-def _probe(session: AgentSession, backend: str, section: str, on_event: Listener) -> dict[str, Any]:
+def _probe(session: AgentSession, backend: Backend, section: str, on_event: Listener) -> dict[str, Any]:
     """The probe of one backend, or in its place what went wrong."""
     what = f"{backend} probe" if section == "unrestricted" else f"{backend} probe from [{section}]"
     on_event(Event("agent", what))
@@ -186,14 +210,11 @@ def _probe(session: AgentSession, backend: str, section: str, on_event: Listener
     problem = "it wrote no probe.json"
     read_back: dict[str, Any] = {}
     if file is not None:
-        if file.stat().st_size <= limits.PROBE_BYTES:
-            try:
-                read_back = checked_probe(file.read_text(encoding="utf-8", errors="replace"))
-                problem = f"its probe.json says nothing about {backend}"
-            except ParseError as error:
-                problem = str(error)
-        else:
-            problem = f"its probe.json is larger than {limits.PROBE_BYTES >> 20} MiB"
+        try:
+            read_back = checked_probe(read_text(file, limits.PROBE_BYTES, "probe.json", errors="replace"))
+            problem = f"its probe.json says nothing about {backend}"
+        except (ParseError, InputError) as error:
+            problem = str(error).removeprefix(f"{file.parent}/")
     if isinstance(read_back.get(backend), dict):
         return read_back
     if ending := run.ending(AGENT_SECONDS + GRACE_SECONDS):
@@ -202,12 +223,12 @@ def _probe(session: AgentSession, backend: str, section: str, on_event: Listener
     if read_back and (run.timed_out or run.signal is not None):
         # The agent writes what it has before it opens a library: that is where it died.
         failed["in_driver"] = True
-    return {**read_back, backend: failed}
+    return {**read_back, str(backend): failed}
 
 
 def checked_probe(text: str) -> dict[str, Any]:
     """probe.json as a mapping that a capture file can hold. Raises ParseError."""
-    # Three backends and two more sections share one file, four levels below its top.
+    # The parts of all backends and two more sections share one file, four levels below its top.
     probe = json_value(text, limits.CAPTURE_NODES // 8)
     if not isinstance(probe, dict):
         raise ParseError("probe.json is no JSON object")

@@ -16,10 +16,11 @@ import yaml
 
 from ..base import limits
 from ..base.errors import InputError
+from ..base.files import read_text
+from ..base.names import TargetKind
 from ..base.yaml_input import load_yaml
 from .capture import SCHEMA, Answer, Capture
 
-KINDS = ("adb", "local", "assembled")
 _KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}\Z")
 # What YAML may hold as it is; anything else goes as base64 and comes back bit for bit.
 _NOT_TEXT = re.compile("[^\n\t\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -27,14 +28,8 @@ _NOT_TEXT = re.compile("[^\n\t\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010
 
 def read_capture(path: Path) -> Capture:
     """The capture in `path`. Raises InputError for what is no capture, or over the limits."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(limits.CAPTURE_FILE_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"cannot read the capture {path}: {error.strerror or error}") from None
-    if len(data) > limits.CAPTURE_FILE_BYTES:
-        raise InputError(f"{path}: larger than {limits.CAPTURE_FILE_BYTES >> 20} MiB, which no capture is")
-    return parse_capture(data.decode("utf-8", "replace"), origin=str(path))
+    text = read_text(path, limits.CAPTURE_FILE_BYTES, "capture", errors="replace")
+    return parse_capture(text, origin=str(path))
 
 
 def parse_capture(text: str, *, origin: str = "capture") -> Capture:
@@ -54,9 +49,9 @@ def parse_capture(text: str, *, origin: str = "capture") -> Capture:
     agent = data.get("agent")
     if agent is not None and not isinstance(agent, dict):
         raise InputError(f"{origin}: agent: a mapping or null was expected")
-    kind = recorded.get("kind")
+    kind = TargetKind.of(recorded.get("kind"))
     return Capture(
-        kind if kind in KINDS else "assembled",
+        kind if kind.recorded else TargetKind.ASSEMBLED,
         recorded,
         {
             key: _answer(row, f"{origin}: commands.{key[: limits.KEY_CHARS]}")
@@ -112,7 +107,7 @@ def _answer(row: Any, where: str) -> Answer:
 
 def to_dict(capture: Capture) -> dict[str, Any]:
     """The content of the file, in the order it is written."""
-    recorded = {"kind": capture.kind, **capture.recorded}
+    recorded = {"kind": str(capture.kind), **capture.recorded}
     return {
         "schema": SCHEMA,
         "recorded": recorded,

@@ -8,11 +8,7 @@ it waits for the end of its standard input, then kills what runs and removes the
 from __future__ import annotations
 
 import contextlib
-import os
-import platform
-import selectors
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -21,8 +17,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from ..base import system
 from ..base.errors import AgentError
 from ..base.events import Event, Listener, ignore
+from ..base.names import Backend, TargetKind
 from . import agent_causes, batch
 from .agent_causes import as_error
 from .capture import Answer
@@ -47,13 +45,6 @@ rm -rf -- "$1"
 """
 
 
-def host_abi() -> str:
-    """Which agent binary this computer runs; `linux-x86_64`, or a name for which there is none."""
-    machine = platform.machine().lower()
-    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine)
-    return f"{platform.system().lower()}-{machine}"
-
-
 def packaged_agent(abi: str) -> Path:
     """The agent that this package was built with. Raises ToolchainError where it was not."""
     from .. import agent
@@ -69,7 +60,8 @@ class LocalTarget:
         serial: always local.
     """
 
-    kind = "local"
+    kind = TargetKind.LOCAL
+    recording = None
     serial = "local"
 
     def __init__(
@@ -121,7 +113,7 @@ class LocalSession:
         interpreter: Interpreter,
         agent: Callable[[str], Path],
     ) -> None:
-        self.abi = host_abi()
+        self.abi = system.host_abi()
         self.awake: Awake | None = None
         self._directory = directory
         self._guard = guard
@@ -178,7 +170,7 @@ class LocalSession:
         try:
             stdout, stderr, timed_out = _follow(process, Progress(backend, on_line), start + deadline + GRACE)
         finally:
-            _kill_group(process)
+            system.kill_group(process)
             self._tell(0)
         status = process.wait()
         return AgentRun(
@@ -191,7 +183,7 @@ class LocalSession:
         )
 
     def _command(self, backend: str) -> list[str]:
-        if backend == "cpu" or self._interpreter == "agent":
+        if not Backend(backend).about.accelerator or self._interpreter == "agent":
             return [str(self._agent(self.abi))]
         # -P: the directory is the working directory and must not be a place to import from.
         return [sys.executable, "-P", "-m", WORKER, backend]
@@ -221,12 +213,12 @@ def _shell(sh: str, one: batch.Batch) -> bytes:
     )
     output = bytearray()
     try:
-        for _, data in _chunks(process, time.monotonic() + one.deadline + GRACE):
+        for _, data in system.chunks(process, time.monotonic() + one.deadline + GRACE):
             output += data
             if len(output) > one.max_bytes:
                 break
     finally:
-        _kill_group(process)
+        system.kill_group(process)
         process.wait()
     return bytes(output)
 
@@ -257,7 +249,7 @@ def _start_guard(directory: Path) -> subprocess.Popen[bytes] | None:
 def _follow(process: subprocess.Popen[bytes], progress: Progress, until: float) -> tuple[str, str, bool]:
     """Read both streams until they end or the time is over: tails of stdout and stderr, timed out."""
     errors = bytearray()
-    for stream, data in _chunks(process, until):
+    for stream, data in system.chunks(process, until):
         if stream == "stdout":
             progress.feed(data)
         else:
@@ -269,31 +261,3 @@ def _follow(process: subprocess.Popen[bytes], progress: Progress, until: float) 
     except subprocess.TimeoutExpired:
         timed_out = True
     return progress.tail, errors.decode("utf-8", "replace"), timed_out
-
-
-def _chunks(process: subprocess.Popen[bytes], until: float) -> Iterator[tuple[str, bytes]]:
-    """(stdout or stderr, bytes) as they come, until both have ended, the process has, or the time is over."""
-    with selectors.DefaultSelector() as selector:
-        for name, stream in (("stdout", process.stdout), ("stderr", process.stderr)):
-            if stream is not None:
-                selector.register(stream, selectors.EVENT_READ, name)
-        while selector.get_map() and (left := until - time.monotonic()) > 0:
-            # Short waits: a grandchild that keeps the pipe open is no reason to wait for it.
-            ready = selector.select(min(left, 0.2))
-            for key, _ in ready:
-                data = os.read(key.fd, 1 << 16)
-                if data:
-                    yield key.data, data
-                else:
-                    selector.unregister(key.fileobj)
-            if not ready and process.poll() is not None:
-                return
-
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """End the process, and where there are process groups also what it started."""
-    if os.name == "posix":
-        with contextlib.suppress(ProcessLookupError):  # all of it has ended already
-            os.killpg(process.pid, signal.SIGKILL)
-    else:
-        process.kill()

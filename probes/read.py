@@ -54,7 +54,7 @@ def read(capture: Capture, tables: Tables | None = None) -> Snapshot:
     opencl = replace(opencl, app=app_visibility(android, libraries, opencl_files(facts), package))
     signs = emulator_facts(facts, identity, android, cpu, cpuinfo, gles, gpu)
     # A computer that is asked for itself presents nothing else.
-    emulator, kind = recognise(facts.tables, signs) if capture.kind != "local" else (None, None)
+    emulator, kind = recognise(facts.tables, signs) if capture.origin.android else (None, None)
     facts.warnings += section_differences(opencl.attempts) + read_sections(facts)
     return Snapshot(
         kind=capture.kind,

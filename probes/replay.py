@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..base.errors import AgentError
 from ..base.events import Listener, ignore
+from ..base.names import TargetKind
 from .capture import Answer, Capture
 from .files import read_capture
 from .target import AgentSession, Command
@@ -18,24 +19,23 @@ class ReplayTarget:
 
     Attributes:
         serial: the file's name, or what the capture calls its device.
-        capture: all that was recorded, also the agent's answers.
     """
 
-    kind = "replay"
+    kind = TargetKind.REPLAY
 
     def __init__(self, recording: Path | Capture) -> None:
         """From a file or a value. Raises InputError where the file holds no capture."""
         if isinstance(recording, Capture):
-            self.capture = recording
+            self.recording = recording
             said = recording.recorded
             self.serial = str(said.get("serial") or said.get("name") or "recording")
         else:
-            self.capture = read_capture(recording)
+            self.recording = read_capture(recording)
             self.serial = recording.name
 
     def ask(self, commands: Sequence[Command], on_event: Listener = ignore) -> dict[str, Answer]:
         """The recorded answers to `commands`; what was never asked has no entry."""
-        recorded = self.capture.commands
+        recorded = self.recording.commands
         return {command.key: recorded[command.key] for command in commands if command.key in recorded}
 
     def session(

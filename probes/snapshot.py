@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..base.errors import AgentCause
-from ..base.names import AnswerStatus, Scope
+from ..base.names import AnswerStatus, Scope, TargetKind
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,10 @@ class Soc:
     build_manufacturer: str | None = None
     build_model: str | None = None
     """Build.SOC_MANUFACTURER and SOC_MODEL, exactly: what apps and Play compare with. None before API 31."""
+
+
+ABI_BITS = {"arm64-v8a": 64, "x86_64": 64, "armeabi-v7a": 32, "armeabi": 32, "x86": 32}
+"""Android's ABIs -> bits of a process of theirs."""
 
 
 @dataclass(frozen=True)
@@ -319,7 +323,7 @@ class AgentProblem:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that is known about one target."""
+    """All that is known about one target. `kind`: the word of a `TargetKind`."""
 
     kind: str
     identity: Identity = Identity()
@@ -342,3 +346,8 @@ class Snapshot:
     warnings: tuple[str, ...] = ()
     agent_problem: AgentProblem | None = None
     """None: the agent ran, or was not asked for."""
+
+    @property
+    def origin(self) -> TargetKind:
+        """What follows from its kind."""
+        return TargetKind.of(self.kind)

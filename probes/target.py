@@ -1,20 +1,24 @@
-"""The axis "where the answers come from": adb, local, replay. One interface for all three.
+"""The axis "where the answers come from": one interface, and the table of the words that name a target.
 
-adb.py     a phone over ADB
+What a kind of target entails is a column of `base.names.TargetKind`, or the target itself answers it.
+
+adb/       a phone over ADB
 local.py   this computer
 replay.py  a capture file
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from ..base import limits, units
 from ..base.events import Listener, ignore
-from .capture import Answer
+from ..base.names import TargetKind
+from .capture import Answer, Capture
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Command:
     key: str
     script: str
     deadline: float = 10.0
-    max_bytes: int = 1 << 20
+    max_bytes: int = limits.ANSWER_BYTES
     binder: bool = False
 
 
@@ -68,7 +72,7 @@ class AgentRun:
         """
         words = f": {self.said}" if self.said else ""
         if self.timed_out:
-            return f"did not end within {seconds:g} s and was stopped{words}"
+            return f"did not end within {units.seconds(seconds)} and was stopped{words}"
         if self.signal is not None:
             return f"was killed by {signal_name(self.signal)}{words}"
         return None if self.exit == 0 else f"ended with status {self.exit}{words}"
@@ -129,6 +133,7 @@ class AgentSession(Protocol):
         """Run the agent in the directory; fetch the named result files that exist afterwards.
 
         backend: cpu | opencl | vulkan; each call is a process of its own.
+        deadline: seconds, at most LONGEST_RUN_SECONDS (base/protocol.py).
         args: as in docs/plan-format.md, e.g. ["run", "--plan", "plan.txt", "--out", "result", ...].
         section: where the binary stands, which decides the linker namespace on Android: unrestricted
         (the session's own directory), isolated (/data/local/tmp/isolated), system
@@ -138,10 +143,18 @@ class AgentSession(Protocol):
 
 
 class Target(Protocol):
-    """Something that answers questions, and on which the agent may run."""
+    """Something that answers questions, and on which the agent may run.
 
-    kind: str  # adb | local | replay
+    Attributes:
+        recording: all that it will ever answer, its measurements too, where nothing can be asked or run
+            any more; None: it is there.
+    """
+
+    kind: TargetKind
     serial: str
+
+    @property
+    def recording(self) -> Capture | None: ...
 
     def ask(self, commands: Sequence[Command], on_event: Listener = ignore) -> dict[str, Answer]:
         """Answer the commands, in as few round trips as possible. A command that fails, times out or
@@ -156,3 +169,49 @@ class Target(Protocol):
         awake: keep the phone's screen on until the session ends, for as long as it is plugged in.
         """
         ...
+
+
+@dataclass(frozen=True)
+class Word:
+    """A TARGET that does not stand for a phone at the adb server.
+
+    Attributes:
+        form: as people write it. `local` is the whole of it; of `replay:FILE` the part up to the colon.
+        means: in the help.
+        make: from what follows the colon. Raises InputError.
+    """
+
+    form: str
+    means: str
+    make: Callable[[str], Target]
+
+    def rest(self, text: str) -> str | None:
+        """What follows the colon, in a text of this form; None in any other."""
+        name, colon, _ = self.form.partition(":")
+        said, found, rest = text.partition(":")
+        return rest if (said, found) == (name, colon) else None
+
+
+def _local(_: str) -> Target:
+    from .local import LocalTarget
+
+    return LocalTarget()
+
+
+def _replay(file: str) -> Target:
+    from .replay import ReplayTarget
+
+    return ReplayTarget(Path(file))
+
+
+WORDS = (
+    Word("local", TargetKind.LOCAL.noun, _local),
+    Word("replay:FILE", "a recording", _replay),
+)
+"""Any other text is for the adb server. Help texts read this too, so a module is imported with its target."""
+
+
+def forms(words: Sequence[str]) -> str:
+    """The forms of a TARGET in a sentence: `words`, one for each of `WORDS`, follow those of a phone."""
+    *first, last = ("a serial", "HOST:PORT", *words)
+    return f"{', '.join(first)}, or {last}"

@@ -7,16 +7,13 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..base.errors import TargetError, TransportError, UsageError
 from .adb.server import AdbServer, Address
 from .adb.target import AdbTarget
 from .adb.transport import Transport
-from .local import LocalTarget
 from .parsers.adb_devices import AdbDevice, parse_adb_devices
-from .replay import ReplayTarget
-from .target import Target
+from .target import WORDS, Target, forms
 
 READY = "device"
 SETTLE_SECONDS = 6.0
@@ -85,17 +82,17 @@ def resolve(text: str | None, adb_server: str | None = None) -> Target:
     """The target that `text` names.
 
     Args:
-        text: None (the one connected phone), a serial, HOST:PORT, `local`, or `replay:FILE`.
+        text: None (the one connected phone), a serial, HOST:PORT, or one of `WORDS`.
         adb_server: HOST:PORT of the adb server, or None for the usual one.
 
     Raises TargetError (none, several, not ready), UsageError, InputError (the recording).
     """
-    if text == "local":
-        return LocalTarget()
-    if text is not None and text.startswith("replay:"):
-        return ReplayTarget(Path(text.removeprefix("replay:")))
-    if text is not None and (not text.strip() or text.startswith("-")):
-        raise UsageError(f"{text!r} is no target", hint="a serial, HOST:PORT, local, or replay:FILE")
+    if text is not None:
+        for word in WORDS:
+            if (rest := word.rest(text)) is not None:
+                return word.make(rest)
+        if not text.strip() or text.startswith("-"):
+            raise UsageError(f"{text!r} is no target", hint=forms([word.form for word in WORDS]))
     server = AdbServer(Address.of(adb_server))
     wanted = text or os.environ.get("ANDROID_SERIAL")
     serial = _named(server, wanted) if wanted else _only(server, _list(server))

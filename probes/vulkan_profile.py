@@ -15,6 +15,7 @@ from typing import Any
 
 from ..base import limits
 from ..base.errors import InputError
+from ..base.files import read_text
 from ..profiles.knowledge import Knowledge
 from .parsers.text import ParseError, json_value, number
 from .parsers.versions import parse_vulkan_version
@@ -90,14 +91,7 @@ class Profile:
 
 def read_profiles(path: Path) -> tuple[Profile, ...]:
     """The profiles of a Khronos profile file. Raises InputError naming the file."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(limits.PROFILE_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from None
-    if len(data) > limits.PROFILE_BYTES:
-        raise InputError(f"{path}: larger than {limits.PROFILE_BYTES >> 20} MiB, which no profile is")
-    return parse_profiles(data.decode("utf-8", "replace"), origin=str(path))
+    return parse_profiles(read_text(path, limits.PROFILE_BYTES, "profile"), origin=str(path))
 
 
 def webgpu_fallback(knowledge: Knowledge) -> Profile:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from ..base.names import Backend
 from .conditions import Facts, evaluate
 from .knowledge import Fault, Knowledge, Step
 
@@ -20,7 +21,7 @@ _BY: dict[Step, frozenset[Step]] = {
 and `cmd gpu vkjson` opens it in a process of the system."""
 
 
-def reason(step: Step, backend: str, snapshot: object, knowledge: Knowledge) -> str | None:
+def reason(step: Step, backend: Backend, snapshot: object, knowledge: Knowledge) -> str | None:
     """Why a step is left out on a backend, as a clause; None: nothing speaks against it.
 
     A row that names engines or files counts if it holds for any of those known. An unknown fact is no fault.
@@ -31,19 +32,19 @@ def reason(step: Step, backend: str, snapshot: object, knowledge: Knowledge) -> 
     return None if fault is None else _sentence(fault)
 
 
-def not_run(backends: Iterable[str], snapshot: object, knowledge: Knowledge) -> dict[str, str]:
+def not_run(backends: Iterable[Backend], snapshot: object, knowledge: Knowledge) -> dict[str, str]:
     """Backend -> why nothing is run there, of those where something speaks against it."""
-    found = {backend: reason("run", backend, snapshot, knowledge) for backend in backends}
+    found = {str(backend): reason("run", backend, snapshot, knowledge) for backend in backends}
     return {backend: why for backend, why in found.items() if why is not None}
 
 
-def _holds(fault: Fault, backend: str, snapshot: object, knowledge: Knowledge) -> bool:
+def _holds(fault: Fault, backend: Backend, snapshot: object, knowledge: Knowledge) -> bool:
     return any(
         evaluate(fault.when, Facts(snapshot, given)).value for given in _situations(backend, knowledge)
     )
 
 
-def _situations(backend: str, knowledge: Knowledge) -> Iterator[dict[str, str]]:
+def _situations(backend: Backend, knowledge: Knowledge) -> Iterator[dict[str, str]]:
     """The backend alone, then with each file that is for it."""
     yield {"backend": backend}
     for model in knowledge.models.values():

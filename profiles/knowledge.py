@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from ..base.names import Backend
 from .calibration import Calibration
 from .conditions import FILE_FACTS, Condition
 from .rows import (
@@ -29,12 +30,11 @@ from .rows import (
     Text,
     ordered,
 )
-from .signatures import Signature
+from .signatures import Origin, Signature
 from .tables import Tables
 
 Bits = Literal[2, 4, 8, 16, 32]
-BackendName = Literal["cpu", "opencl", "vulkan", "npu"]
-Format = Literal["bin", "task", "litertlm"]
+Format = Annotated[Text, Ref("model file format")]
 
 
 class Architecture(Entry, frozen=True, kw_only=True):
@@ -103,7 +103,7 @@ class Quantisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ObservedMemory(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A published peak of one file on one backend."""
 
-    backend: BackendName
+    backend: Backend
     bytes: Positive
     device: Text
     source: Text
@@ -128,7 +128,7 @@ class Model(Entry, frozen=True, kw_only=True):
     format: Format
     repository: Text
     bits: Quantisation
-    backends: tuple[BackendName, ...]
+    backends: tuple[Backend, ...]
     context: Count
     bytes: Count | None = None
     about_bytes: Count | None = None
@@ -151,6 +151,12 @@ class Model(Entry, frozen=True, kw_only=True):
     def size(self) -> int:
         """Bytes of the file, as exact as is known."""
         return self.bytes or self.about_bytes or 0
+
+    @property
+    def listed_on(self) -> tuple[Backend, ...]:
+        """The backends under which a report lists it. A file for none here is listed all the same, as one
+        that does not load: under the CPU, which every device has."""
+        return self.backends or (Backend.CPU,)
 
     @property
     def facts(self) -> dict[str, str]:
@@ -207,7 +213,7 @@ class Runtime(Entry, frozen=True, kw_only=True):
     manifest_libraries: tuple[Text, ...]
     emulators: bool
     context_step: Count
-    memory: Annotated[dict[BackendName, MemoryModel], Meta(min_length=1)]
+    memory: Annotated[dict[Backend, MemoryModel], Meta(min_length=1)]
     deprecated: bool = False
     successor: Annotated[Text, Ref("runtimes")] | None = None
 
@@ -302,7 +308,7 @@ class Chip(Entry, frozen=True, kw_only=True):
     compute_gflops: Positive | None = None
 
 
-class Memory(Entry, frozen=True, kw_only=True):
+class Dram(Entry, frozen=True, kw_only=True):
     """Theoretical DRAM bandwidth in GB/s of some SoCs, each with its GPU's fp16 GFLOP/s where known."""
 
     dram_gb_s: Positive
@@ -384,7 +390,7 @@ class CoreFeatures(Row, frozen=True, kw_only=True):
 class Prediction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How speeds follow from limits where nothing ran (prediction.yaml)."""
 
-    spec: dict[BackendName, SpecModel]
+    spec: dict[Backend, SpecModel]
     measured: Spread
     known_bandwidth: Spread
     layer_overhead_s: Overheads
@@ -449,10 +455,11 @@ class Knowledge(msgspec.Struct, frozen=True, kw_only=True):
     drivers: dict[str, Fault]
     kernels: dict[str, KernelClass]
     chips: dict[str, Chip]
-    memory: dict[str, Memory]
+    memory: dict[str, Dram]
     reasons: dict[str, Reason]
     tflite_compat: dict[str, ListRule]
     signatures: dict[str, Signature]
+    origins: dict[str, Origin]
     thresholds: Thresholds
     prediction: Prediction
     calibration: Calibration

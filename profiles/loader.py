@@ -20,18 +20,19 @@ import msgspec
 from yaml.nodes import Node
 
 from ..base.errors import InputError
+from ..base.names import Backend
 from . import tables
 from .calibration import Calibration
 from .conditions import Condition
 from .knowledge import (
     Architecture,
     Chip,
+    Dram,
     Family,
     Fault,
     KernelClass,
     Knowledge,
     ListRule,
-    Memory,
     Model,
     Prediction,
     Reason,
@@ -40,7 +41,7 @@ from .knowledge import (
     WebGpuFallback,
 )
 from .rows import Asks, Holes, Ref
-from .signatures import Signature
+from .signatures import Origin, Signature
 from .tablefile import compose, convert, laid_over, place, rows
 
 FOLDER = Path(__file__).parent
@@ -49,7 +50,7 @@ Step = str | int
 
 
 @dataclass(frozen=True)
-class Kind:
+class TableKind:
     """One table.
 
     Attributes:
@@ -65,33 +66,34 @@ class Kind:
     suffix: str = ".yaml"
 
 
-TABLES: Mapping[str, Kind] = {
-    "models": Kind(Model),
-    "families": Kind(Family),
-    "architectures": Kind(Architecture),
-    "runtimes": Kind(Runtime),
-    "drivers": Kind(Fault),
-    "kernels": Kind(KernelClass),
-    "chips": Kind(Chip),
-    "memory": Kind(Memory),
-    "reasons": Kind(Reason),
-    "tflite_compat": Kind(ListRule),
-    "signatures": Kind(Signature),
-    "thresholds": Kind(Thresholds, "settings"),
-    "prediction": Kind(Prediction, "settings"),
-    "calibration": Kind(Calibration, "settings"),
-    "cores": Kind(tables.Cores, "lists"),
-    "socs": Kind(tables.Socs, "lists"),
-    "gpus": Kind(tables.GpuFile, "lists"),
-    "emulators": Kind(tables.Emulators, "lists"),
-    "powermodes": Kind(tables.PowerModes, "lists"),
-    "webgpu_fallback": Kind(WebGpuFallback, "document", ".json"),
+TABLES: Mapping[str, TableKind] = {
+    "models": TableKind(Model),
+    "families": TableKind(Family),
+    "architectures": TableKind(Architecture),
+    "runtimes": TableKind(Runtime),
+    "drivers": TableKind(Fault),
+    "kernels": TableKind(KernelClass),
+    "chips": TableKind(Chip),
+    "memory": TableKind(Dram),
+    "reasons": TableKind(Reason),
+    "tflite_compat": TableKind(ListRule),
+    "signatures": TableKind(Signature),
+    "origins": TableKind(Origin),
+    "thresholds": TableKind(Thresholds, "settings"),
+    "prediction": TableKind(Prediction, "settings"),
+    "calibration": TableKind(Calibration, "settings"),
+    "cores": TableKind(tables.Cores, "lists"),
+    "socs": TableKind(tables.Socs, "lists"),
+    "gpus": TableKind(tables.GpuFile, "lists"),
+    "emulators": TableKind(tables.Emulators, "lists"),
+    "powermodes": TableKind(tables.PowerModes, "lists"),
+    "webgpu_fallback": TableKind(WebGpuFallback, "document", ".json"),
 }
 """File stem -> what is in it."""
 
 
 @dataclass(frozen=True)
-class Row:
+class ReadRow:
     """One row (or one file of settings) as it was read.
 
     Attributes:
@@ -155,8 +157,8 @@ class Table:
     """
 
     value: Any
-    rows: Sequence[Row]
-    marked: Sequence[tuple[Row, tuple[Step, ...], Any, Any]]
+    rows: Sequence[ReadRow]
+    marked: Sequence[tuple[ReadRow, tuple[Step, ...], Any, Any]]
 
 
 Read = Mapping[str, Sequence[Table]]
@@ -199,19 +201,19 @@ def _own(name: str) -> Table:
 def _table(name: str, node: Node) -> Table:
     kind = TABLES[name]
     if kind.form == "rows":
-        found = [Row(name, row.id, row, at) for at, row in rows(node, kind.type)]
+        found = [ReadRow(name, row.id, row, at) for at, row in rows(node, kind.type)]
         value = {row.key: row.value for row in found}
     else:
         value = convert(node, kind.type)
-        found = list(_listed(name, value, node)) if kind.form == "lists" else [Row(name, "", value, node)]
+        found = list(_listed(name, value, node)) if kind.form == "lists" else [ReadRow(name, "", value, node)]
     return Table(
         value, found, [(row, *at) for row in found for at in _marked(row.value, type(row.value), ())]
     )
 
 
-def _listed(name: str, file: Any, node: Node) -> Iterator[Row]:
+def _listed(name: str, file: Any, node: Node) -> Iterator[ReadRow]:
     """The rows of a file of lists. Raises InputError for a key that one list has twice."""
-    yield Row(name, "", file, node)
+    yield ReadRow(name, "", file, node)
     for section in file.__struct_fields__:
         first: dict[str, int] = {}
         for i, row in enumerate(getattr(file, section)):
@@ -284,7 +286,7 @@ def _check(knowledge: Knowledge, read: Read, vocabulary: Vocabulary) -> None:
         _refuse(named[name, key], (), why)
 
 
-def _refuse(row: Row, path: Sequence[Step], why: str, hint: str | None = None) -> None:
+def _refuse(row: ReadRow, path: Sequence[Step], why: str, hint: str | None = None) -> None:
     where = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
     whose = f"row {row.key!r}" if row.key else row.table
     at = f" ({where})" if where else ""
@@ -330,7 +332,7 @@ _VALUES = {
     "soc.name": "SoC",
     "soc.model": "SoC",
     "backend": "backend",
-    "format": "format",
+    "format": "model file format",
 }
 """Fact -> what its values are names of."""
 
@@ -439,8 +441,7 @@ _NAMES: Mapping[str, Names] = {
     "GPU vendor": _vendors,
     "GPU vendor or *": lambda knowledge: lambda name: name == "*" or _vendors(knowledge)(name),
     "GPU architecture": _architectures,
-    "backend": lambda knowledge: set(_literals(Model, "backends")).__contains__,
-    "format": lambda knowledge: set(_literals(Model, "format")).__contains__,
+    "backend": lambda knowledge: frozenset[str](Backend).__contains__,
 }
 
 
@@ -467,13 +468,13 @@ def _misfits(knowledge: Knowledge) -> Iterator[tuple[str, str, str]]:
                 yield (
                     "models",
                     model.id,
-                    f"is for {backend!r}, which {runtime.id} does not have: its row has memory for {has}",
+                    f"is for '{backend}', which {runtime.id} does not have: its row has memory for {has}",
                 )
         for seen in model.memory:
             if seen.backend not in model.backends:
-                yield "models", model.id, f"has a peak of memory on {seen.backend!r}, which it is not for"
-        if (model.npu_soc is None) == ("npu" in model.backends):
-            yield "models", model.id, "names npu_soc if and only if it is for the backend npu"
+                yield "models", model.id, f"has a peak of memory on '{seen.backend}', which it is not for"
+        if (model.npu_soc is None) == any(backend.about.per_chip for backend in model.backends):
+            yield "models", model.id, "names npu_soc if and only if it is for a backend with files of one SoC"
         if (other := knowledge.models.get(model.counterpart or "")) is not None:
             same = (model.architecture, model.bits) == (other.architecture, other.bits)
             if not same or set(model.backends) & set(other.backends):
@@ -490,8 +491,8 @@ def _misfits(knowledge: Knowledge) -> Iterator[tuple[str, str, str]]:
         primary = knowledge.models[family.primary]
         if primary.family != family.id:
             yield "families", family.id, f"has the primary {primary.id!r}, a file of {primary.family}"
-        if not {"opencl", "vulkan"} & set(primary.backends):
+        if not any(backend.about.is_gpu for backend in primary.backends):
             yield "families", family.id, f"has the primary {primary.id!r}, which is for no GPU"
     for runtime in knowledge.runtimes.values():
-        if "opencl" in runtime.memory and not runtime.opencl_libraries:
+        if Backend.OPENCL in runtime.memory and not runtime.opencl_libraries:
             yield "runtimes", runtime.id, "has OpenCL and names no library (opencl_libraries)"

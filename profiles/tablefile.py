@@ -21,6 +21,7 @@ from yaml.resolver import Resolver
 
 from ..base import typed
 from ..base.errors import InputError
+from ..base.files import read_text
 
 MAX_BYTES = 4 << 20
 """The largest table has some 30 KB."""
@@ -70,16 +71,9 @@ class _Loader(Composer, _Events):  # type: ignore[misc]
 
 def compose(path: Path) -> Node:
     """The file as a node tree. Raises InputError with file and line."""
+    text = read_text(path, MAX_BYTES, "table")
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-        if len(raw) > MAX_BYTES:
-            raise InputError(f"{path}: larger than {MAX_BYTES} bytes, not a table")
-        node = Composer.get_single_node(_Loader(raw.decode("utf-8"), str(path)))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 at byte {error.start}") from error
+        node = Composer.get_single_node(_Loader(text, str(path)))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or getattr(error, "context", None) or str(error)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..base.names import Backend, Status
-from ..base.units import significant
+from ..base.units import percent, significant, size
 from ..benchmarks.layouts import layouts, usable
 from ..benchmarks.measurements import MARK, Measurement
+from .report import Predicted
 
 PEAKS = ("GFLOP/s", "GOP/s")
 
@@ -60,7 +61,7 @@ def measured(rows: Sequence[Measurement], backend: str) -> str:
     none counts: `void`, or `wrong`; nothing where none ran."""
     row = best(rows, backend)
     if row is not None:
-        off = f", err {significant(100 * row.deviation.rel_l2, 2)} %" if row.deviation is not None else ""
+        off = f", err {percent(row.deviation.rel_l2)}" if row.deviation is not None else ""
         return f"{row.scheme} {words(row.figure, row.figure_unit)}{row.mark}{off}"
     ran = [r for r in rows if r.backend == backend and r.phase == "decode" and r.status is Status.OK]
     return "" if not ran else "void" if any(row.right for row in ran) else "wrong"
@@ -75,6 +76,17 @@ def name(row: Measurement) -> str:
         return f"{backend} limit {row.variant}"
     text = f"{backend} {row.scheme} {row.phase} {row.variant}"
     return text if row.at is None or str(row.at) in text else f"{text} {row.at}"
+
+
+def predicted(found: Predicted | None, ends: bool = True) -> tuple[str, str, str]:
+    """Prefill and decode in tokens/s and peak memory, with or without the ends of their intervals."""
+    p = found or Predicted()
+    prefill, decode = (
+        "" if r is None else r.text() if ends else significant(r.value)
+        for r in (p.prefill_tok_s, p.decode_tok_s)
+    )
+    memory = p.peak_memory_bytes
+    return prefill, decode, "" if memory is None else memory.size() if ends else size(memory.value)
 
 
 def marked(rows: Sequence[Measurement], backend: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..base.names import CheckStatus, Scope
+from ..base.names import Backend, CheckStatus, Scope
 from ..probes.snapshot import Android, AppVisibility, Gpu, Identity, Memory, OpenCl, Snapshot, Soc
 from .report import Report
 
@@ -47,7 +47,7 @@ def snapshot_of(report: Report) -> Snapshot:
 
 
 def _opencl(report: Report) -> OpenCl:
-    row = report.backends.get("opencl")
+    row = report.backends.get(Backend.OPENCL)
     if row is None:
         return OpenCl()
     visible = {CheckStatus.PASS: True, CheckStatus.WARN: True, CheckStatus.FAIL: False}.get(row.visible)

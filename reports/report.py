@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..base.names import CheckStatus, Column, Evidence, Exit, Verdict
-from ..base.units import significant
+from ..base.names import CheckStatus, Column, Evidence, Exit, TargetKind, Verdict
+from ..base.units import interval, size_interval
 from ..benchmarks.measurements import Measurement
 
 SCHEMA = "gemmafit.report/1"
@@ -30,10 +30,13 @@ class Range:
     low: float
     high: float
 
-    def text(self, unit: float = 1.0) -> str:
-        """As people read it, in units of `unit`: `20 (14 to 28)`."""
-        value, low, high = (significant(number / unit) for number in (self.value, self.low, self.high))
-        return f"{value} ({low} to {high})"
+    def text(self) -> str:
+        """A number for people: `20 (14 to 28)`."""
+        return interval(self.value, self.low, self.high)
+
+    def size(self) -> str:
+        """Bytes for people: `2.54 (1.9 to 3.2) GB`."""
+        return size_interval(self.value, self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -189,10 +192,8 @@ class Report:
     @property
     def name(self) -> str:
         """What a person calls the device."""
-        if self.target.get("kind") == "local":
-            return "this computer"
-        if self.target.get("kind") == "stated":
-            return "a phone as described"
+        if (called := TargetKind.of(self.target.get("kind")).called) is not None:
+            return called
         words = [str(self.device[key]) for key in ("manufacturer", "model") if self.device.get(key)]
         return " ".join(words) or str(self.target.get("serial") or "unknown device")
 

@@ -11,6 +11,7 @@ import msgspec
 
 from ..base import typed
 from ..base.errors import InputError
+from ..base.files import read_text
 from ..base.yaml_input import load_yaml
 from ..benchmarks.measurements import Measurement
 from .report import SCHEMA, Check, Recommendation, Report
@@ -136,19 +137,10 @@ def _rows(found: Mapping[str, Any]) -> tuple[Measurement, ...]:
 
 def load(path: Path) -> Report:
     """Read a YAML or JSON report. Raises InputError on anything that is not one."""
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    if len(raw) > MAX_BYTES:
-        raise InputError(f"{path}: larger than {MAX_BYTES} bytes, not a gemmafit report")
+    text = read_text(path, MAX_BYTES, "report")
     try:
         # JSON is tried first: it is what a program writes and ten times as fast to read.
-        if raw.lstrip()[:1] == b"{":
-            data = msgspec.json.decode(raw)
-        else:
-            data = load_yaml(raw.decode("utf-8"), origin=str(path))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        data = msgspec.json.decode(text) if text.lstrip()[:1] == "{" else load_yaml(text, origin=str(path))
+    except (msgspec.DecodeError, RecursionError) as error:
         raise InputError(f"{path}: neither YAML nor JSON: {str(error).splitlines()[0]}") from error
     return from_dict(data, str(path))

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..base.errors import GemmafitError
+from ..base.units import significant, stated
 from ..judge.references import load
 from ..profiles.calibration import Calibration, Engine, Phase
 from ..profiles.knowledge import Knowledge
@@ -88,7 +89,7 @@ def made(table: Path, knowledge: Knowledge, calibration: Calibration) -> tuple[C
 
 def _identity(row: Speed) -> tuple[object, ...]:
     """The same measurement in two tables: sources are written differently, and rounded."""
-    speeds = [None if speed is None else f"{speed:.3g}" for speed in (row.decode, row.prefill)]
+    speeds = [None if speed is None else significant(speed) for speed in (row.decode, row.prefill)]
     return row.device, row.unit, row.engine, row.model, row.quantisation, *speeds
 
 
@@ -193,10 +194,10 @@ def _goal(
     found = holdout.summary(scores)
     if found is None:
         return [f"  {phase} {what}: no row to score"]
-    parts = [f"median {found.median:.1f} % (at most {middle:g})"]
+    parts = [f"median {found.median:.1f} % (at most {stated(middle)})"]
     met = found.median <= middle and found.inside >= INSIDE_GOAL
     if high is not None:
-        parts.append(f"90th percentile {found.high:.1f} % (at most {high:g})")
+        parts.append(f"90th percentile {found.high:.1f} % (at most {stated(high)})")
         met = met and found.high <= high
     parts.append(f"inside the bars {found.inside:.0%} (at least {INSIDE_GOAL:.0%})")
     return [f"  {'met   ' if met else 'MISSED'} {phase} {what}: {', '.join(parts)}"]
@@ -209,7 +210,7 @@ def _rows(scores: Sequence[Score], phase: Phase, wanted: bool, write: Write) -> 
         mark = "" if s.covered else "  outside its bars"
         write(
             f"    {s.row.unit:17s}{s.row.model:18s}{s.row.quantisation:15s}"
-            f"{truth:8.4g} {guess:8.4g} {100 * guess / truth - 100:+6.1f}%{mark}"
+            f"{significant(truth, 4):>8} {significant(guess, 4):>8} {100 * guess / truth - 100:+6.1f}%{mark}"
         )
 
 
@@ -258,7 +259,7 @@ def _constants(case: Case, write: Write) -> None:
         for d in known:
             own_coefficient = d.rate / d.limit**exponent
             write(
-                f"  {phase} {d.group}: {d.name} of {d.limit:g} reaches {d.rate:.1f}: "
+                f"  {phase} {d.group}: {d.name} of {stated(d.limit)} reaches {significant(d.rate)}: "
                 f"coefficient {own_coefficient:.3f}"
             )
         for row in case.calibration.specification.classes:
@@ -269,7 +270,7 @@ def _constants(case: Case, write: Write) -> None:
             asked = "" if needed is None else f", their scatter asks for x / {needed:.2f}"
             write(
                 f"  {phase} coefficient of {row.id}: {holdout.coefficient(known, row.id, exponent):.3f} "
-                f"({n} devices{asked}; stored x / {row.spread(phase):g})"
+                f"({n} devices{asked}; stored x / {stated(row.spread(phase))})"
             )
 
 

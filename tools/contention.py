@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from statistics import median
 
-from ..base.names import Backend, Status
+from ..base.names import MEASURED, Backend, Status
 from ..benchmarks.backends import lowerer
 from ..benchmarks.block.dims import Scheme, decode, prefill
 from ..benchmarks.interpreter.contention import machine_ns
@@ -92,7 +92,7 @@ def _line(row: Measurement) -> str:
 
 
 def _ranges(what: str, found: Sequence[Measurement]) -> None:
-    for backend in Backend:
+    for backend in MEASURED:
         seen = [r for r in found if r.backend is backend and r.contention and r.status is Status.OK]
         for name in ("lost", "others"):
             values = [v for r in seen if (v := getattr(r.contention, name)) is not None]
@@ -110,14 +110,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--loops", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--patience", type=float, default=60.0)
-    parser.add_argument("--backend", action="append", choices=[str(b) for b in Backend])
+    parser.add_argument("--backend", action="append", choices=list(MEASURED))
     args = parser.parse_args(argv)
     snapshot = read(collect(LocalTarget()))
     references = References()
     for what, loops in (("quiet", 0), ("beside", args.loops)):
         found: list[Measurement] = []
         for run in range(args.runs):
-            for name in args.backend or ["cpu"]:
+            for name in args.backend or [Backend.CPU]:
                 if not loops and not idle(args.patience):
                     print(f"{what:6} {run + 1:3} {name}: left out, as the machine did not idle", flush=True)
                     continue

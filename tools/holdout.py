@@ -16,6 +16,7 @@ from statistics import fmean, median, quantiles
 
 import msgspec
 
+from ..base.names import Backend, TargetKind
 from ..judge.calibration import gpu_class, joined
 from ..judge.predict import find_chip, predict
 from ..judge.references import load
@@ -147,7 +148,7 @@ def snapshot_of(row: Speed) -> Snapshot:
     """What a table row says about its device, as the facts that conditions ask for."""
     found = identify(load().tables.gpus, row.unit)
     gpu = Gpu(found.vendor, row.unit, found.architecture) if found else Gpu(model=row.unit)
-    return Snapshot(kind="table", gpu=gpu, soc=Soc(name=row.soc))
+    return Snapshot(kind=TargetKind.STATED, gpu=gpu, soc=Soc(name=row.soc))
 
 
 def by_device(rows: Iterable[Speed]) -> dict[str, list[Speed]]:
@@ -343,15 +344,19 @@ def cpu_from_data_sheet(rows: Sequence[Speed], phase: Phase, knowledge: Knowledg
             knowledge, architectures={**knowledge.architectures, network.id: network}
         )
         model = msgspec.structs.replace(
-            template, architecture=network.id, bits=row.workload.bits, format="litertlm", backends=("cpu",)
+            template,
+            architecture=network.id,
+            bits=row.workload.bits,
+            format="litertlm",
+            backends=(Backend.CPU,),
         )
         snapshot = Snapshot(
-            "table",
+            TargetKind.STATED,
             gpu=Gpu(model=soc.gpu.model),
             soc=Soc(soc.manufacturer, name=soc.name),
             cpu=Cpu(tuple(Cluster(c.core, c.count, c.mhz) for c in soc.cpu)),
         )
-        speeds = predict(model, "cpu", snapshot, (), known, context=row.workload.context)
+        speeds = predict(model, Backend.CPU, snapshot, (), known, context=row.workload.context)
         found = speeds.decode_tok_s if phase == "decode" else speeds.prefill_tok_s
         if found is not None:
             scores.append(Score(row, math.log(found.value / truth), found.low <= truth <= found.high))

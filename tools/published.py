@@ -7,12 +7,14 @@ blanks and punctuation, and a row that cannot be used is named with its line and
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..base.errors import InputError
+from ..base.files import read_text
 from ..judge.calibration import Workload
 from ..profiles.knowledge import Architecture, Bits, Knowledge, Quantisation
 from ..profiles.loader import FOLDER
@@ -107,25 +109,21 @@ def read_speeds(path: Path, knowledge: Knowledge) -> Published:
 
 
 def _lines(path: Path) -> list[tuple[int, dict[str, str]]]:
+    text = read_text(path, MAX_BYTES, "table of speeds")
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path}: larger than {MAX_BYTES >> 20} MiB, not a table of speeds")
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise InputError(
-                    f"{path}: no column {', '.join(missing)}", hint="The columns are " + ", ".join(COLUMNS)
-                )
-            # None: a row that is shorter than the header; a list: one that is longer.
-            found = [
-                (reader.line_num, {key: cell.strip() for key, cell in row.items() if isinstance(cell, str)})
-                for row in reader
-            ]
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not a table in UTF-8: {error}") from error
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+        if missing:
+            raise InputError(
+                f"{path}: no column {', '.join(missing)}", hint="The columns are " + ", ".join(COLUMNS)
+            )
+        # None: a row that is shorter than the header; a list: one that is longer.
+        found = [
+            (reader.line_num, {key: cell.strip() for key, cell in row.items() if isinstance(cell, str)})
+            for row in reader
+        ]
+    except csv.Error as error:
+        raise InputError(f"{path}: not a table: {error}") from error
     if not found:
         raise InputError(f"{path}: no rows")
     return found

@@ -20,9 +20,6 @@ typedef struct device_info {
     const char *type; /* gpu | cpu | accelerator | virtual | other */
 } device_info;
 
-/* A compiler's words. */
-enum { LOG_MAX = 4000 };
-
 /* One device with the buffers and kernels of one plan; indices are those of the plan. An executor is one global per
  * process, so the functions take no handle. */
 typedef struct executor {

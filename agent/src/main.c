@@ -80,7 +80,7 @@ static bool parse_options(int count, char **words, options *o) {
         else if (!strcmp(words[i], "--only"))
             o->only = value;
         else if (!strcmp(words[i], "--deadline")) {
-            if (!positive(value, 86400, &o->deadline)) return false;
+            if (!positive(value, LONGEST_RUN_SECONDS, &o->deadline)) return false;
         } else if (!strcmp(words[i], "--max-memory")) {
             if (!positive(value, 0x1p50, &bytes)) return false;
             o->max_memory = (uint64_t)bytes;
@@ -91,7 +91,7 @@ static bool parse_options(int count, char **words, options *o) {
 }
 
 int main(int argc, char **argv) {
-    options o = {.deadline = 60};
+    options o = {.deadline = RUN_SECONDS};
     const char *command = argc > 1 ? argv[1] : "";
     if (!strcmp(command, "version") && argc == 2) return print_version();
     if (!strcmp(command, "version") && argc == 3 && !strcmp(argv[2], "--json")) return print_abilities();

@@ -110,13 +110,13 @@ static bool parse_step(parser *p) {
         bool ok;
         if (!value) return parser_fail(p, "expected key=value, not \"%.60s\"", word);
         if (!strcmp(word, "warmup")) {
-            ok = parser_integer(p, word, value, 0, PLAN_MAX_REPEATS, &n);
+            ok = parser_integer(p, word, value, 0, MAX_REPEATS, &n);
             s->warmup = (int)n;
         } else if (!strcmp(word, "budget_ms")) {
             ok = parser_integer(p, word, value, 0, 3600000, &n);
             s->budget_ns = n * 1000000;
         } else if (!strcmp(word, "load")) {
-            ok = parser_integer(p, word, value, PLAN_LOAD_UNIT, INT32_MAX, &n);
+            ok = parser_integer(p, word, value, LOAD_UNIT, INT32_MAX, &n);
             s->load = (size_t)n;
         } else if (!strcmp(word, "cold")) {
             ok = parser_integer(p, word, value, 0, 1, &n);
@@ -126,8 +126,8 @@ static bool parse_step(parser *p) {
         } else if (!strcmp(word, "repeat")) {
             char *dots = strstr(value, "..");
             if (dots) *dots = 0;
-            ok = parser_integer(p, word, value, 0, PLAN_MAX_REPEATS, &low) &&
-                 parser_integer(p, word, dots ? dots + 2 : value, low ? low : 1, PLAN_MAX_REPEATS, &high);
+            ok = parser_integer(p, word, value, 0, MAX_REPEATS, &low) &&
+                 parser_integer(p, word, dots ? dots + 2 : value, low ? low : 1, MAX_REPEATS, &high);
             s->repeat_min = (int)low;
             s->repeat_max = (int)high;
         } else {
@@ -266,7 +266,9 @@ static bool parse_backend(parser *p) {
 static bool parse_header(parser *p) {
     char *number = parser_word(p);
     if (p->has_header) return parser_fail(p, "a second gemmafit-plan line");
-    if (!number || strcmp(number, "1")) return parser_fail(p, "plan version \"%.20s\" is not 1", number ? number : "");
+    int64_t version;
+    if (!number || !text_integer(number, PLAN_VERSION, PLAN_VERSION, &version))
+        return parser_fail(p, "plan version \"%.20s\" is not %d", number ? number : "", PLAN_VERSION);
     return p->has_header = true;
 }
 
@@ -283,7 +285,7 @@ static bool parse_statement(parser *p) {
     char *word = parser_word(p);
     if (!word) return true;
     if (!p->has_header && strcmp(word, "gemmafit-plan"))
-        return parser_fail(p, "a plan begins with \"gemmafit-plan 1\"");
+        return parser_fail(p, "a plan begins with \"gemmafit-plan %d\"", PLAN_VERSION);
     for (size_t i = 0; i < ARRAY_LENGTH(statements); i++) {
         if (strcmp(word, statements[i].word)) continue;
         if (!statements[i].parse(p)) return false;

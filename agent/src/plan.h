@@ -4,6 +4,7 @@
 
 #include "platform.h"
 
+/* What the host knows, too, is in base/protocol.py: LOAD_UNIT, MAX_REPEATS, ... */
 enum {
     PLAN_MAX_BYTES = 32 << 20,
     PLAN_MAX_BUFFERS = 1024,
@@ -13,8 +14,6 @@ enum {
     PLAN_MAX_ARGS = 24,
     PLAN_MAX_OPTIONS = 32, /* of the plan, of a kernel's build, and specialisation constants */
     PLAN_MAX_RETURNS = 64,
-    PLAN_MAX_REPEATS = 10000,
-    PLAN_LOAD_UNIT = 4 << 20, /* a buffer is cut at multiples of this when it is loaded */
 };
 
 typedef enum fill_kind { FILL_ZERO, FILL_HEX, FILL_I8, FILL_I4, FILL_F32, FILL_F16 } fill_kind;

@@ -8,9 +8,6 @@
 
 enum { CHUNK = 4 << 20, MAX_SOURCE = 8 << 20 };
 
-/* A plan must leave the phone alive: Android kills other apps long before memory runs out. */
-static const uint64_t DEFAULT_MAX_MEMORY = UINT64_C(400) << 20;
-
 typedef struct run {
     plan plan;
     const executor *on;
@@ -21,10 +18,11 @@ typedef struct run {
     size_t scratch_size;
 } run;
 
+/* A plan must leave the phone alive: Android kills other apps long before memory runs out. */
 static uint64_t memory_limit(uint64_t asked) {
     if (asked) return asked;
-    uint64_t available = memory_now().available, part = available / 10 * 6;
-    return available && part < DEFAULT_MAX_MEMORY ? part : DEFAULT_MAX_MEMORY;
+    uint64_t available = memory_now().available, part = available / 100 * FREE_PERCENT;
+    return available && part < AGENT_BYTES ? part : AGENT_BYTES;
 }
 
 static void say_step(const char *name, int done, int total) {

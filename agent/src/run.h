@@ -4,9 +4,6 @@
 
 #include "platform.h"
 
-/* Exit statuses of the agent (docs/plan-format.md). */
-enum { EXIT_OK = 0, EXIT_USAGE = 2, EXIT_MISSING = 3, EXIT_BROKEN = 4 };
-
 /* `max_memory`: refuse a plan whose buffers need more; 0: the default. Writes NAME.json and NAME.bin; returns an
  * exit status. */
 int run_plan(const char *plan_path, const char *name, uint64_t max_memory);

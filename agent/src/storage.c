@@ -14,7 +14,7 @@ static status write_stored(const plan *p, uint8_t *scratch, fault *f) {
     for (int i = 0; i < p->buffer_count; i++) {
         const plan_buffer *b = &p->buffers[i];
         for (size_t offset = 0; b->stored && offset < b->bytes;) {
-            size_t size = b->bytes - offset < PLAN_LOAD_UNIT ? b->bytes - offset : PLAN_LOAD_UNIT;
+            size_t size = b->bytes - offset < LOAD_UNIT ? b->bytes - offset : LOAD_UNIT;
             if (deadline_passed()) return fault_set(f, STATUS_SKIPPED, "%s", deadline_reason());
             fill_write(b, offset, size, scratch);
             if (!write_all(store.fd, scratch, size))
@@ -35,7 +35,7 @@ status storage_create(const plan *p, fault *f) {
     store.fd = open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (store.fd < 0) return fault_set(f, STATUS_ERROR, "%s: %s", name, strerror(errno));
     unlink(name);
-    uint8_t *scratch = malloc(PLAN_LOAD_UNIT);
+    uint8_t *scratch = malloc(LOAD_UNIT);
     status s = scratch ? write_stored(p, scratch, f) : fault_set(f, STATUS_ERROR, "out of memory");
     free(scratch);
     return s;
@@ -65,13 +65,13 @@ typedef struct part {
     size_t offset, size;
 } part;
 
-/* What the next piece holds: whole buffers, or a buffer cut at a multiple of PLAN_LOAD_UNIT. `at` moves on. */
+/* What the next piece holds: whole buffers, or a buffer cut at a multiple of LOAD_UNIT. `at` moves on. */
 static int next_parts(const plan *p, size_t piece, part *at, part *parts) {
     int count = 0;
     while (at->buffer < p->buffer_count && count < MOST_PARTS) {
         const plan_buffer *b = &p->buffers[at->buffer];
         size_t size = b->stored ? b->bytes - at->offset : 0;
-        if (size > piece) size = piece / PLAN_LOAD_UNIT * PLAN_LOAD_UNIT;
+        if (size > piece) size = piece / LOAD_UNIT * LOAD_UNIT;
         if (b->stored && !size) break;
         if (size) parts[count++] = (part){at->buffer, at->offset, size};
         piece -= size;

@@ -2,8 +2,6 @@
 
 #include <stdatomic.h>
 
-enum { GRACE_MS = 1000 };
-
 int64_t clock_ns(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -139,7 +137,7 @@ static void *watch(void *unused) {
         if (left <= 0 || woken(left)) break;
     }
     atomic_store(&deadline.passed, true);
-    int64_t grace = clock_ns() + (int64_t)GRACE_MS * 1000000;
+    int64_t grace = clock_ns() + GRACE_SECONDS * INT64_C(1000000000);
     while (clock_ns() < grace) nanosleep(&(struct timespec){0, 20000000}, NULL);
     kill(getpid(), SIGKILL);
     return NULL;

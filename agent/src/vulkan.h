@@ -423,7 +423,7 @@ typedef struct vulkan {
 } vulkan;
 extern vulkan vk;
 
-enum { VULKAN_MAX_DEVICES = 16, VULKAN_MAX_FAMILIES = 16, VULKAN_MAX_EXTENSIONS = 512 };
+enum { VULKAN_MAX_FAMILIES = 16, VULKAN_MAX_EXTENSIONS = 512 };
 
 /* Everything that a device says of itself. A structure whose sType is 0 was not asked for: the device lacks it. */
 #define VK_MEMBER(member, structure, fields, type, version, extension) structure member;

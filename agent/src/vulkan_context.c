@@ -2,7 +2,7 @@
 
 #include "system.h"
 
-enum { STAGING_BYTES = 4 << 20, SLICE_NS = 100000000 };
+enum { SLICE_NS = 100000000 };
 
 static vulkan_buffer staging;
 

@@ -8,7 +8,6 @@ from math import isnan
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base.names import Backend
 from ..measurements import Deviation
 from .dims import Block, Stage
 
@@ -81,10 +80,3 @@ def deviations(
 def worst(rows: tuple[Deviation, ...]) -> Deviation | None:
     """The row that uses up most of its tolerance; one that is not a number wins."""
     return max(rows, key=lambda d: (isnan(d.rel_l2), d.rel_l2 / d.tolerance), default=None)
-
-
-def precision_of(backend: Backend, half: bool) -> str:
-    """fp16 or fp32 on a GPU, qd8 on the CPU."""
-    if backend is Backend.CPU:
-        return "qd8"
-    return "fp16" if half else "fp32"

@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ...base.system import reread, switches
+
 _PROC = Path("/proc")
 _TICK_NS = 10_000_000
 """USER_HZ, the unit of /proc/stat, is 100 on every Linux that we know."""
@@ -22,7 +24,7 @@ _US = 1000
 
 
 @dataclass(frozen=True)
-class Contention:
+class StepContention:
     """See docs/plan-format.md. Times in ns; `cpu_ns` and `waited_ns` of each timed repeat."""
 
     threads: int
@@ -91,7 +93,7 @@ class Watch:
         self._cpu.append(time.process_time_ns() - self._before[1])
         self._waited.append(max(0, (_waited(self._files) or 0) - self._before[0]))
 
-    def end(self, repeats: int) -> Contention:
+    def end(self, repeats: int) -> StepContention:
         """All of it, of the first `repeats` repeats."""
         now = [_since(before, after) for before, after in zip(self._start, self._look(), strict=True)]
         for file in self._files:
@@ -100,7 +102,7 @@ class Watch:
         span, own, machine, pressure, switches = now
         cores = os.cpu_count() or 1
         cpu = tuple(self._cpu[:repeats])
-        return Contention(
+        return StepContention(
             self._threads, False, cores, cpu, waited, span or 0, own, machine, pressure, switches
         )
 
@@ -111,7 +113,7 @@ class Watch:
             time.process_time_ns(),
             machine_ns(),
             _pressure_ns(),
-            _switches(),
+            switches(),
         )
 
 
@@ -120,7 +122,7 @@ def _waited(files: list[int]) -> int | None:
     total, counted = 0, False
     for file in files:
         with contextlib.suppress(OSError, ValueError):
-            _, waited, times = map(int, os.pread(file, 80, 0).split())
+            _, waited, times = map(int, reread(file, 80).split())
             total += waited
             counted |= times > 0
     return total if counted else None
@@ -143,14 +145,6 @@ def _pressure_ns() -> int | None:
     words = _words("pressure/cpu")
     total = next((word.removeprefix("total=") for word in words[:5] if word.startswith("total=")), "")
     return int(total) * _US if total.isdecimal() else None
-
-
-def _switches() -> int | None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
 def _words(name: str) -> list[str]:

@@ -86,7 +86,7 @@ class Executor(Protocol):
     def close(self) -> None: ...
 
 
-class Module(Protocol):
+class ExecutorModule(Protocol):
     """What a module of this axis offers."""
 
     def open_executor(self, options: Mapping[str, str], programs: Programs = NO_PROGRAMS) -> Executor:

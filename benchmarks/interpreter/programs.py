@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...base.system import drop_cached
+
 MODES = ("keep", "warm", "cold")
 
 
@@ -37,11 +39,12 @@ class Programs:
         return self.mode == "keep"
 
     def take(self, name: str) -> bytes | None:
-        """The kept program of this name, or None. Cold: it leaves the page cache before it is read."""
+        """The kept program of this name, or None. Cold: it leaves the page cache before it is read, or
+        OSError is raised."""
         try:
             with self._path(name).open("rb") as file:
-                if self.mode == "cold" and hasattr(os, "posix_fadvise"):
-                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                if self.mode == "cold":
+                    drop_cached(file.fileno())
                 return file.read()
         except FileNotFoundError:
             return None

@@ -6,9 +6,7 @@ types, sizes and lengths, and never reads more than the plan's outputs can be.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,13 +15,15 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ...base.errors import AgentError
+from ...base.errors import AgentError, InputError
+from ...base.files import read_text
 from ...base.names import Status
-from .contention import NO_LOAD, Contention, Load, load_now
+from ...base.protocol import LOG_MAX
+from ...base.system import peak_rss
+from .contention import NO_LOAD, Load, StepContention, load_now
 from .interface import DeviceInfo
 
 MAX_JSON = 8 << 20
-MAX_TEXT = 4000  # characters of a log or a reason that are kept
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class StepResult:
     bits: tuple[str, ...] = ()
     outputs: tuple[Output, ...] = ()
     peak_rss_bytes: int = 0
-    contention: Contention | None = None
+    contention: StepContention | None = None
 
     @property
     def deterministic(self) -> bool | None:
@@ -107,7 +107,7 @@ class Result:
         return None
 
 
-class Writer:
+class ResultWriter:
     """Writes a result as it grows: after each `save` the files hold everything added so far."""
 
     def __init__(self, base: Path, backend: str, version: str, abi: str, executor: str) -> None:
@@ -145,7 +145,7 @@ class Writer:
             "steps": [_step_row(s) for s in self.steps],
         }
         part = self._json.with_suffix(".part")
-        part.write_text(json.dumps(text))
+        part.write_text(json.dumps(text), encoding="utf-8")
         part.replace(self._json)
 
 
@@ -155,35 +155,16 @@ def _step_row(step: StepResult) -> dict[str, Any]:
     return row if step.contention is None else {**row, "contention": step.contention.to_dict()}
 
 
-def peak_rss() -> int:
-    """Largest resident size of this process so far, in bytes; 0 where the system does not tell."""
-    status = Path("/proc/self/status")
-    if status.exists():  # the one that `reset_peak_rss` resets
-        found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text())
-        return int(found[1]) * 1024 if found else 0
-    try:
-        import resource
-    except ImportError:  # Windows
-        return 0
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def reset_peak_rss() -> None:
-    """The peak begins anew where the system allows it; else it stays that of the whole process."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
 T = TypeVar("T")
 
 
 def read(json_path: Path, data: Path | None) -> Result:
     """Read a result. Raises AgentError naming the file and the field that cannot be."""
     try:
-        if json_path.stat().st_size > MAX_JSON:
-            raise AgentError(f"{json_path.name}: larger than {MAX_JSON} bytes")
-        root = json.loads(json_path.read_text(encoding="utf-8", errors="replace"))
-    except (OSError, ValueError, RecursionError) as error:
+        root = json.loads(read_text(json_path, MAX_JSON, "result", errors="replace"))
+    except InputError as error:  # its folder is of no use to anybody, and what is said here may be recorded
+        raise AgentError(str(error).removeprefix(f"{json_path.parent}/")) from error
+    except (ValueError, RecursionError) as error:
         raise AgentError(f"{json_path.name}: {error}") from error
     available = data.stat().st_size if data is not None and data.exists() else 0
     try:
@@ -226,7 +207,7 @@ class _Fields:
         return found
 
     def text(self, name: str) -> str | None:
-        return None if self.value.get(name) is None else self.get(name, str)[:MAX_TEXT]
+        return None if self.value.get(name) is None else self.get(name, str)[:LOG_MAX]
 
     def rows(self, name: str, read: Callable[[_Fields], T]) -> tuple[T, ...]:
         return tuple(read(_Fields(row)) for row in self.get(name, list))
@@ -288,14 +269,14 @@ def _result(f: _Fields, data: Path | None, available: int) -> Result:
     )
 
 
-def _contention(c: _Fields | None, repeats: int) -> Contention | None:
+def _contention(c: _Fields | None, repeats: int) -> StepContention | None:
     if c is None:
         return None
     cpu = c.items("cpu_ns", int)
     waited = c.items("waited_ns", int) if "waited_ns" in c.value else None
     if len(cpu) != repeats or (waited is not None and len(waited) != repeats):
         raise ValueError("contention: not as many values as repeats")
-    found = Contention(
+    found = StepContention(
         c.get("threads", int),
         c.get("computing", bool),
         c.get("cores", int),

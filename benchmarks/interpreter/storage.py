@@ -5,17 +5,20 @@ docs/plan-format.md, "Stored buffers"; the twin of the agent's storage.c.
 
 from __future__ import annotations
 
-import ctypes
 import mmap
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...base.protocol import LOAD_UNIT
+from ...base.system import cached, drop_cached
+from ...base.units import percent
 from ..block import fill
-from ..plan import LOAD_UNIT, Buffer
+from ..plan import Buffer
 from .interface import ExecutorError
 
 Upload = Callable[[str, int, NDArray[np.uint8]], None]
@@ -31,26 +34,26 @@ class Storage:
 
     def __init__(self, folder: Path, buffers: Sequence[Buffer]) -> None:
         self._buffers = [b for b in buffers if b.stored]
-        path = folder / "weights"
-        with path.open("x+b") as file:
-            self._fd = os.dup(file.fileno())
-            path.unlink()
-            for b in self._buffers:
-                for piece in fill.chunks(b):
-                    file.write(piece.data)
-            file.flush()
-        os.fsync(self._fd)
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by `close`
+        for b in self._buffers:
+            for piece in fill.chunks(b):
+                self._file.write(piece.data)
+        self._file.flush()
+        os.fsync(self._file.fileno())
         self._size = sum(b.size for b in self._buffers)
 
     def close(self) -> None:
-        os.close(self._fd)
+        self._file.close()
 
     def evict(self) -> None:
         """Make the next load read from the storage itself. Raises NotCold."""
-        os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
-        left = self._cached()
+        try:
+            drop_cached(self._file.fileno())
+        except OSError as error:
+            raise NotCold(error.strerror) from error
+        left = cached(self._file.fileno(), self._size)
         if left > 0.05:
-            raise NotCold(f"a cold read cannot be had: {100 * left:.0f} % of the file stay in memory")
+            raise NotCold(f"a cold read cannot be had: {percent(left)} of the file stay in memory")
 
     def load(self, piece: int, upload: Upload | None) -> None:
         """Read all stored buffers, `piece` bytes at a time; each piece is on the device before the next.
@@ -58,16 +61,15 @@ class Storage:
         # mmap: the memory goes back to the system at the end, so that one load's peak is not the next one's.
         memory = mmap.mmap(-1, piece)
         view = np.frombuffer(memory, np.uint8)
-        offset = 0
+        self._file.seek(0)
         for parts in pieces(self._buffers, piece):
             size = sum(part[2] for part in parts)
             read = 0
             while read < size:
-                got = os.preadv(self._fd, [view[read:size].data], offset + read)
+                got = self._file.readinto(view[read:size].data)
                 if not got:
                     raise ExecutorError("the weights cannot be read: file ended")
                 read += got
-            offset += size
             used = 0
             if upload is None:
                 continue
@@ -76,18 +78,6 @@ class Storage:
                 used += length
         del view
         memory.close()
-
-    def _cached(self) -> float:
-        """Part of the file in the page cache, 0 to 1; 1 where the system does not say."""
-        pages = -(-self._size // mmap.PAGESIZE)
-        state = np.zeros(pages, np.uint8)
-        with mmap.mmap(self._fd, self._size, mmap.MAP_SHARED, mmap.PROT_READ) as view:
-            whole = np.frombuffer(view, np.uint8)
-            libc = ctypes.CDLL(None, use_errno=True)
-            libc.mincore.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p)
-            failed = libc.mincore(whole.ctypes.data, self._size, state.ctypes.data)
-            del whole
-        return 1.0 if failed else float(np.mean(state & 1))
 
 
 def pieces(buffers: Sequence[Buffer], piece: int) -> Iterator[list[Part]]:

@@ -16,10 +16,9 @@ import hashlib
 import importlib
 import json
 import os
-import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -27,26 +26,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import __version__
+from ...base import units
 from ...base.names import Backend, Status
+from ...base.protocol import EXIT_MISSING, EXIT_OK, EXIT_USAGE, GRACE_SECONDS, LOG_MAX, RUN_SECONDS
+from ...base.system import host_abi, peak_rss, reset_peak_rss
 from ..block import fill
 from ..plan import Kernel, Plan, PlanError, Step, parse
 from .contention import Watch
-from .interface import BackendMissing, Executor, ExecutorError, Module
+from .interface import BackendMissing, Executor, ExecutorError, ExecutorModule
 from .programs import Programs
-from .result import Build, StepResult, Writer, peak_rss, reset_peak_rss
+from .result import Build, ResultWriter, StepResult
 from .storage import NotCold, Storage
 
-OK, USAGE, MISSING = 0, 2, 3
-EXECUTORS = {"opencl": "pyopencl", "vulkan": "vulkan"}
+EXECUTORS: Mapping[Backend, str] = {Backend.OPENCL: "pyopencl", Backend.VULKAN: "vulkan"}
+"""Backends with a module `executor` in their folder, and the package that it works through."""
 
 
-def host_abi() -> str:
-    """As the agent names this computer, e.g. linux-x86_64."""
-    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine())
-    return f"{platform.system().lower()}-{machine}"
-
-
-def interpret(plan: Plan, executor: Executor, files: Path, writer: Writer, deadline: float) -> bool:
+def interpret(plan: Plan, executor: Executor, files: Path, writer: ResultWriter, deadline: float) -> bool:
     """Execute a plan, writing each result as it comes. `deadline` is a time.monotonic() value.
 
     Returns whether the plan was gone through; False: stopped by the deadline.
@@ -84,7 +80,7 @@ def _kernels_and_steps(
     plan: Plan,
     executor: Executor,
     files: Path,
-    writer: Writer,
+    writer: ResultWriter,
     failed: dict[str, str],
     storage: Storage | None,
     deadline: float,
@@ -112,7 +108,7 @@ def _kernels_and_steps(
     return True
 
 
-def _build(k: Kernel, executor: Executor, files: Path, writer: Writer, failed: dict[str, str]) -> None:
+def _build(k: Kernel, executor: Executor, files: Path, writer: ResultWriter, failed: dict[str, str]) -> None:
     start = time.perf_counter()
     kept = False
     try:
@@ -121,7 +117,7 @@ def _build(k: Kernel, executor: Executor, files: Path, writer: Writer, failed: d
     except (ExecutorError, OSError) as error:
         log, status = str(error), Status.ERROR
         failed[k.name] = f"kernel {k.name} did not build: {log[:300]}"
-    writer.builds.append(Build(k.name, status, time.perf_counter() - start, log[:4000], kept))
+    writer.builds.append(Build(k.name, status, time.perf_counter() - start, log[:LOG_MAX], kept))
 
 
 def _perform(
@@ -139,7 +135,7 @@ def _perform(
 
 
 def _run(
-    step: Step, plan: Plan, executor: Executor, storage: Storage | None, writer: Writer, deadline: float
+    step: Step, plan: Plan, executor: Executor, storage: Storage | None, writer: ResultWriter, deadline: float
 ) -> StepResult:
     sizes = {b.name: b.size for b in plan.buffers}
     samples: list[int] = []
@@ -179,7 +175,7 @@ def _run(
         status, reason = Status.SKIPPED, str(error)
     except (ExecutorError, OSError) as error:
         status, reason = Status.ERROR, str(error)
-    peak = peak_rss() if step.load else 0
+    peak = peak_rss() or 0 if step.load else 0
     if not samples and status is Status.OK:
         status = Status.SKIPPED
     others = watch.end(len(samples)) if watch is not None else None
@@ -210,7 +206,7 @@ def _say(event: dict[str, object]) -> None:
         print(json.dumps(event), flush=True)
 
 
-def run(module: Module, backend: str, plan_path: Path, out: Path, seconds: float) -> int:
+def run(module: ExecutorModule, backend: str, plan_path: Path, out: Path, seconds: float) -> int:
     """Execute a plan file; the result lies beside it. Returns the exit status."""
     deadline = time.monotonic() + seconds
     try:
@@ -219,23 +215,23 @@ def run(module: Module, backend: str, plan_path: Path, out: Path, seconds: float
         programs = Programs.of(plan.options, plan_path.parent)
     except (PlanError, ValueError, OSError) as error:
         print(f"{plan_path}: {error}", file=sys.stderr)
-        return USAGE
-    writer = Writer(out, backend, __version__, host_abi(), EXECUTORS[backend])
+        return EXIT_USAGE
+    writer = ResultWriter(out, backend, __version__, host_abi(), EXECUTORS[Backend(backend)])
     try:
         executor = module.open_executor(plan.options, programs)
     except BackendMissing as error:
         writer.error = str(error)
         writer.save(complete=True)
-        return MISSING
+        return EXIT_MISSING
     writer.device = executor.device
     writer.save()
     try:
         complete = interpret(plan, executor, plan_path.parent, writer, deadline)
-        writer.error = None if complete else f"stopped by its deadline of {seconds:g} s"
+        writer.error = None if complete else f"stopped by its deadline of {units.seconds(seconds)}"
         writer.save(complete)
     finally:
         executor.close()
-    return OK
+    return EXIT_OK
 
 
 def _check(plan: Plan, backend: str) -> None:
@@ -254,28 +250,30 @@ def _check(plan: Plan, backend: str) -> None:
             raise PlanError(f"step {step.name}: no buffer or kernel {', '.join(sorted(unknown))}")
 
 
-def probe(module: Module, backend: str, out: Path) -> int:
+def probe(module: ExecutorModule, backend: str, out: Path) -> int:
     """Write what the API says as probe.json with the one part `backend`."""
-    out.write_text(json.dumps({"agent": __version__, "abi": host_abi(), backend: module.probe()}))
-    return OK
+    out.write_text(
+        json.dumps({"agent": __version__, "abi": host_abi(), backend: module.probe()}), encoding="utf-8"
+    )
+    return EXIT_OK
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit status, which is the agent's."""
     parser = argparse.ArgumentParser(prog="worker", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("backend", choices=[Backend.OPENCL, Backend.VULKAN])
+    parser.add_argument("backend", choices=list(EXECUTORS))
     parser.add_argument("command", choices=["run", "probe"])
     parser.add_argument("--plan", type=Path, default=Path("plan.txt"))
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--deadline", type=float, default=60.0)
+    parser.add_argument("--deadline", type=float, default=RUN_SECONDS)
     # The agent takes these too. One backend is all that a worker has; memory is this computer's.
-    parser.add_argument("--only", choices=[Backend.OPENCL, Backend.VULKAN], help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=list(EXECUTORS), help=argparse.SUPPRESS)
     parser.add_argument("--max-memory", help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     # A driver that hangs holds the interpreter lock; this watchdog is a native thread and needs none.
     # It says on stderr where the process hung, and ends it.
-    faulthandler.dump_traceback_later(args.deadline + 1, exit=True)
-    module = cast(Module, importlib.import_module(f"..{args.backend}.executor", __package__))
+    faulthandler.dump_traceback_later(args.deadline + GRACE_SECONDS, exit=True)
+    module = cast(ExecutorModule, importlib.import_module(f"..{args.backend}.executor", __package__))
     if args.command == "probe":
         return probe(module, args.backend, args.out)
     return run(module, args.backend, args.plan, args.out, args.deadline)

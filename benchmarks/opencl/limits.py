@@ -8,7 +8,7 @@ from ...base.names import Backend
 from ..limits import READ_BYTES, Limit, transfers
 from ..plan import Arg, Buffer, Dispatch, Kernel, Plan, Step, buffers, ints
 from ..timing import Timing
-from .variants import Facts
+from .variants import ClFacts
 
 _SOURCE = Path(__file__).parent / "limits.cl"
 _DISPATCHES = 64
@@ -18,7 +18,7 @@ _ROUNDS = 128
 """32768 work-items x 128 rounds x 8 chains x 4 lanes: 0.27 GFLOP, 30 ms on a Mali-T820."""
 
 
-def plan(facts: Facts, budget_ms: int = 300) -> tuple[Plan, tuple[Limit, ...]]:
+def plan(facts: ClFacts, budget_ms: int = 300) -> tuple[Plan, tuple[Limit, ...]]:
     """read, copy (GB/s; copy counts both ways), peak_fp32, peak_fp16 (GFLOP/s), dispatch (us for each of 64
     dispatches in one submission), submit (us from submitting one dispatch to knowing that it is done), and
     host_write, host_read, host_map (GB/s between host and device: clEnqueueWriteBuffer, clEnqueueReadBuffer,

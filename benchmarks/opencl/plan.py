@@ -1,20 +1,18 @@
-"""Lowers the block to a plan for an OpenCL device.
-
-Steps: the phase itself ("decode" or "prefill") and, with decode, "logits". All stages are returned.
-"""
+"""Lowers the block to a plan for an OpenCL device. All stages are returned."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from ...base.names import Backend
 from ..block.dims import GEMMA_2B, Block, Scheme, Weight, decode
-from ..plan import Arg, Buffer, Dispatch, Fill, Kernel, Plan, Step, buffers, ints
+from ..lowering import Lowering
+from ..plan import Arg, Buffer, Dispatch, Fill, Kernel, Plan, buffers, ints
 from ..timing import DEFAULT, Timing
-from .variants import Facts, Layout, Variant
+from .variants import ClFacts, ClLayout, ClVariant
 
 SOURCES = Path(__file__).parent
 LONGEST_DISPATCH = 2.0e9
@@ -26,21 +24,10 @@ _GEMM_TOKENS = 32
 
 
 @dataclass
-class _Lowering:
-    block: Block
-    variant: Variant
-    facts: Facts
-    buffers: dict[str, Buffer] = field(default_factory=dict[str, Buffer])
-    kernels: dict[str, Kernel] = field(default_factory=dict[str, Kernel])
-    dispatches: list[Dispatch] = field(default_factory=list[Dispatch])
-
-    @property
-    def half(self) -> bool:
-        return self.variant.half and self.facts.fp16
-
-    @property
-    def n(self) -> int:
-        return self.block.phase.n
+class _Lowering(Lowering[str]):
+    variant: ClVariant
+    facts: ClFacts
+    backend = Backend.OPENCL
 
     @cached_property
     def norm_group(self) -> int:
@@ -52,29 +39,15 @@ class _Lowering:
 
     # Buffers
 
-    def activations(self, name: str, count: int) -> str:
-        self.buffers.setdefault(name, Buffer(name, count * (2 if self.half else 4)))
-        return name
-
-    def floats(self, name: str, count: int) -> str:
-        self.buffers.setdefault(name, Buffer(name, 4 * count))
-        return name
-
-    def tensor(self, name: str) -> str:
-        """A float tensor of the block; norm weights stay fp32, as in the shipped engines."""
-        tensor = self.block.tensors[name]
-        self.buffers.setdefault(name, tensor.buffer(self.half and not tensor.norm))
-        return name
-
     def weight(self, w: Weight) -> tuple[str, str]:
         match self.variant.layout:
-            case Layout.ROWS:
+            case ClLayout.ROWS:
                 tile = None
-            case Layout.TILED:
+            case ClLayout.TILED:
                 tile = (self.variant.tile, 16)
-            case Layout.ENGINE:
+            case ClLayout.ENGINE:
                 tile = (w.rows, 4)
-            case Layout.LANES:
+            case ClLayout.LANES:
                 tile = (16, 32 // w.bits)
         buffer = w.buffer(tile)
         if self.imaged(w):
@@ -90,17 +63,13 @@ class _Lowering:
             return False
         return w.rows // 4 <= most[0] and w.cols // 4 <= most[1]
 
-    def rope_tables(self) -> tuple[str, str]:
-        for b in self.block.rope_buffers():
-            self.buffers.setdefault(b.name, b)
-        return "rope_cos", "rope_sin"
-
     # Kernels
 
     def run(
         self, kernel: Kernel, args: tuple[Arg, ...], size: tuple[int, ...], local: tuple[int, ...] = ()
     ) -> None:
         self.kernels.setdefault(kernel.name, kernel)
+        self.files[kernel.file] = SOURCES / kernel.file
         self.dispatches.append(Dispatch(kernel.name, args, size, local))
 
     def part(self, entry: str) -> Kernel:
@@ -130,7 +99,7 @@ class _Lowering:
             options += self.facts.subgroups.options
         kernel = Kernel(name, "gemv.cl", entry, tuple(self.product_options(w) + options))
         size, local = (rows // self.variant.out, parts), (items, parts)
-        if self.variant.layout is Layout.ROWS:
+        if self.variant.layout is ClLayout.ROWS:
             size, local = size[::-1], local[::-1]
         args = buffers(x, *self.weight(w), *extra, y) + ints(w.rows, w.cols)
         self.run(kernel, args, size, local)
@@ -148,7 +117,7 @@ class _Lowering:
 
     def _gemm(self, x: str, w: Weight, y: str) -> None:
         options = self.product_options(w)
-        lanes = self.variant.layout is Layout.LANES
+        lanes = self.variant.layout is ClLayout.LANES
         entry = "gemm"
         inputs: tuple[str, ...] = (x,)
         if lanes:
@@ -176,20 +145,18 @@ class _Lowering:
         self.run(self.part(entry), buffers(*inputs, y) + ints(*numbers), (count // 4,))
         return y
 
-    def rmsnorm(self, x: str, weight: str, y: str, tokens: int) -> str:
+    def rmsnorm(self, x: str, weight: str, y: str) -> str:
         d = self.block.dims.d_model
-        self.activations(y, tokens * d)
+        self.activations(y, self.n * d)
         group = self.norm_group
         args = buffers(x, self.tensor(weight), y) + ints(d)
-        self.run(self.part("rmsnorm"), args, (tokens * group,), (group,))
+        self.run(self.part("rmsnorm"), args, (self.n * group,), (group,))
         return y
 
-    # The block
-
     def attend(self, norm: str) -> str:
-        """Queries, keys and values of `norm`, the cache, and what attention makes of them."""
         d, n, past, w = self.block.dims, self.n, self.block.phase.past, self.block.weights
-        q, kcache, vcache = self.activations("q", n * d.q_dim), self.tensor("kcache"), self.tensor("vcache")
+        q = self.activations("q", n * d.q_dim)
+        kcache, vcache = self.caches()
         tables = self.rope_tables()
         half = d.head_dim // 2
         if self.variant.fused:
@@ -225,64 +192,44 @@ class _Lowering:
         self.run(self.part("attention_merge"), args, (d.heads * lanes,), (lanes,))
         return out
 
-    def layer(self) -> None:
-        d, n, w = self.block.dims, self.n, self.block.weights
-        count = n * d.d_model
-        x = self.tensor("x")
-        attn = self.attend(self.rmsnorm(x, "w_norm1", "norm1", n))
-        projected = self.linear(attn, w["wo"], "projected")
-        mid, norm2 = self.activations("mid", count), self.activations("norm2", count)
+    def residual_norm(self, x: str, projected: str) -> tuple[str, str]:
+        n, d = self.n, self.block.dims.d_model
+        mid, norm2 = self.activations("mid", n * d), self.activations("norm2", n * d)
         if self.variant.fused:
-            args = buffers(x, projected, self.tensor("w_norm2"), mid, norm2) + ints(d.d_model)
+            args = buffers(x, projected, self.tensor("w_norm2"), mid, norm2) + ints(d)
             self.run(self.part("add_rmsnorm"), args, (n * self.norm_group,), (self.norm_group,))
-        else:
-            self.quads("add", (x, projected), mid, count)
-            self.rmsnorm(mid, "w_norm2", norm2, n)
-        geglu, out = self.activations("geglu", n * d.hidden), self.activations("out", count)
+            return mid, norm2
+        return self.quads("add", (x, projected), mid, n * d), self.rmsnorm(mid, "w_norm2", norm2)
+
+    def feed_forward(self, mid: str, norm: str) -> None:
+        d, n, w = self.block.dims, self.n, self.block.weights
+        geglu, out = self.activations("geglu", n * d.hidden), self.activations("out", n * d.d_model)
         if self.variant.fused and n == 1:
-            self.linear(norm2, w["wgateup"], geglu, "linear_geglu")
+            self.linear(norm, w["wgateup"], geglu, "linear_geglu")
             self.linear(geglu, w["wdown"], out, "linear_add", (mid,))
         else:
-            gate, up = (self.linear(norm2, w[name], name[1:]) for name in ("wgate", "wup"))
+            gate, up = (self.linear(norm, w[name], name[1:]) for name in ("wgate", "wup"))
             self.quads("geglu", (gate, up), geglu, n * d.hidden)
-            self.quads("add", (mid, self.linear(geglu, w["wdown"], "down")), out, count)
-
-    def logits(self) -> None:
-        norm = self.rmsnorm(self.tensor("x"), "w_norm3", "norm3", 1)
-        self.linear(norm, self.block.weights["wvocab"], "logits")
-
-    def step(self, name: str, returns: tuple[str, ...], timing: Timing) -> Step:
-        dispatches, self.dispatches = tuple(self.dispatches), []
-        return timing.step(name, dispatches, returns)
+            self.quads("add", (mid, self.linear(geglu, w["wdown"], "down")), out, n * d.d_model)
 
 
 def lower(
-    block: Block, variant: Variant, facts: Facts, timing: Timing = DEFAULT, logits: bool = True
+    block: Block, variant: ClVariant, facts: ClFacts, timing: Timing = DEFAULT, logits: bool = True
 ) -> Plan:
     """The plan for one phase; with decode also the step "logits" (unless told not to)."""
-    low = _Lowering(block, variant, facts)
-    low.layer()
-    returned = ("norm1", "q", "kcache", "vcache", "attn", "mid", "geglu", "out")
-    steps = [low.step(block.phase.name, returned, timing)]
-    if logits and block.phase.n == 1:
-        low.logits()
-        steps.append(low.step("logits", ("logits",), timing))
-    files = {k.file: SOURCES / k.file for k in low.kernels.values()}
-    return Plan(
-        Backend.OPENCL, tuple(low.buffers.values()), tuple(low.kernels.values()), tuple(steps), files=files
-    )
+    return _lowering(block, variant, facts).lowered(timing, logits)
 
 
-def products(weights: Sequence[Weight], variant: Variant, facts: Facts, timing: Timing = DEFAULT) -> Plan:
+def _lowering(block: Block, variant: ClVariant, facts: ClFacts) -> _Lowering:
+    return _Lowering(block, variant, facts, half=variant.half and facts.fp16)
+
+
+def products(weights: Sequence[Weight], variant: ClVariant, facts: ClFacts, timing: Timing = DEFAULT) -> Plan:
     """A plan with the step "work": the matrix products of one token and nothing else, for comparisons."""
-    low = _Lowering(Block(GEMMA_2B, Scheme.INT8, decode(1)), variant, facts)
+    low = _lowering(Block(GEMMA_2B, Scheme.INT8, decode(1)), variant, facts)
     for w in weights:
         x, item = f"x{w.cols}", 2 if low.half else 4
         fill: Fill = "f16" if low.half else "f32"
         low.buffers.setdefault(x, Buffer(x, item * w.cols, fill, 2, 1, w.cols, lo=-1.0, hi=1.0))
         low.linear(x, w, f"y{w.rows}")
-    step = low.step("work", (), timing)
-    files = {k.file: SOURCES / k.file for k in low.kernels.values()}
-    return Plan(
-        Backend.OPENCL, tuple(low.buffers.values()), tuple(low.kernels.values()), (step,), files=files
-    )
+    return low.plan(low.step("work", (), timing))

@@ -17,7 +17,7 @@ from ...profiles.knowledge import KernelChoice
 from ..kernel_class import ANY, arranged
 
 
-class Layout(IntEnum):
+class ClLayout(IntEnum):
     """Where the weights lie; the numbers are gemv.cl's and gemm.cl's LAYOUT."""
 
     ROWS = 0
@@ -72,7 +72,7 @@ _DOT_EXTENSIONS = (
 
 
 @dataclass(frozen=True)
-class Facts:
+class ClFacts:
     """What of a device decides about kernels. The defaults are the least that phones have (Midgard).
 
     Attributes:
@@ -88,7 +88,7 @@ class Facts:
     image: tuple[int, int] | None = None
 
     @classmethod
-    def of(cls, device: OpenCl) -> Facts:
+    def of(cls, device: OpenCl) -> ClFacts:
         """From the snapshot; what is unknown keeps the guaranteed value."""
         return cls(
             cpu=device.device_type == "cpu",
@@ -101,7 +101,7 @@ class Facts:
         )
 
     @classmethod
-    def of_probe(cls, part: Mapping[str, Any]) -> Facts:
+    def of_probe(cls, part: Mapping[str, Any]) -> ClFacts:
         """From the `device` mapping of an agent's or a worker's probe.json."""
 
         def number(name: str, default: int) -> int:
@@ -120,7 +120,7 @@ class Facts:
             image=_image(part),
         )
 
-    def limited(self, chosen: KernelChoice) -> Facts:
+    def limited(self, chosen: KernelChoice) -> ClFacts:
         """With the limits of its class, where those are lower."""
         most = chosen.max_work_group or self.max_work_group
         return replace(
@@ -148,7 +148,7 @@ def _image(properties: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 @dataclass(frozen=True)
-class Variant:
+class ClVariant:
     """One way to run the block. Meanings of out, parts, items, tile: the head of gemv.cl.
 
     Attributes:
@@ -163,7 +163,7 @@ class Variant:
     """
 
     name: str
-    layout: Layout
+    layout: ClLayout
     because: str
     cpu: bool
     out: int = 1
@@ -184,7 +184,7 @@ class Variant:
 
     def geometry(self, rows: int, bits: int) -> tuple[int, int]:
         """(parts, items) for a product with `rows` outputs."""
-        if self.layout is not Layout.ENGINE:
+        if self.layout is not ClLayout.ENGINE:
             return self.parts, self.items
         parts = min(engine_parts(rows, bits), self.group)
         return parts, self.group // parts
@@ -209,19 +209,19 @@ def engine_parts(rows: int, bits: int) -> int:
     return 16
 
 
-VARIANTS: tuple[Variant, ...] = (
-    Variant(
+VARIANTS: tuple[ClVariant, ...] = (
+    ClVariant(
         "lanes",
-        Layout.LANES,
+        ClLayout.LANES,
         "a CPU's vectors hold 16 rows; fp16 would only cost conversions",
         cpu=True,
         out=16,
         items=1,
         half=False,
     ),
-    Variant(
+    ClVariant(
         "lanes-unfused",
-        Layout.LANES,
+        ClLayout.LANES,
         "what fusing gains",
         cpu=True,
         out=16,
@@ -230,80 +230,80 @@ VARIANTS: tuple[Variant, ...] = (
         fused=False,
         fused_as="lanes",
     ),
-    Variant(
+    ClVariant(
         "engine",
-        Layout.ENGINE,
+        ClLayout.ENGINE,
         "ML Drift: 64 work-items on Mali, 128 elsewhere; 64 runs on all",
         cpu=False,
         out=4,
         group=64,
     ),
-    Variant(
+    ClVariant(
         "engine-dot",
-        Layout.ENGINE,
+        ClLayout.ENGINE,
         "ML Drift quantises the activations of large products where the device has a dot product of bytes",
         cpu=False,
         out=4,
         group=64,
         dot=True,
     ),
-    Variant("engine-128", Layout.ENGINE, "ML Drift on Adreno, PowerVR, AMD", cpu=False, out=4, group=128),
-    Variant(
+    ClVariant("engine-128", ClLayout.ENGINE, "ML Drift on Adreno, PowerVR, AMD", cpu=False, out=4, group=128),
+    ClVariant(
         "tiled",
-        Layout.TILED,
+        ClLayout.TILED,
         "neighbours read neighbouring 16 bytes; the sum is split over 4",
         cpu=False,
         parts=4,
         items=32,
         tile=32,
     ),
-    Variant(
+    ClVariant(
         "engine-image",
-        Layout.ENGINE,
+        ClLayout.ENGINE,
         "ML Drift keeps weights in textures where the texture path reads faster than the buffer path",
         cpu=False,
         out=4,
         group=64,
         image=True,
     ),
-    Variant(
+    ClVariant(
         "rows-subgroup",
-        Layout.ROWS,
+        ClLayout.ROWS,
         "64 neighbours read one row and add up without local memory or barriers",
         cpu=False,
         out=4,
         parts=64,
         subgroups=True,
     ),
-    Variant(
+    ClVariant(
         "rows",
-        Layout.ROWS,
+        ClLayout.ROWS,
         "row-major weights: 32 neighbours read one row, 4 rows share the activations",
         cpu=False,
         out=4,
         parts=32,
         items=2,
     ),
-    Variant(
+    ClVariant(
         "engine-256",
-        Layout.ENGINE,
+        ClLayout.ENGINE,
         "ML Drift for quantised weights on Adreno 7xx and later",
         cpu=False,
         out=4,
         group=256,
     ),
-    Variant(
+    ClVariant(
         "engine-image-128",
-        Layout.ENGINE,
+        ClLayout.ENGINE,
         "the same in ML Drift's work-groups for Adreno, PowerVR, AMD",
         cpu=False,
         out=4,
         group=128,
         image=True,
     ),
-    Variant(
+    ClVariant(
         "tiled-unfused",
-        Layout.TILED,
+        ClLayout.TILED,
         "what fusing gains",
         cpu=False,
         parts=4,
@@ -315,7 +315,7 @@ VARIANTS: tuple[Variant, ...] = (
 )
 
 
-def candidates(facts: Facts, chosen: KernelChoice = ANY) -> tuple[Variant, ...]:
+def candidates(facts: ClFacts, chosen: KernelChoice = ANY) -> tuple[ClVariant, ...]:
     """The variants to try on a device, best guess first: what its facts allow, in the order of its class.
     The engine's layout is always among them.
     """
@@ -331,6 +331,6 @@ def candidates(facts: Facts, chosen: KernelChoice = ANY) -> tuple[Variant, ...]:
     return arranged(allowed, chosen)
 
 
-def by_name(name: str) -> Variant:
+def by_name(name: str) -> ClVariant:
     """Raises KeyError."""
     return {v.name: v for v in VARIANTS}[name]

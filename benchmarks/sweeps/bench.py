@@ -11,22 +11,20 @@ from typing import Any
 from ...base.bounds import require
 from ...base.errors import TransportError
 from ...base.events import Event, Listener, ignore
-from ...base.names import Backend, Status
+from ...base.names import MEASURED, Backend, Status
+from ...base.units import seconds
 from ...probes.collect import ask_conditions
 from ...probes.snapshot import Conditions, Snapshot
 from ...probes.target import AgentSession, Target
-from ...profiles.knowledge import KernelClass
 from .. import layouts, notes, run, trust
 from ..backends import Candidate, lowerer
-from ..block.dims import GEMMA_2B, Dims, Scheme
 from ..measurements import Measurement
 from ..rows import References
 from ..runner import Runner
 from ..states import Span, conditions
-from ..tuning import Tuning
 from . import settings as sweeps
 from . import storage
-from .findings import Finding, above_the_roof, findings
+from .findings import SweepFinding, above_the_roof, findings
 from .settings import Base, Sweep
 
 SCHEMA = "gemmafit.bench/1"
@@ -46,31 +44,17 @@ OnRow = Callable[[Measurement], None]
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What to measure.
+class Wish(run.Options):
+    """What to measure: the block as `run.Options` say, and beyond it.
 
     Attributes:
         sweeps: None for the usual ones.
         sustained: seconds of decode on each backend, or None.
-        chunk: tokens of a prefill; None: what the device does in a second or two.
-        tuning: whether the choice of a variant is remembered, and taken when it is.
-        classes: of GPUs (rows of profiles/kernels.yaml).
-        hazards, force: as in `run.Options`.
     """
 
-    backends: tuple[str, ...] = ()
-    schemes: tuple[Scheme, ...] = (Scheme.INT8, Scheme.INT4)
-    quick: bool = False
     limits: bool = False
     sweeps: tuple[Sweep, ...] | None = None
     sustained: float | None = None
-    context: int = 128
-    chunk: int | None = None
-    dims: Dims = GEMMA_2B
-    tuning: Tuning = Tuning.OFF
-    classes: Mapping[str, KernelClass] = field(default_factory=dict[str, KernelClass])
-    hazards: Mapping[str, str] = field(default_factory=dict[str, str])
-    force: bool = False
 
     def __post_init__(self) -> None:
         require(vars(self))
@@ -79,22 +63,6 @@ class Wish:
     def swept(self) -> tuple[Sweep, ...]:
         named = self.sweeps if self.sweeps is not None else sweeps.QUICK if self.quick else sweeps.USUAL
         return tuple(sorted(named, key=lambda sweep: sweep not in sweeps.QUICK))
-
-    @property
-    def options(self) -> run.Options:
-        return run.Options(
-            backends=self.backends,
-            quick=self.quick,
-            schemes=self.schemes,
-            chunk=self.chunk,
-            context=self.context,
-            dims=self.dims,
-            limits=False,
-            tuning=self.tuning,
-            classes=self.classes,
-            hazards=self.hazards,
-            force=self.force,
-        )
 
 
 @dataclass
@@ -116,7 +84,7 @@ class Bench:
     spans: list[Span] = field(default_factory=list[Span])
 
     @property
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[SweepFinding]:
         """What the rows say, in sentences."""
         return findings(self.rows)
 
@@ -187,7 +155,7 @@ class _Run:
     what: str = ""
 
     def all(self) -> None:
-        chosen = [b for b in Backend if not self.wish.backends or b in self.wish.backends]
+        chosen = [b for b in MEASURED if not self.wish.backends or b in self.wish.backends]
         self.steps = len(chosen) * (1 + self.wish.limits + len(self.wish.swept)) + self.wish.limits
         self.steps += len(chosen) * bool(self.wish.sustained)
         ready = [found for backend in chosen if (found := self.backend(backend)) is not None]
@@ -198,7 +166,7 @@ class _Run:
         if self.wish.sustained:  # last: a phone that it made hot is of no use for anything else
             for runner, base in ready:
                 backend = runner.lower.backend
-                self.next("sustained", f"{backend} for {self.wish.sustained:g} s")
+                self.next("sustained", f"{backend} for {seconds(self.wish.sustained)}")
                 self.add([trust.sustained(runner, base, self.wish.sustained)])
 
     def next(self, stage: str, message: str) -> None:
@@ -224,7 +192,8 @@ class _Run:
 
     def backend(self, backend: Backend) -> tuple[Runner, Base] | None:
         self.next("block", str(backend))
-        args = (self.session, self.snapshot, backend, self.wish.options, self.references, self.on_event)
+        own = replace(self.wish, limits=False)  # they come next, once for every backend
+        args = (self.session, self.snapshot, backend, own, self.references, self.on_event)
         rows = self.add(run.backend_rows(*args))
         runner = Runner(
             self.session,
@@ -261,19 +230,18 @@ class _Run:
             }
             best = run.fastest(tried) or next((c for c, row in tried.items() if row.right), None)
             if best is not None:
-                options = self.wish.options
                 return Base(
                     best,
                     scheme,
                     self.wish.context,
-                    options.chunk_for(tried[best].seconds),
-                    options.timing("decode"),
-                    replace(options.timing("prefill"), budget_ms=PREFILL_MS),
+                    self.wish.chunk_for(tried[best].seconds),
+                    self.wish.timing("decode"),
+                    replace(self.wish.timing("prefill"), budget_ms=PREFILL_MS),
                 )
         return None
 
 
 def _late(sweep: Sweep, backend: Backend, base: Base) -> Measurement:
-    why = f"{USUAL_S:g} s were over; `--sweep {sweep}` measures it"
+    why = f"{seconds(USUAL_S)} were over; `--sweep {sweep}` measures it"
     row = Measurement(backend, base.scheme, "decode", base.candidate.name, Status.SKIPPED, why)
     return replace(row, details={"sweep": str(sweep)})

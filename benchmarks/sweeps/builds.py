@@ -17,10 +17,10 @@ import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from ...base.names import Backend, Status
-from ..backends import Candidate
+from ...base.names import Status
 from ..block.dims import Block, Dims, Scheme, decode
 from ..interpreter.result import Result
+from ..lowerer import Candidate
 from ..measurements import Measurement
 from ..plan import Plan
 from ..rows import block_rows, empty_row
@@ -32,7 +32,6 @@ ROUNDS = 2
 SOURCES = {"first": "keep", "second": "", "cold": "cold", "warm": "warm"}
 """What each process does with kept programs: the plan's option `programs`."""
 _CONTEXT = 128
-_UNUSED_CONSTANT = 1000
 
 
 def rows(runner: Runner, scheme: Scheme, candidate: Candidate) -> Iterator[Measurement]:
@@ -40,8 +39,8 @@ def rows(runner: Runner, scheme: Scheme, candidate: Candidate) -> Iterator[Measu
     block = Block(_small(runner.dims), scheme, decode(_CONTEXT))
     empty = empty_row(runner.lower.backend, block, candidate)
     empty = replace(empty, phase="build", tokens=None, context=None, details={"sweep": "build"})
-    if runner.lower.backend is Backend.CPU:
-        reason = "the CPU's routines are compiled beforehand"
+    if runner.lower.prebuilt:
+        reason = f"the routines of {runner.lower.backend.about.title} are compiled beforehand"
         yield replace(empty, status=Status.UNSUPPORTED, reason=reason)
         return
     found: dict[str, list[Measurement]] = {at: [] for at in SOURCES}
@@ -102,20 +101,12 @@ def _small(dims: Dims) -> Dims:
 def _renamed(
     runner: Runner, block: Block, candidate: Candidate, token: int, programs: str
 ) -> Callable[[], Plan]:
-    """The plan with programs that no driver has seen. OpenCL: a macro that is never read. Vulkan: a
-    specialisation constant that no shader declares, which "does not affect the behavior of the pipeline"
-    (Vulkan specification, VkSpecializationMapEntry) but is part of what it is made from."""
-    opencl = runner.lower.backend is Backend.OPENCL
+    """The plan with programs that no driver has seen."""
     once = Timing(warmup=0, repeat_min=1, repeat_max=1, budget_ms=0)
 
     def make() -> Plan:
         plan = runner.lower.lower(block, candidate.name, once, logits=False)
-        kernels = tuple(
-            replace(k, options=(*k.options, f"-DGEMMAFIT_BUILD={token}"))
-            if opencl
-            else replace(k, spec=(*k.spec, (_UNUSED_CONSTANT, token)))
-            for k in plan.kernels
-        )
+        kernels = tuple(runner.lower.renamed(k, token) for k in plan.kernels)
         options = {**plan.options, **({"programs": programs} if programs else {})}
         return replace(plan, kernels=kernels, options=options)
 

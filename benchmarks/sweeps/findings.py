@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ...base.names import Backend, Status
-from ...base.units import significant
+from ...base.units import percent, seconds, significant, size
 from .. import trust
 from ..measurements import Measurement
 from ..statistics import Gain, gain
@@ -19,7 +19,7 @@ _ROOF_MARGIN = 0.1
 
 
 @dataclass(frozen=True)
-class Finding:
+class SweepFinding:
     """One sentence, and the gain it rests on: speed of what is meant to be faster over the other's."""
 
     sweep: str
@@ -35,11 +35,11 @@ class Finding:
         return row
 
 
-def findings(rows: Iterable[Measurement]) -> list[Finding]:
+def findings(rows: Iterable[Measurement]) -> list[SweepFinding]:
     """The sentences of all sweeps that `rows` hold, by backend. Void and wrong rows are no ground for any;
     what a backend cannot have needs no sentence."""
     listed = list(rows)
-    found: list[Finding] = []
+    found: list[SweepFinding] = []
     for backend in Backend:
         for sweep in Sweep:
             mine = [r for r in listed if r.backend is backend and r.sweep == sweep]
@@ -74,10 +74,10 @@ def above_the_roof(rows: Iterable[Measurement]) -> list[str]:
     return found
 
 
-def _of(sweep: Sweep, backend: Backend, rows: Sequence[Measurement]) -> list[Finding]:
+def _of(sweep: Sweep, backend: Backend, rows: Sequence[Measurement]) -> list[SweepFinding]:
     good = [row for row in rows if row.sound]
     if not good:
-        return [Finding(sweep, backend, f"{sweep}: nothing measured ({_why_not(rows)}).")]
+        return [SweepFinding(sweep, backend, f"{sweep}: nothing measured ({_why_not(rows)}).")]
     match sweep:
         case Sweep.WEIGHTS:
             return _pairs(sweep, backend, good, "int8", "int4", "8/4/4", "int8")
@@ -106,19 +106,19 @@ def _phases(rows: Sequence[Measurement]) -> list[str]:
 
 def _pairs(
     sweep: Sweep, backend: Backend, rows: Sequence[Measurement], before: str, after: str, new: str, old: str
-) -> list[Finding]:
+) -> list[SweepFinding]:
     """One finding a phase that has both."""
-    found: list[Finding] = []
+    found: list[SweepFinding] = []
     for phase in _phases(rows):
         at = {row.at: row for row in rows if row.phase == phase}
         if before not in at or after not in at:
             found.append(
-                Finding(sweep, backend, f"{phase}: {new} and {old} cannot be compared; one is missing.")
+                SweepFinding(sweep, backend, f"{phase}: {new} and {old} cannot be compared; one is missing.")
             )
             continue
         change = gain(at[before].samples_s, at[after].samples_s)
-        times = f"{_ms(at[after])} against {_ms(at[before])}"
-        found.append(Finding(sweep, backend, f"{phase}: {compared(change, new, old)}: {times}.", change))
+        times = f"{_took(at[after])} against {_took(at[before])}"
+        found.append(SweepFinding(sweep, backend, f"{phase}: {compared(change, new, old)}: {times}.", change))
     return found
 
 
@@ -134,14 +134,14 @@ def compared(change: Gain | None, new: str, old: str) -> str:
     return f"{new} is NOT faster than {old} but {_factor(1 / change.ratio)} times slower ({between})"
 
 
-def _build(backend: Backend, rows: Sequence[Measurement]) -> list[Finding]:
+def _build(backend: Backend, rows: Sequence[Measurement]) -> list[SweepFinding]:
     """What the driver's own cache saves, and what keeping compiled kernels does."""
     at = {row.at: row for row in rows}
     first = at.get("first")
     if first is None:
-        return [Finding(Sweep.BUILD, backend, "build: no first build to compare with.")]
-    text = f"compiling the kernels and running them once takes {_ms(first)}."
-    found = [Finding(Sweep.BUILD, backend, text)]
+        return [SweepFinding(Sweep.BUILD, backend, "build: no first build to compare with.")]
+    text = f"compiling the kernels and running them once takes {_took(first)}."
+    found = [SweepFinding(Sweep.BUILD, backend, text)]
     whose = {
         "second": "the driver's own cache, in a second process",
         "cold": "kernels that we kept, read from storage",
@@ -155,10 +155,10 @@ def _build(backend: Backend, rows: Sequence[Measurement]) -> list[Finding]:
         if name != "second" and not row.details.get("kept"):
             said = f"the driver takes none ({_refusal(row)})"
         elif change is not None and change.ratio > 1 and change.beyond(0.25):
-            said = f"{_factor(change.ratio)} times as fast ({_ms(row)})"
+            said = f"{_factor(change.ratio)} times as fast ({_took(row)})"
         else:
-            said = f"no gain ({_ms(row)})"
-        found.append(Finding(Sweep.BUILD, backend, f"{what}: {said}.", change))
+            said = f"no gain ({_took(row)})"
+        found.append(SweepFinding(Sweep.BUILD, backend, f"{what}: {said}.", change))
     return found
 
 
@@ -167,10 +167,10 @@ def _refusal(row: Measurement) -> str:
     return str(notes[0]) if isinstance(notes, list) and notes else "it gave nothing to keep"
 
 
-def _load(backend: Backend, rows: Sequence[Measurement]) -> list[Finding]:
+def _load(backend: Backend, rows: Sequence[Measurement]) -> list[SweepFinding]:
     """Time to the first token and peak memory: in shards against at once."""
     at = {row.at: row for row in rows}
-    found: list[Finding] = []
+    found: list[SweepFinding] = []
     for state in ("cold", "warm"):
         whole, shards = at.get(f"whole-{state}"), at.get(f"shards-{state}")
         if whole is None or shards is None:
@@ -178,16 +178,16 @@ def _load(backend: Backend, rows: Sequence[Measurement]) -> list[Finding]:
         change = gain(whole.samples_s, shards.samples_s)
         text = (
             f"{state} weights: {compared(change, 'loading in shards', 'loading at once')}: "
-            f"{_ms(shards)} against {_ms(whole)} to the first token of a layer"
+            f"{_took(shards)} against {_took(whole)} to the first token of a layer"
         )
         peaks = [row.peak_rss_bytes for row in (shards, whole)]
         if peaks[0] is not None and peaks[1] is not None:
-            text += f", with {significant(peaks[0] / 1e6)} against {significant(peaks[1] / 1e6)} MB at most"
-        found.append(Finding(Sweep.LOAD, backend, f"{text}.", change))
-    return found or [Finding(Sweep.LOAD, backend, "load: no two ways of loading to compare.")]
+            text += f", with {size(peaks[0])} against {size(peaks[1])} at most"
+        found.append(SweepFinding(Sweep.LOAD, backend, f"{text}.", change))
+    return found or [SweepFinding(Sweep.LOAD, backend, "load: no two ways of loading to compare.")]
 
 
-def _chunk(backend: Backend, rows: Sequence[Measurement]) -> Finding:
+def _chunk(backend: Backend, rows: Sequence[Measurement]) -> SweepFinding:
     """The best chunk by tokens a second; of chunks that do not differ beyond the noise, the smallest."""
     by_size = sorted(rows, key=lambda row: row.tokens or 0)
     per_token = {row.tokens or 1: [s / (row.tokens or 1) for s in row.samples_s] for row in by_size}
@@ -206,27 +206,27 @@ def _chunk(backend: Backend, rows: Sequence[Measurement]) -> Finding:
         text += f", {_factor(change.ratio)} times as fast as in chunks of {smallest}"
     if best == max(per_token):
         text += "; larger ones were not measured"
-    return Finding(Sweep.CHUNK, backend, f"{text}.", change)
+    return SweepFinding(Sweep.CHUNK, backend, f"{text}.", change)
 
 
-def _context(backend: Backend, rows: Sequence[Measurement]) -> Finding:
+def _context(backend: Backend, rows: Sequence[Measurement]) -> SweepFinding:
     ordered = sorted(rows, key=lambda row: row.context or 0)
     first, last = ordered[0], ordered[-1]
     change = gain(first.samples_s, last.samples_s)
     if first is last or change is None:
-        return Finding(Sweep.CONTEXT, backend, f"decode was measured at {first.at} tokens only.")
+        return SweepFinding(Sweep.CONTEXT, backend, f"decode was measured at {first.at} tokens only.")
     text = (
         f"decode with {last.at} tokens in the cache takes {_factor(1 / change.ratio)} times "
-        f"as long as with {first.at}: {_ms(last)} against {_ms(first)}"
+        f"as long as with {first.at}: {_took(last)} against {_took(first)}"
     )
-    return Finding(Sweep.CONTEXT, backend, f"{text}.", change)
+    return SweepFinding(Sweep.CONTEXT, backend, f"{text}.", change)
 
 
-def _threads(backend: Backend, rows: Sequence[Measurement], phase: str) -> Finding:
+def _threads(backend: Backend, rows: Sequence[Measurement], phase: str) -> SweepFinding:
     """The least number of threads that is as fast as the best."""
     at = {row.at: row for row in rows if row.phase == phase and isinstance(row.at, int)}
     if not at:
-        return Finding(Sweep.THREADS, backend, f"{phase}: no row says how many threads it had.")
+        return SweepFinding(Sweep.THREADS, backend, f"{phase}: no row says how many threads it had.")
     fastest = min(at, key=lambda n: at[n].seconds or 0.0)
     best = next(
         n
@@ -240,31 +240,29 @@ def _threads(backend: Backend, rows: Sequence[Measurement], phase: str) -> Findi
     text = f"{phase}: {best} thread{'s' if best > 1 else ''}{where} {'are' if best > 1 else 'is'} enough"
     if best != least and change is not None:
         text += f", {_factor(change.ratio)} times as fast as {least}"
-    return Finding(Sweep.THREADS, backend, f"{text} (of up to {max(at)} tried).", change)
+    return SweepFinding(Sweep.THREADS, backend, f"{text} (of up to {max(at)} tried).", change)
 
 
-def _sustained(row: Measurement) -> Finding:
+def _sustained(row: Measurement) -> SweepFinding:
     if not row.sound:
-        return Finding("sustained", row.backend, f"sustained: nothing measured ({_why_not([row])}).")
+        return SweepFinding("sustained", row.backend, f"sustained: nothing measured ({_why_not([row])}).")
     samples = row.sustained
     change = trust.trend(samples)
-    end = f"{significant(samples[-1][0])} s"
+    end = seconds(samples[-1][0])
     if change is None:
         text = f"sustained decode: too few points in {end} for a trend"
     elif not change.beyond(THRESHOLD):
         text = f"sustained decode holds its speed over {end}, within the noise"
     else:
-        percent = significant(100 * abs(1 - change.ratio), 2)
-        way = f"{'loses' if change.ratio < 1 else 'gains'} {percent} %"
+        way = f"{'loses' if change.ratio < 1 else 'gains'} {percent(abs(1 - change.ratio))}"
         text = f"sustained decode {way} from the first to the last fifth of {end}"
     busy = row.details.get("busy")
-    share = f" ({100 * busy:.0f} % of it under load)" if busy else ""
-    return Finding("sustained", row.backend, f"{text}{share}.", change)
+    share = f" ({percent(busy)} of it under load)" if busy else ""
+    return SweepFinding("sustained", row.backend, f"{text}{share}.", change)
 
 
-def _ms(row: Measurement) -> str:
-    seconds = row.seconds or 0.0
-    return f"{significant(seconds)} s" if seconds >= 1 else f"{significant(seconds * 1e3)} ms"
+def _took(row: Measurement) -> str:
+    return seconds(row.seconds or 0.0)
 
 
 def _factor(ratio: float) -> str:

@@ -15,10 +15,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ..backends import Candidate
+from ...base import units
+from ...base.protocol import LOAD_UNIT
 from ..block.dims import Block, Scheme, decode
+from ..lowerer import Candidate
 from ..measurements import Measurement
-from ..plan import LOAD_UNIT, Plan, Step
+from ..plan import Plan, Step
 from ..rows import block_rows, empty_row
 from ..runner import NotRun, Runner
 from ..timing import DEFAULT, Timing
@@ -48,7 +50,7 @@ def rows(runner: Runner, scheme: Scheme, context: int, candidate: Candidate) -> 
     free = runner.snapshot.memory.storage_free_bytes
     estimate = block.layer_bytes(candidate.cache_item)
     if free is not None and estimate > _STORAGE_SHARE * free:
-        reason = f"{estimate >> 20} MiB of weights would be written, {free >> 20} MiB of storage are free"
+        reason = f"{units.size(estimate)} of weights would be written, {units.size(free)} of storage are free"
         yield replace(empty, reason=reason)
         return
 

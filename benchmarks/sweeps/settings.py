@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from ...base.names import Backend, Status
-from ..backends import Candidate, Cpu
+from ...base.protocol import CPU_MAX_THREADS
+from ...base.units import seconds
 from ..block.deviation import worst
 from ..block.dims import Phase, Scheme, decode, prefill
+from ..lowerer import Candidate
 from ..measurements import Measurement
 from ..runner import Runner
 from ..timing import DEFAULT, Timing
@@ -64,7 +66,7 @@ class Base:
 
 
 @dataclass(frozen=True)
-class Point:
+class SweepPoint:
     """One setting. `at` is the value of what is varied."""
 
     at: str | int
@@ -74,9 +76,9 @@ class Point:
     threads: int | None = None
 
 
-def points(sweep: Sweep, base: Base, candidates: Sequence[Candidate], cores: int) -> tuple[Point, ...]:
+def points(sweep: Sweep, base: Base, candidates: Sequence[Candidate], cores: int) -> tuple[SweepPoint, ...]:
     """The settings of a sweep; none where there is nothing to vary."""
-    point = Point("", base.scheme, decode(base.context), base.candidate)
+    point = SweepPoint("", base.scheme, decode(base.context), base.candidate)
     both = (point.phase, prefill(base.chunk))
     match sweep:
         case Sweep.WEIGHTS:
@@ -117,7 +119,7 @@ def thread_counts(cores: int) -> tuple[int, ...]:
     """1 to all cores; powers of two and all where there are more than eight."""
     if cores <= 8:
         return tuple(range(1, cores + 1))
-    return (*(n for n in (1, 2, 4, 6, 8, 12, 16, 24, 32) if n < cores), min(cores, 64))
+    return (*(n for n in (1, 2, 4, 6, 8, 12, 16, 24, 32) if n < cores), min(cores, CPU_MAX_THREADS))
 
 
 def run(sweep: Sweep, runner: Runner, base: Base, cores: int) -> Iterator[Measurement]:
@@ -126,7 +128,7 @@ def run(sweep: Sweep, runner: Runner, base: Base, cores: int) -> Iterator[Measur
     Raises TransportError if the device is lost.
     """
     empty = _empty(sweep, runner.lower.backend, base)
-    if sweep is Sweep.THREADS and runner.lower.backend is not Backend.CPU:
+    if sweep is Sweep.THREADS and runner.lower.threaded(1) is None:
         yield replace(empty, status=Status.UNSUPPORTED, reason="the device shares out its own threads")
     elif sweep is Sweep.BUILD:
         yield from builds.rows(runner, base.scheme, base.candidate)
@@ -146,7 +148,9 @@ def _empty(sweep: Sweep, backend: Backend, base: Base) -> Measurement:
     return replace(row, details={"sweep": str(sweep)})
 
 
-def _settings(sweep: Sweep, runner: Runner, base: Base, settings: Sequence[Point]) -> Iterator[Measurement]:
+def _settings(
+    sweep: Sweep, runner: Runner, base: Base, settings: Sequence[SweepPoint]
+) -> Iterator[Measurement]:
     per_token: float | None = None
     for point in settings:
         at = {"sweep": str(sweep), "at": point.at}
@@ -157,12 +161,12 @@ def _settings(sweep: Sweep, runner: Runner, base: Base, settings: Sequence[Point
                 phase="prefill",
                 tokens=point.phase.n,
                 context=point.phase.context,
-                reason=f"one repeat would take about {expected:.0f} s",
+                reason=f"one repeat would take about {seconds(expected)}",
             )
             yield replace(row, details=at)
             continue
-        lower = runner.lower if point.threads is None else Cpu(point.threads)
-        one = replace(runner, lower=lower)
+        own = None if point.threads is None else runner.lower.threaded(point.threads)
+        one = replace(runner, lower=own or runner.lower)
         timing = base.timing(point.phase)
         for row in one.block(point.scheme, point.phase, point.candidate, timing, logits=False):
             per_token = row.seconds / point.phase.n if row.seconds else per_token

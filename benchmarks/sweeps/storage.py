@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ...base.names import Backend
+from ...base.protocol import LOAD_UNIT
 from ..limits import Limit
 from ..measurements import Measurement
-from ..plan import LOAD_UNIT, Buffer, Plan
+from ..plan import Buffer, Plan
 from ..rows import limit_rows
 from ..runner import NotRun, Runner
 from ..timing import Timing

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ...base.errors import ToolchainError
+from ...base.files import write
 from .modules import BUILT, SOURCES, Module, modules
 
 MANIFEST = "manifest.json"
@@ -117,7 +118,7 @@ def build(out_dir: Path = BUILT) -> list[Path]:
     manifest = {"compiler": version, "modules": rows}
     text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
     if not (out_dir / MANIFEST).is_file() or (out_dir / MANIFEST).read_text() != text:
-        (out_dir / MANIFEST).write_text(text)
+        write(out_dir / MANIFEST, text)
     return [*(out_dir / name for name in rows), out_dir / MANIFEST]
 
 
@@ -151,7 +152,7 @@ def _digest(files: Iterable[Path], *more: str) -> str:
 def _read_manifest(path: Path) -> dict[str, Any]:
     """The rows of an earlier build; an unreadable manifest only means that all is built again."""
     try:
-        rows = json.loads(path.read_text())["modules"]
+        rows = json.loads(path.read_text("utf-8"))["modules"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return rows if isinstance(rows, dict) else {}

@@ -22,7 +22,7 @@ from ..interpreter.programs import NO_PROGRAMS, Programs
 from ..plan import Arg, Buffer, Dispatch, Kernel, Transfer
 from .device import Facts, Instance, PhysicalDevice
 from .kernels import Kernels
-from .memory import Memory
+from .memory import DeviceMemory
 from .queue import Queue
 
 
@@ -81,7 +81,7 @@ class VulkanExecutor:
         self.device = DeviceInfo(name, physical.driver, physical.type)
         self.queue = Queue(instance, physical)
         self._vk = self.queue.vk
-        self.memory = Memory(self.queue)
+        self.memory = DeviceMemory(self.queue)
         self.kernels = Kernels(self.queue, programs)
         self._timer = self._create_timer()
         self._sets: Any = None  # descriptor pool of the prepared step

@@ -13,7 +13,7 @@ from ..limits import READ_BYTES, Limit, transfers
 from ..plan import Arg, Buffer, Dispatch, Kernel, Plan, Step
 from ..timing import Timing
 from . import modules
-from .variants import Facts
+from .variants import VkFacts
 
 _WORDS_PER_INVOCATION = 16  # of 16 bytes
 ROUNDS, _PER_ROUND = 128, 16  # of peak.comp and peak_dot8.comp: chains x values
@@ -24,7 +24,7 @@ _DISPATCHES = 64
 MIXED = -2023406815  # 0x87654321 as int32: different bytes, two of them negative
 
 
-def plan(facts: Facts, budget_ms: int = 400) -> tuple[Plan, tuple[Limit, ...]]:
+def plan(facts: VkFacts, budget_ms: int = 400) -> tuple[Plan, tuple[Limit, ...]]:
     """A plan with one step for each limit, of the same name.
 
     read, copy      GB/s; copy counts what is read and what is written

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...base.protocol import STAGING_BYTES
 from ..interpreter.interface import ExecutorError
 from ..plan import Buffer, Transfer
 from .queue import Queue
-
-_STAGING = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Allocation:
     mapped: Any = None
 
 
-class Memory:
+class DeviceMemory:
     """Buffers by name. Methods raise ExecutorError."""
 
     def __init__(self, queue: Queue) -> None:
@@ -78,15 +77,15 @@ class Memory:
 
     def _write(self, target: Allocation, offset: int, data: NDArray[np.uint8]) -> None:
         staging = self._stage()
-        for start in range(0, data.nbytes, _STAGING):
-            part = data[start : start + _STAGING]
+        for start in range(0, data.nbytes, STAGING_BYTES):
+            part = data[start : start + STAGING_BYTES]
             self._vk.ffi.memmove(staging.mapped, part, part.nbytes)
             self._copy(staging, 0, target, offset + start, part.nbytes)
 
     def _read(self, source: Allocation, out: NDArray[np.uint8]) -> None:
         staging = self._stage()
-        for start in range(0, out.nbytes, _STAGING):
-            part = out[start : start + _STAGING]
+        for start in range(0, out.nbytes, STAGING_BYTES):
+            part = out[start : start + STAGING_BYTES]
             self._copy(source, start, staging, 0, part.nbytes)
             self._vk.ffi.memmove(part, staging.mapped, part.nbytes)
 
@@ -135,7 +134,7 @@ class Memory:
 
     def _stage(self) -> Allocation:
         if self._staging is None:
-            self._staging = self._create(_STAGING, staging=True)
+            self._staging = self._create(STAGING_BYTES, staging=True)
         return self._staging
 
     def _copy(self, source: Allocation, start: int, target: Allocation, offset: int, size: int) -> None:

@@ -1,22 +1,22 @@
-"""Lowers the block to a plan for a Vulkan device.
+"""Lowers the block to a plan for a Vulkan device. All stages are returned.
 
-Steps: the phase itself ("decode" or "prefill") and, with decode, "logits". All stages are returned; a buffer
-is named as the stage it holds. Which kernels are used follows from the facts and the variant.
+Which kernels are used follows from the facts and the variant.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from ...base.errors import ToolchainError
 from ...base.names import Backend
 from ..block.dims import Block, Weight
-from ..plan import Arg, Buffer, Dispatch, Kernel, Plan, Step
+from ..lowering import Lowering
+from ..plan import Arg, Dispatch, Kernel, Plan
 from ..timing import DEFAULT, Timing
 from .modules import TOKENS, Module, product
-from .variants import Facts, Layout, Variant
+from .variants import VkFacts, VkLayout, VkVariant
 
 MACS_PER_DISPATCH = 1 << 30
 """Drivers end what runs for seconds. A Mali-T830 does about 10 GFLOP/s at best: a dispatch of 2^30
@@ -30,20 +30,10 @@ _SHARING = 8  # lanes of a subgroup that fetch activations for all
 
 
 @dataclass
-class _Lowering:
-    """Collects buffers, kernels and dispatches; the methods below "Operators" each add one operator."""
-
-    block: Block
-    variant: Variant
-    facts: Facts
-    buffers: dict[str, Buffer] = field(default_factory=dict[str, Buffer])
-    kernels: dict[tuple[object, ...], Kernel] = field(default_factory=dict[tuple[object, ...], Kernel])
-    dispatches: list[Dispatch] = field(default_factory=list[Dispatch])
-    files: dict[str, Path] = field(default_factory=dict[str, Path])
-
-    @property
-    def half(self) -> bool:
-        return self.variant.half and self.facts.fp16
+class _Lowering(Lowering[str]):
+    variant: VkVariant
+    facts: VkFacts
+    backend = Backend.VULKAN
 
     @property
     def activation(self) -> str:
@@ -54,42 +44,24 @@ class _Lowering:
         return "sub" if self.variant.subgroups and self.facts.subgroups else "plain"
 
     @property
-    def n(self) -> int:
-        return self.block.phase.n
-
-    @property
     def group(self) -> int:
         """Work-group size of the kernels that are not products."""
         return min(64, self.facts.invocations, self.facts.group_width)
 
     # Buffers
 
-    def tensor(self, name: str) -> str:
-        """A float tensor of the block; norm weights stay fp32, as in the shipped engines."""
-        half = self.half and not self.block.tensors[name].norm
-        self.buffers.setdefault(name, self.block.tensors[name].buffer(half))
-        return name
-
-    def activations(self, name: str, elements: int) -> str:
-        self.buffers.setdefault(name, Buffer(name, elements * (2 if self.half else 4)))
-        return name
-
-    def rope_tables(self) -> tuple[str, str]:
-        for b in self.block.rope_buffers():
-            self.buffers.setdefault(b.name, b)
-        return "rope_cos", "rope_sin"
-
     def weight(self, w: Weight) -> list[Weight]:
         """Add the buffers of a matrix: several, by rows, where it is larger than a binding may be."""
-        block_rows = self.variant.lanes if self.variant.layout is Layout.LANES else 4
+        block_rows = self.variant.lanes if self.variant.layout is VkLayout.LANES else 4
         most = self.facts.storage_range // (w.size // w.rows) // block_rows * block_rows
         self.buffers.setdefault(w.scale_name, w.scale_buffer())
-        parts = (
-            [w] if w.rows <= most else [_rows(w, i, min(most, w.rows - i)) for i in range(0, w.rows, most)]
-        )
+        parts = [w]
+        if w.rows > most:
+            rows = {first: min(most, w.rows - first) for first in range(0, w.rows, most)}
+            parts = [w.slice(f"{w.name}.{i}", w.first_row + i, count) for i, count in rows.items()]
         for part in parts:
             tile = (part.rows, 4)
-            if self.variant.layout is Layout.LANES:
+            if self.variant.layout is VkLayout.LANES:
                 tile = (self.variant.lanes, 16 if w.bits == 8 else 32)
             self.buffers.setdefault(part.name, part.buffer(tile))
         return parts
@@ -124,40 +96,34 @@ class _Lowering:
         args = tuple(Arg("B", name) for name in names) + tuple(Arg("U", v) for v in push)
         self.dispatches.append(Dispatch(self.kernels[key].name, args, groups))
 
-    # Operators. Each returns the name of its result.
+    # Operators
 
-    def rmsnorm(self, x: str, w: str, y: str, tokens: int) -> str:
-        names = (x, self.tensor(w), self.activations(y, tokens * self.block.dims.d_model))
-        self._norm((), names, tokens)
+    def rmsnorm(self, x: str, weight: str, y: str) -> str:
+        self._norm((), (x, self.tensor(weight), self.activations(y, self.n * self.block.dims.d_model)))
         return y
 
-    def residual_norm(self, x: str, r: str, w: str, total: str, y: str) -> str:
-        """total = x + r; y = norm(total)."""
+    def residual_norm(self, x: str, projected: str) -> tuple[str, str]:
         size = self.n * self.block.dims.d_model
-        names = (x, self.tensor(w), self.activations(y, size), r, self.activations(total, size))
-        self._norm(("residual",), names, self.n)
-        return y
+        if not self.variant.fused:
+            mid = self.elementwise("add", x, projected, "mid", size)
+            return mid, self.rmsnorm(mid, "w_norm2", "norm2")
+        weight, norm2 = self.tensor("w_norm2"), self.activations("norm2", size)
+        self._norm(("residual",), (x, weight, norm2, projected, self.activations("mid", size)))
+        return "mid", norm2
 
-    def _norm(self, form: tuple[str, ...], names: tuple[str, ...], tokens: int) -> None:
+    def _norm(self, form: tuple[str, ...], names: tuple[str, ...]) -> None:
         module = Module("rmsnorm.comp", (*form, self.activation, self.lanes))
         d = self.block.dims
-        self.run(module, (self.group, d.d_model, float(d.eps)), names, (), tokens)
+        self.run(module, (self.group, d.d_model, float(d.eps)), names, (), self.n)
 
-    def linear(self, x: str, w: Weight, y: str, tokens: int, residual: str = "") -> str:
+    def linear(self, x: str, w: Weight, y: str, residual: str = "") -> str:
         """y = x . w^T, or y = residual + x . w^T."""
-        self._product("residual" if residual else "", (w,), x, y, tokens, (residual,) if residual else ())
+        self._product("residual" if residual else "", (w,), x, y, (residual,) if residual else ())
         return y
 
-    def gated(self, x: str, gate: Weight, up: Weight, y: str) -> str:
-        """y = gelu(x . gate^T) * (x . up^T)."""
-        self._product("gated", (gate, up), x, y, self.n, ())
-        return y
-
-    def _product(
-        self, form: str, weights: tuple[Weight, ...], x: str, y: str, tokens: int, more: tuple[str, ...]
-    ) -> None:
-        w, v = weights[0], self.variant
-        engine = v.layout is Layout.ENGINE
+    def _product(self, form: str, weights: tuple[Weight, ...], x: str, y: str, more: tuple[str, ...]) -> None:
+        w, v, tokens = weights[0], self.variant, self.n
+        engine = v.layout is VkLayout.ENGINE
         tile = 1 if tokens == 1 else _TOKEN_TILE
         width, parts = v.geometry(w.rows, w.bits, tokens)
         module = product(
@@ -172,7 +138,7 @@ class _Lowering:
         )
         self.activations(y, tokens * w.rows)
         if v.dot8:
-            x, scales = self.quantized(x, w, tokens)
+            x, scales = self.quantized(x, w)
             more = (*more, scales)
         rows_per_group = width * (4 if engine else 1)
         at_once = max(tile, MACS_PER_DISPATCH // (w.rows * w.cols * len(weights)) // tile * tile)
@@ -190,14 +156,14 @@ class _Lowering:
                 )
             first += rows
 
-    def quantized(self, x: str, w: Weight, tokens: int) -> tuple[str, str]:
+    def quantized(self, x: str, w: Weight) -> tuple[str, str]:
         """x as int8 in the order in which the weights' words hold their columns, and its scales."""
         q, scales = f"{x}.q{w.bits}", f"{x}.s{w.bits}"
         if q not in self.buffers:
-            self.buffers[q] = Buffer(q, tokens * w.cols)
-            self.buffers[scales] = Buffer(scales, 4 * tokens)
+            self.new(q, self.n * w.cols)
+            self.floats(scales, self.n)
             module = Module("quantize.comp", (self.activation, self.lanes))
-            self.run(module, (self.group, w.cols, int(w.bits == 4)), (x, q, scales), (), tokens)
+            self.run(module, (self.group, w.cols, int(w.bits == 4)), (x, q, scales), (), self.n)
         return q, scales
 
     def sharing(self, width: int, parts: int) -> str:
@@ -244,8 +210,8 @@ class _Lowering:
             self.run(module, constants, (q, k, v, y), (past,), d.heads, self.n)
             return y
         sums, maximum = f"{y}.sums", f"{y}.maximum"
-        self.buffers[sums] = Buffer(sums, 4 * pieces * d.q_dim)
-        self.buffers[maximum] = Buffer(maximum, 8 * pieces * d.heads)
+        self.floats(sums, pieces * d.q_dim)
+        self.floats(maximum, 2 * pieces * d.heads)
         module = Module("attention.comp", ("pieces", *axes))
         names = (q, k, v, sums, maximum)
         self.run(module, (*constants, POSITIONS_AT_ONCE), names, (past,), d.heads, 1, pieces)
@@ -263,67 +229,34 @@ class _Lowering:
     # The block
 
     def attend(self, norm: str) -> str:
-        d, n, w = self.block.dims, self.n, self.block.weights
-        k, v = self.tensor("kcache"), self.tensor("vcache")
+        d, w = self.block.dims, self.block.weights
+        k, v = self.caches()
         if self.variant.fused and w["wqkv"].size <= self.facts.storage_range:
-            qkv = self.linear(norm, w["wqkv"], "qkv", n)
+            qkv = self.linear(norm, w["wqkv"], "qkv")
             q = self.rope_append(qkv, "q", k, v)
         else:
-            q = self.rope(self.linear(norm, w["wq"], "q_flat", n), "q", d.heads)
-            self.append(self.rope(self.linear(norm, w["wk"], "k_flat", n), "k_turned", 1), k)
-            self.append(self.linear(norm, w["wv"], "v_flat", n), v)
+            q = self.rope(self.linear(norm, w["wq"], "q_flat"), "q", d.heads)
+            self.append(self.rope(self.linear(norm, w["wk"], "k_flat"), "k_turned", 1), k)
+            self.append(self.linear(norm, w["wv"], "v_flat"), v)
         return self.attention(q, k, v, "attn")
 
-    def layer(self) -> None:
+    def feed_forward(self, mid: str, norm: str) -> None:
         d, n, w = self.block.dims, self.n, self.block.weights
-        x = self.tensor("x")
-        attn = self.attend(self.rmsnorm(x, "w_norm1", "norm1", n))
-        projected = self.linear(attn, w["wo"], "projected", n)
         if self.variant.fused:
-            norm2 = self.residual_norm(x, projected, "w_norm2", "mid", "norm2")
-            geglu = self.gated(norm2, w["wgate"], w["wup"], "geglu")
-            self.linear(geglu, w["wdown"], "out", n, residual="mid")
+            self._product("gated", (w["wgate"], w["wup"]), norm, "geglu", ())
+            self.linear("geglu", w["wdown"], "out", residual=mid)
         else:
-            mid = self.elementwise("add", x, projected, "mid", n * d.d_model)
-            norm2 = self.rmsnorm(mid, "w_norm2", "norm2", n)
-            gate, up = (self.linear(norm2, w[name], name[1:], n) for name in ("wgate", "wup"))
+            gate, up = (self.linear(norm, w[name], name[1:]) for name in ("wgate", "wup"))
             geglu = self.elementwise("geglu", gate, up, "geglu", n * d.hidden)
-            self.elementwise("add", mid, self.linear(geglu, w["wdown"], "down", n), "out", n * d.d_model)
-
-    def logits(self) -> None:
-        norm = self.rmsnorm(self.tensor("x"), "w_norm3", "norm3", 1)
-        self.linear(norm, self.block.weights["wvocab"], "logits", 1)
-
-    def step(self, name: str, returns: tuple[str, ...], timing: Timing) -> Step:
-        dispatches, self.dispatches = tuple(self.dispatches), []
-        return Step(
-            name, dispatches, returns, timing.warmup, timing.repeat_min, timing.repeat_max, timing.budget_ms
-        )
-
-
-def _rows(w: Weight, first: int, rows: int) -> Weight:
-    """Some rows of a matrix as one of their own."""
-    return replace(w, name=f"{w.name}.{first}", rows=rows, first_row=w.first_row + first)
+            self.elementwise("add", mid, self.linear(geglu, w["wdown"], "down"), "out", n * d.d_model)
 
 
 def lower(
-    block: Block, variant: Variant, facts: Facts, timing: Timing = DEFAULT, logits: bool = True
+    block: Block, variant: VkVariant, facts: VkFacts, timing: Timing = DEFAULT, logits: bool = True
 ) -> Plan:
     """The plan for one phase; with decode also the step "logits" (unless told not to).
 
     Raises ToolchainError if the kernels were not built.
     """
-    low = _Lowering(block, variant, facts)
-    low.layer()
-    returned = ("norm1", "q", "kcache", "vcache", "attn", "mid", "geglu", "out")
-    steps = [low.step(block.phase.name, returned, timing)]
-    if logits and block.phase.n == 1:
-        low.logits()
-        steps.append(low.step("logits", ("logits",), timing))
-    return Plan(
-        Backend.VULKAN,
-        tuple(low.buffers.values()),
-        tuple(low.kernels.values()),
-        tuple(steps),
-        files=dict(low.files),
-    )
+    low = _Lowering(block, variant, facts, half=variant.half and facts.fp16)
+    return low.lowered(timing, logits)

@@ -26,7 +26,7 @@ _CPU = 4  # VK_PHYSICAL_DEVICE_TYPE_CPU
 
 
 @dataclass(frozen=True)
-class Facts:
+class VkFacts:
     """What of a device decides about kernels. Defaults are what Vulkan 1.0 guarantees.
 
     Attributes:
@@ -66,12 +66,12 @@ class Facts:
         return sizes is not None and sizes[0] <= size <= sizes[1] and size != self.subgroup_size
 
     @classmethod
-    def of(cls, device: Vulkan) -> Facts:
+    def of(cls, device: Vulkan) -> VkFacts:
         """From the snapshot."""
         return cls.of_probe(device.properties)
 
     @classmethod
-    def of_probe(cls, device: Mapping[str, Any]) -> Facts:
+    def of_probe(cls, device: Mapping[str, Any]) -> VkFacts:
         """From an entry of `devices` in probe.json (Khronos names). A structure that is not there was not
         offered by the device; a limit that is not there, or makes no sense, has its guaranteed minimum."""
         properties = _mapping(device, "VkPhysicalDeviceProperties")
@@ -124,7 +124,7 @@ def _number(row: Mapping[str, Any], name: str, default: int) -> int:
     return value if isinstance(value, int) and value > 0 else default
 
 
-class Layout(StrEnum):
+class VkLayout(StrEnum):
     """Where the weights lie; also the kernel that reads them."""
 
     LANES = "linear"
@@ -134,7 +134,7 @@ class Layout(StrEnum):
 
 
 @dataclass(frozen=True)
-class Variant:
+class VkVariant:
     """One way to run the block.
 
     Attributes:
@@ -157,7 +157,7 @@ class Variant:
 
     name: str
     because: str
-    layout: Layout = Layout.LANES
+    layout: VkLayout = VkLayout.LANES
     fused: bool = True
     fused_as: str | None = None
     half: bool = True
@@ -174,13 +174,13 @@ class Variant:
     def geometry(self, rows: int, bits: int, tokens: int) -> tuple[int, int]:
         """Lanes (layout ENGINE: slices of 4 rows) and parts of K of a work-group, for a product with `rows`
         outputs. Several tokens are work enough without sharing out K."""
-        if self.layout is Layout.ENGINE:
+        if self.layout is VkLayout.ENGINE:
             parts = min(engine_parts(rows, bits), self.group) if tokens == 1 else 1
             return self.group // parts, parts
         parts = next((parts for most, parts in self.split if rows <= most), 1)
         return self.lanes, parts if tokens == 1 else 1
 
-    def precision(self, facts: Facts) -> str:
+    def precision(self, facts: VkFacts) -> str:
         """Of the activations: fp32, fp16 or qd8."""
         return "qd8" if self.dot8 else "fp16" if self.half and facts.fp16 else "fp32"
 
@@ -192,33 +192,33 @@ class Variant:
     @property
     def work_group(self) -> int:
         """Invocations of the largest work-group."""
-        if self.layout is Layout.ENGINE:
+        if self.layout is VkLayout.ENGINE:
             return self.group
         return self.lanes * max((parts for _, parts in self.split), default=1)
 
 
-VARIANTS: tuple[Variant, ...] = (
-    Variant("lanes", "a CPU driver runs a work-group on one thread: splits only cost", split=(), cpu=True),
-    Variant("lanes-unfused", "what fusing gains", split=(), fused=False, fused_as="lanes", cpu=True),
-    Variant("lanes-split", "128 invocations, the least any device takes; few rows share out their columns"),
-    Variant("lanes-dot8", "int8 arithmetic, as Google's engine does at prefill", dot8=True),
-    Variant("lanes-broadcast", "drivers with slow shuffles", shuffle=False),
-    Variant("lanes-64", "subgroups of 64 share their activations", lanes=64, split=((2048, 2),)),
-    Variant(
+VARIANTS: tuple[VkVariant, ...] = (
+    VkVariant("lanes", "a CPU driver runs a work-group on one thread: splits only cost", split=(), cpu=True),
+    VkVariant("lanes-unfused", "what fusing gains", split=(), fused=False, fused_as="lanes", cpu=True),
+    VkVariant("lanes-split", "128 invocations, the least any device takes; few rows share out their columns"),
+    VkVariant("lanes-dot8", "int8 arithmetic, as Google's engine does at prefill", dot8=True),
+    VkVariant("lanes-broadcast", "drivers with slow shuffles", shuffle=False),
+    VkVariant("lanes-64", "subgroups of 64 share their activations", lanes=64, split=((2048, 2),)),
+    VkVariant(
         "lanes-64-required", "the same where 64 is not the default", lanes=64, split=((2048, 2),), subgroup=64
     ),
-    Variant("lanes-s8", "compilers that convert bytes better than they shift", storage8=True),
-    Variant("lanes-split-unfused", "what fusing gains", fused=False, fused_as="lanes-split"),
-    Variant(
+    VkVariant("lanes-s8", "compilers that convert bytes better than they shift", storage8=True),
+    VkVariant("lanes-split-unfused", "what fusing gains", fused=False, fused_as="lanes-split"),
+    VkVariant(
         "engine",
         "ML Drift: 64 work-items on Mali; runs on all",
-        layout=Layout.ENGINE,
+        layout=VkLayout.ENGINE,
         cpu=None,
     ),
 )
 
 
-def candidates(facts: Facts, chosen: KernelChoice = ANY) -> tuple[Variant, ...]:
+def candidates(facts: VkFacts, chosen: KernelChoice = ANY) -> tuple[VkVariant, ...]:
     """The variants to try on a device, best guess first: what its facts allow, in the order of its class. The
     engine's layout is among them wherever its kernels can be bound.
     """
@@ -237,6 +237,6 @@ def candidates(facts: Facts, chosen: KernelChoice = ANY) -> tuple[Variant, ...]:
     return arranged(allowed, chosen)
 
 
-def by_name(name: str) -> Variant:
+def by_name(name: str) -> VkVariant:
     """Raises KeyError."""
     return {v.name: v for v in VARIANTS}[name]

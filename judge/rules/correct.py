@@ -5,19 +5,22 @@ from __future__ import annotations
 from math import isnan
 
 from ...base.names import Backend, CheckStatus, Column, Status
+from ...base.units import percent
 from ...benchmarks.measurements import Measurement
-from ...profiles.conditions import evaluate
 from ...reports.report import Check
 from ..case import Case, Question, Variant
+from .backends import RULES
 
 PASS, WARN, FAIL, UNKNOWN = CheckStatus.PASS, CheckStatus.WARN, CheckStatus.FAIL, CheckStatus.UNKNOWN
 
 
-def numbers(case: Case, backend: str, scheme: str | None = None) -> Check:
+def numbers(case: Case, backend: Backend, scheme: str | None = None) -> Check | None:
     """The deviations of a backend's rows, or of those of one weight scheme. Without rows: what is known of
-    such a processor."""
+    such a processor. None where nothing computes."""
+    if not backend.about.measured:
+        return None
     about = Question(
-        Backend(backend), "correct" + (f".{scheme}" if scheme else ""), None if scheme else Column.CORRECT
+        backend, "correct" + (f".{scheme}" if scheme else ""), None if scheme else Column.CORRECT
     )
     required = "results within the tolerance of their precision"
     rows = [
@@ -27,7 +30,7 @@ def numbers(case: Case, backend: str, scheme: str | None = None) -> Check:
     ]
     evidence = case.evidence(backend)
     if not rows:
-        return _expected(case, about, required)
+        return _expected(case, backend, about, required)
     wrong = [row for row in rows if row.deviation is not None and not row.deviation.ok]
     if not wrong:
         return case.check(
@@ -54,12 +57,8 @@ def numbers(case: Case, backend: str, scheme: str | None = None) -> Check:
     )
 
 
-def _expected(case: Case, about: Question, required: str) -> Check:
-    backend = about.backend
-    known = backend == "cpu" or case.snapshot.gpu.model or case.snapshot.opencl.device
-    if backend == "vulkan":
-        known = known or case.snapshot.vulkan.device
-    if not known:
+def _expected(case: Case, backend: Backend, about: Question, required: str) -> Check:
+    if not RULES[backend].nameable(case):
         return case.check(about, UNKNOWN, "gpu.unknown", found="not known", required=required)
     return case.check(
         about,
@@ -75,17 +74,18 @@ def _worst(rows: list[Measurement]) -> str:
     """The row that is furthest beyond its tolerance; NaN is further than anything."""
     deviations = [(row, row.deviation) for row in rows if row.deviation is not None]
     row, worst = max(deviations, key=lambda pair: (isnan(pair[1].rel_l2), pair[1].rel_l2 - pair[1].tolerance))
-    return f"relative error {worst.rel_l2:.2g} in {row.key} ({worst.stage}), allowed {worst.tolerance:.2g}"
+    found, allowed = percent(worst.rel_l2), percent(worst.tolerance)
+    return f"relative error {found} in {row.key} ({worst.stage}), allowed {allowed}"
 
 
-def deterministic(case: Case, backend: str) -> Check | None:
+def deterministic(case: Case, backend: Backend) -> Check | None:
     """Whether repeats returned the same bits; None where nothing was repeated."""
     rows = [row for row in case.rows(backend) if row.status is Status.OK and row.deterministic is not None]
     if not rows:
         return None
     changing = [row for row in rows if not row.deterministic]
     return case.check(
-        Question(Backend(backend), "deterministic", Column.DETERMINISTIC),
+        Question(backend, "deterministic", Column.DETERMINISTIC),
         WARN if changing else PASS,
         "numbers.not-deterministic",
         found=f"{len(changing)} of {len(rows)} rows changed between repeats",
@@ -106,32 +106,3 @@ def known_faults(case: Case, variant: Variant) -> list[Check]:
 
 _OF_THE_CHECK = ("backend", "runtime", "model.id", "format")
 """Facts that the name of a check about a variant already holds."""
-
-
-def trusted_list(case: Case) -> list[Check]:
-    """What the classic TFLite GPU delegate's list says: evidence only."""
-    verdict, because = None, ""
-    gles = case.snapshot.gpu.gles_version
-    facts = case.facts()
-    if gles is not None and facts.given is not None:
-        numbers = tuple(int(n) for n in gles.split(".") if n.isdigit())
-        facts = type(facts)(facts.snapshot, {**facts.given, "gles": numbers})
-    for rule in case.knowledge.tflite_compat.values():
-        truth = evaluate(rule.when, facts)
-        if truth.value:
-            verdict, because = rule.status, f"{rule.because} ({truth.because})"
-    if verdict is None:
-        return []
-    fine = verdict == "supported"
-    return [
-        case.check(
-            Question(Backend.OPENCL, "tflite-list"),
-            PASS if fine else WARN,
-            "list.unsupported",
-            found=because,
-            required="listed as supported",
-            because="The classic GPU delegate's list, made for vision models, trusts this GPU."
-            if fine
-            else None,
-        )
-    ]

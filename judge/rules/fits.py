@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ...base.names import Backend, CheckStatus, Column
+from ...base.names import CheckStatus, Column
+from ...base.units import size, stated
 from ...reports.report import Check, Predicted, Range
-from ..case import Case, Question, Variant, megabytes
+from ..case import Case, Question, Variant
 
 PASS, WARN, FAIL, UNKNOWN = CheckStatus.PASS, CheckStatus.WARN, CheckStatus.FAIL, CheckStatus.UNKNOWN
 
@@ -40,8 +41,8 @@ def memory(case: Case, variant: Variant, predicted: Predicted) -> list[Check]:
                     Question(variant, "publisher", Column.MEMORY),
                     WARN,
                     "memory.below-publisher",
-                    found=f"{megabytes(total)} in all",
-                    required=f"a phone sold with {wanted:g} GB",
+                    found=f"{size(total)} in all",
+                    required=f"a phone sold with {stated(wanted)} GB",
                 )
             )
     return checks
@@ -50,12 +51,12 @@ def memory(case: Case, variant: Variant, predicted: Predicted) -> list[Check]:
 def _peak(case: Case, variant: Variant, peak: Range) -> Check:
     about = Question(variant, "memory", Column.MEMORY)
     room = budget(case)
-    required = f"{megabytes(peak.value)} ({megabytes(peak.low)} to {megabytes(peak.high)}) for the app"
+    required = f"{peak.size()} for the app"
     if room is None:
         return case.check(about, UNKNOWN, "memory.unknown", found="not known", required=required)
-    found = f"about {megabytes(room)} for one app"
+    found = f"about {size(room)} for one app"
     if case.snapshot.memory.total_bytes is not None:
-        found += f" of {megabytes(case.snapshot.memory.total_bytes)}"
+        found += f" of {size(case.snapshot.memory.total_bytes)}"
     if peak.low > room:
         return case.check(about, FAIL, "memory.too-small", found=found, required=required)
     if peak.value > room:
@@ -80,8 +81,8 @@ def busy(case: Case, variant: Variant, predicted: Predicted) -> list[Check]:
             Question(variant, "free-now"),
             WARN,
             "memory.busy",
-            found=f"{megabytes(free)} free now",
-            required=megabytes(peak.value),
+            found=f"{size(free)} free now",
+            required=size(peak.value),
         )
     ]
 
@@ -96,53 +97,7 @@ def storage(case: Case, variant: Variant) -> list[Check]:
             Question(variant, "storage"),
             WARN,
             "storage.full",
-            found=f"{megabytes(free)} free",
-            required=megabytes(variant.model.size),
-        )
-    ]
-
-
-def buffers(case: Case, variant: Variant) -> list[Check]:
-    """The largest weight table against one OpenCL buffer: a risk, because the engine may split it."""
-    limit = case.snapshot.opencl.max_alloc_bytes
-    if variant.backend != "opencl" or limit is None:
-        return []
-    architecture = case.knowledge.architectures.get(variant.model.architecture)
-    if architecture is None:  # a file that is not in the catalogue
-        return []
-    table = architecture.embedding_weights * variant.model.bits.embedding // 8
-    about, required = Question(variant, "buffer"), f"one buffer of {megabytes(table)}"
-    if table > limit:
-        return [
-            case.check(about, WARN, "buffer.small", found=f"at most {megabytes(limit)}", required=required)
-        ]
-    return [
-        case.check(
-            about,
-            PASS,
-            "buffer.small",
-            found=f"up to {megabytes(limit)}",
-            required=required,
-            because="The embedding table fits in one buffer.",
-        )
-    ]
-
-
-def webgpu_binding(case: Case) -> list[Check]:
-    """The storage-buffer limit that WebGPU inherits, against Gemma-2B's embedding table at 4 bits."""
-    limit = case.snapshot.vulkan.max_storage_buffer_range
-    if limit is None:
-        return []
-    architecture = case.knowledge.architectures["gemma-2b"]
-    table = architecture.embedding_weights // 2
-    if limit >= table:
-        return []
-    return [
-        case.check(
-            Question(Backend.VULKAN, "binding"),
-            WARN,
-            "vulkan.small-binding",
-            found=f"at most {megabytes(limit)} a binding",
-            required=megabytes(table),
+            found=f"{size(free)} free",
+            required=size(variant.model.size),
         )
     ]

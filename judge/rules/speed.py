@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ...base.names import Backend, CheckStatus, Column, Evidence
+from ...base.units import seconds, stated
 from ...benchmarks import trust
-from ...reports.report import Check, Predicted, Range
+from ...reports.report import Check, Predicted
 from ..case import Case, Question, Variant
 
 PASS, WARN, FAIL, UNKNOWN = CheckStatus.PASS, CheckStatus.WARN, CheckStatus.FAIL, CheckStatus.UNKNOWN
@@ -21,11 +22,11 @@ def evidence(predicted: Predicted) -> Evidence:
 def decode(case: Case, variant: Variant, predicted: Predicted) -> Check:
     """Tokens per second of the answer."""
     about, wanted = Question(variant, "decode", Column.SPEED), case.demand.decode_tok_s
-    required = f"{wanted:g} tokens/s" if wanted is not None else "no limit"
+    required = f"{stated(wanted)} tokens/s" if wanted is not None else "no limit"
     speed = predicted.decode_tok_s
     if speed is None:
-        return _unknown(case, about, required)
-    found = f"{_range(speed)} tokens/s ({predicted.rests_on})"
+        return _unknown(case, variant, about, required)
+    found = f"{speed.text()} tokens/s ({predicted.rests_on})"
     floor = case.knowledge.thresholds.speed.floor_tok_s
     if speed.value < floor and predicted.capped is not None:
         return case.check(
@@ -33,7 +34,7 @@ def decode(case: Case, variant: Variant, predicted: Predicted) -> Check:
             UNKNOWN,
             "speed.capped",
             found=found,
-            required=f"at least {floor:g} tokens/s",
+            required=f"at least {stated(floor)} tokens/s",
             evidence=evidence(predicted),
         )
     if speed.value < floor:
@@ -42,7 +43,7 @@ def decode(case: Case, variant: Variant, predicted: Predicted) -> Check:
             FAIL,
             "speed.unusable",
             found=found,
-            required=f"at least {floor:g} tokens/s",
+            required=f"at least {stated(floor)} tokens/s",
             evidence=evidence(predicted),
         )
     slow = wanted is not None and speed.value < wanted
@@ -68,15 +69,15 @@ def first_token(case: Case, variant: Variant, predicted: Predicted) -> Check | N
     if wanted is None:
         return None
     about = Question(variant, "first-token", Column.SPEED)
-    required = f"{wanted:g} s for {case.demand.prompt_tokens} tokens"
+    required = f"{stated(wanted)} s for {case.demand.prompt_tokens} tokens"
     if delay is None:
-        return _unknown(case, about, required)
+        return _unknown(case, variant, about, required)
     slow = delay.value > wanted
     return case.check(
         about,
         WARN if slow else PASS,
         "speed.first-token",
-        found=f"{_range(delay)} s ({predicted.rests_on})",
+        found=f"{delay.text()} s ({predicted.rests_on})",
         required=required,
         because=_capped("The first token takes longer than asked for.", predicted)
         if slow
@@ -94,9 +95,9 @@ def _capped(what: str, predicted: Predicted) -> str | None:
     return f"{what} It was measured while {predicted.capped}; without that it may be fast enough."
 
 
-def _unknown(case: Case, about: Question, required: str) -> Check:
+def _unknown(case: Case, variant: Variant, about: Question, required: str) -> Check:
     """No speed: because nothing was measured, or nothing that counts."""
-    void = [row for row in case.rows(about.backend or "") if not row.valid]
+    void = [row for row in case.rows(variant.backend) if not row.valid]
     reason, found = "speed.unknown", "not predictable"
     if void:
         reason, found = "speed.disturbed", f"{found}: {void[0].reason or 'conditions changed'}"
@@ -110,7 +111,7 @@ def busy(case: Case) -> list[Check]:
     seen = trust.busy_found(void)
     if seen is None:
         return []
-    where = trust.place(case.snapshot.kind)
+    where = case.snapshot.origin.noun
     where = where[:1].upper() + where[1:]
     return [
         case.check(
@@ -126,14 +127,14 @@ def busy(case: Case) -> list[Check]:
     ]
 
 
-def disturbed(case: Case, backend: str) -> list[Check]:
+def disturbed(case: Case, backend: Backend) -> list[Check]:
     """A remark on measurements that do not count because conditions changed."""
     rows = [row for row in case.rows(backend) if not row.valid and not row.disturbed]
     if not rows:
         return []
     return [
         case.check(
-            Question(Backend(backend), "conditions"),
+            Question(backend, "conditions"),
             WARN,
             "conditions.throttled",
             found=f"{len(rows)} rows: {rows[0].reason or 'conditions changed'}",
@@ -166,12 +167,8 @@ def better(case: Case, gpu: Variant, on_gpu: Predicted, on_cpu: Predicted) -> Ch
         Question(gpu, "better"),
         WARN if slower else PASS,
         "gpu.slower-than-cpu",
-        found=f"GPU {here:.3g} s, CPU {there:.3g} s",
+        found=f"GPU {seconds(here)}, CPU {seconds(there)}",
         required=f"{demand.prompt_tokens} + {demand.output_tokens} tokens sooner than on the CPU",
         because=None if slower else "The GPU finishes the work of this use sooner than the CPU.",
         evidence=Evidence.PROBED if both_ran else Evidence.PREDICTED,
     )
-
-
-def _range(r: Range) -> str:
-    return f"{r.value:.3g} ({r.low:.2g} to {r.high:.2g})"

@@ -13,12 +13,13 @@ from typing import Any
 
 import msgspec
 
+from ...base.names import Backend
 from ...profiles.knowledge import Knowledge, Model
 from ..allowlist import Allowlist, Rule, weakest
 
 GIB = 2**30
-ACCELERATOR = {"opencl": "gpu", "cpu": "cpu", "npu": "npu"}
-"""Our backend -> what the Gallery calls it."""
+FORMATS = ("litertlm", "task")
+"""What it loads."""
 
 TASKS = ("llm_chat", "llm_prompt_lab")
 
@@ -31,10 +32,9 @@ def write(allowlist: Allowlist, knowledge: Knowledge) -> str:
         rules = [rule for rule in allowlist.rules if _uses(rule, model.id)]
         if not rules:
             continue
-        if model.format == "bin" or model.revision is None or model.bytes is None:
-            left_out.append(
-                f"{model.file}: the Gallery loads .litertlm and .task files of a known revision and size"
-            )
+        if model.format not in FORMATS or model.revision is None or model.bytes is None:
+            loaded = " and ".join(f".{format}" for format in FORMATS)
+            left_out.append(f"{model.file}: the Gallery loads {loaded} files of a known revision and size")
         else:
             models.append(_entry(model, rules))
     data = {"models": models, "_gemmafit": {"leftOut": left_out}}
@@ -68,9 +68,8 @@ def accelerators(variant: str, rules: Iterable[Rule]) -> list[str]:
     """Backends on which every one of the rules runs the file; the order of the first rule, GPU before CPU."""
     per_rule = [[backend for v, backend in _steps(rule) if v == variant] for rule in rules]
     shared = [backend for backend in per_rule[0] if all(backend in other for other in per_rule)]
-    return list(dict.fromkeys(ACCELERATOR[backend] for backend in shared if backend in ACCELERATOR)) or [
-        "cpu"
-    ]
+    known = [backend.about.engine for name in shared if (backend := Backend.of(name)) is not None]
+    return list(dict.fromkeys(name for name in known if name is not None)) or [Backend.CPU.about.processor]
 
 
 def _steps(rule: Rule) -> list[tuple[str, str]]:

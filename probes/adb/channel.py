@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 from ...base.errors import DeadlineExceeded, TransportError
+from ...base.units import seconds
 
 CHUNK = 1 << 16
 BLOCK_BYTES = 0xFFFF
@@ -104,7 +105,9 @@ class Channel:
 
     def _late(self) -> DeadlineExceeded:
         return DeadlineExceeded(
-            f"{self._what} did not end within {self._seconds:.0f} s", serial=self.serial, command=self._what
+            f"{self._what} did not end within {seconds(self._seconds)}",
+            serial=self.serial,
+            command=self._what,
         )
 
     @contextlib.contextmanager

@@ -17,6 +17,8 @@ SPACE = f"df -k {BASE} 2>/dev/null || df {BASE} 2>/dev/null"
 SECTIONS = {"isolated": "/data/local/tmp/isolated", "system": "/data/local/tests/system"}
 """Where a binary has to stand for the stricter sections of Android's linker configuration."""
 AGENT = "gemmafit-agent"
+ALIVE = ".alive"
+"""Made by each run, taken by the guard from time to time: where there is none the session is dead."""
 STATUS, LATE, STDERR = ".status", ".late", ".stderr"
 """What a run leaves beside its results: its exit status, `late` if the deadline ended it, its stderr."""
 STAY_ON = "stay_on_while_plugged_in"
@@ -108,7 +110,12 @@ echo "$t busy"
 exit
 fi
 trap 'finish; sleep 1; finish; exit' HUP INT TERM
-(cd "$d"; sleep $life && kill -HUP $$) </dev/null >/dev/null 2>&1 &
+echo >"$d/$alive"
+(
+cd "$d"
+while [ -e $alive ]; do rm -f $alive; sleep $life || exit; done
+kill -HUP $$
+) </dev/null >/dev/null 2>&1 &
 echo "$t ready"
 echo "abilist $(getprop ro.product.cpu.abilist 2>/dev/null)"
 echo "abi $(getprop ro.product.cpu.abi 2>/dev/null)"
@@ -132,14 +139,14 @@ def guard(name: str, token: str, life: float, loaders: Sequence[str], *, awake: 
     Args:
         name: of the directory, gemmafit-<random>.
         token: 32 characters that precede everything it says.
-        life: seconds after which it ends by itself.
+        life: seconds. It ends by itself where a run was begun in none of such spans.
         loaders: paths of dynamic loaders to look for.
         awake: keep the screen on for the session, and say `TOKEN awake yes` or `TOKEN awake no WHY`.
     """
     return (
         f"d={BASE}/{name}\n{shell.token_lines(token)}"
         f"base={BASE} agent={AGENT} places='{' '.join(SECTIONS.values())}' loaders='{' '.join(loaders)}'\n"
-        f"life={math.ceil(life)} stay={STAY_ON} awake={'awake' if awake else ':'}\n"
+        f"life={math.ceil(life)} alive={ALIVE} stay={STAY_ON} awake={'awake' if awake else ':'}\n"
         f"space() {{\necho df\n{SPACE}\n}}\n"
         f"{shell.GROUPS}{_GUARD}"
     )
@@ -163,7 +170,7 @@ def run(name: str, args: Sequence[str], *, seconds: float, remove: Sequence[str]
         )
     return (
         # A shell that prints a prompt leaves its line open.
-        f"echo\n{shell.GROUPS}umask 077\ncd {BASE}/{name} || exit 97\n"
+        f"echo\n{shell.GROUPS}umask 077\ncd {BASE}/{name} || exit 97\necho >{ALIVE}\n"
         f"for f in {_words(STATUS, *remove)}; do rm -f $f; [ -e $f ] && exit 96; done\n{prepare}"
         f"limited {math.ceil(seconds)} {_words(executable, *args)} </dev/null 2>{STDERR} 5>{LATE}\n"
         f"echo $e >{STATUS}\n"

@@ -2,8 +2,9 @@
 
 The guard is a shell on the phone that was started before anything was pushed. It reads its standard input;
 when that ends, because this process is done, was killed, or the cable was pulled, it kills what runs in
-the directory and removes it. It also ends by itself after LIFE_SECONDS. Should even the guard be killed, the
-next session sweeps the directory away.
+the directory and removes it. It also ends by itself where no run was begun for LIFE_SECONDS: a session may
+last as long as it likes, a run may not. Should even the guard be killed, the next session sweeps the
+directory away.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from pathlib import Path
 
 from ...base.errors import AgentError, DeadlineExceeded, DeviceBusy, ToolchainError, TransportError
 from ...base.events import Event, Listener, ignore
+from ...base.protocol import GRACE_SECONDS, LONGEST_RUN_SECONDS
+from ...base.units import seconds, size
 from .. import agent_causes
-from ..agent_causes import as_error, size
+from ..agent_causes import as_error
 from ..local import plain_name
 from ..parsers.dumpsys import parse_df
 from ..parsers.text import ParseError
@@ -27,8 +30,8 @@ from ..target import AgentRun, Awake
 from . import scripts
 from .transport import End, ShellStream, Transport
 
-LIFE_SECONDS = 3600.0
-"""No session lasts longer: after an hour the phone cleans up without being told."""
+LIFE_SECONDS = 6.0 * LONGEST_RUN_SECONDS
+"""After an hour without a word the phone cleans up. A run is over by then, and its results are fetched."""
 START_SECONDS = 30.0
 VERSION_SECONDS = 30.0
 """For `gemmafit-agent version`: the first start of a program on a slow phone, or under an emulator."""
@@ -38,7 +41,7 @@ END_SECONDS = 30.0
 """One of those calls, and removing some files."""
 DF_SECONDS, DF_BYTES = 10.0, 1 << 16
 """For one question about free space after something went wrong."""
-WATCHDOG = 2.0
+WATCHDOG = GRACE_SECONDS + 1.0
 """Seconds after the deadline at which the phone kills an agent that did not keep it by itself."""
 GRACE = 8.0
 """Seconds after the deadline at which the host gives up on the phone."""
@@ -115,6 +118,8 @@ class AdbSession:
         """See `AgentSession.run`."""
         if section != "unrestricted" and section not in scripts.SECTIONS:
             raise ValueError(f"unknown section {section!r}")
+        if not 0 < deadline <= LONGEST_RUN_SECONDS:
+            raise ValueError(f"a run of {seconds(deadline)}: the guard would end it")
         what = f"running the agent for {backend} on {self._transport.serial}"
         progress = Progress(backend, on_line)
         output = self._transport.shell(
@@ -148,7 +153,7 @@ class AdbSession:
         self._transport.require_device(what)
         if late:
             raise DeadlineExceeded(
-                f"{what}: the phone did not stop it within {deadline + GRACE:.0f} s",
+                f"{what}: the phone did not stop it within {seconds(deadline + GRACE)}",
                 serial=self._transport.serial,
                 command=what,
                 output=progress.tail,

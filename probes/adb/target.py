@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ...base.errors import TransportError
 from ...base.events import Event, Listener, ignore
+from ...base.names import TargetKind
 from .. import batch
 from ..capture import Answer
 from ..local import packaged_agent
@@ -26,11 +27,11 @@ class AdbTarget:
     """See the module.
 
     Attributes:
-        kind: always adb.
         serial: as adb names the device.
     """
 
-    kind = "adb"
+    kind = TargetKind.ADB
+    recording = None
 
     def __init__(self, transport: Transport, *, agent: Callable[[str], Path] = packaged_agent) -> None:
         self._transport = transport

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from pathlib import Path
 
+from ...base import limits, units
 from ...base.errors import DeadlineExceeded, TransportError
 from .channel import Channel, Ended
 from .server import AdbServer
@@ -124,7 +125,9 @@ class Transport:
         with contextlib.suppress(TransportError):
             if b"awake" in self.shell("echo awake", what=what, seconds=ANSWER_SECONDS).stdout:
                 return
-        error = self.lost(what, f"it is still connected, and did not answer within {ANSWER_SECONDS:.0f} s")
+        error = self.lost(
+            what, f"it is still connected, and did not answer within {units.seconds(ANSWER_SECONDS)}"
+        )
         if self.wireless:
             error.hint = (
                 "over the network a sleeping phone does that: wake it, keep its screen on, or use a cable"
@@ -152,7 +155,7 @@ class Transport:
         what: str,
         seconds: float,
         silence: float | None = None,
-        max_bytes: int = 1 << 20,
+        max_bytes: int = limits.ANSWER_BYTES,
         on_stdout: Callable[[bytes], None] | None = None,
     ) -> Output:
         """Run a script in the device's shell to its end.
@@ -233,7 +236,7 @@ class ShellStream:
             return None
         return self.until(b"\n", seconds, what)
 
-    def until(self, marker: bytes, seconds: float, what: str, max_bytes: int = 1 << 20) -> bytes:
+    def until(self, marker: bytes, seconds: float, what: str, max_bytes: int = limits.ANSWER_BYTES) -> bytes:
         """stdout up to and with `marker`, or up to its end without it."""
         self._channel.extend(seconds, what)
         while marker not in self._buffer and len(self._buffer) < max_bytes:

@@ -7,12 +7,12 @@ version numbers, 4 bytes padding, u64 end of header at byte 24, the FlatBuffer `
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 from .flat import Range, Table
-from .model import Finding, Section, Severity, Tflite
+from .model import Finding, ModelFile, Section, Severity, Tflite, error
 from .protobuf import fields
 from .source import BadContentError, Source
 from .tflite import read_tflite
@@ -41,42 +41,48 @@ MAIN_MODELS = (
 )  # fmt: skip
 """model_type of the section that generates text (schema/model_info/model_info.cc)."""
 
+PARTS = {
+    "tf_lite_vision_encoder": "vision", "tf_lite_audio_encoder": "audio",
+    "tf_lite_mtp_drafter": "speculative decoding",
+    "tf_lite_text_encoder": "embedding", "EmbeddingMetadataProto": "embedding",
+    "TtsMetadataProto": "speech synthesis", "AsrMetadataProto": "speech recognition",
+}  # fmt: skip
+"""How the name or the type of a section begins -> what the file can do with it, besides text."""
+
+PURPOSES = {
+    "embedding": "an embedding model: it turns text into vectors and does not generate any",
+    "speech synthesis": "a model that speaks text; it does not generate any",
+    "speech recognition": "a model that writes down speech; it does not answer",
+}
+"""Part -> what a file is that has it and no text generator."""
+
+TOKENIZERS = ("SP_Tokenizer", "HF_Tokenizer_Zlib")
+
 ARCHITECTURES = {
     1: "generic", 2: "gemma3n", 3: "function_gemma", 4: "gemma3", 5: "qwen3", 7: "qwen2p5", 8: "gemma4",
     9: "fast_vlm", 11: "lfm2", 12: "minicpm5", 13: "minicpmv4",
 }  # fmt: skip
 """Field of the oneof in LlmModelType (runtime/proto/llm_model_type.proto)."""
 
+UNCONSTRAINED = ("cpu", "gpu")
+"""What the runtime assumes a file is for that names no backend (model_info.cc)."""
+
 _MAX_NUM_TOKENS, _LLM_MODEL_TYPE, _MIN_RUNTIME_VERSION = 5, 6, 14
 
 
-@dataclass(frozen=True)
-class Litertlm:
-    """What the container says; see ModelFile for the fields."""
-
-    header: dict[str, Any]
-    sections: tuple[Section, ...] = ()
-    backends: tuple[str, ...] | None = None
-    npu: tuple[str, str] | None = None
-    model_type: str | None = None
-    context: int | None = None
-    min_runtime: str | None = None
-    complete: bool | None = None
-    findings: tuple[Finding, ...] = ()
-
-
-def read_litertlm(source: Source) -> Litertlm:
+def read_litertlm(source: Source, base: ModelFile) -> ModelFile:
     """Read a file that starts with the magic bytes. Everything wrong is in `findings`."""
-    header: dict[str, Any] = {}
+    base = replace(base, what="LiteRT-LM container")
     try:
         header, objects = _header(source)
-    except BadContentError as error:
-        return Litertlm(header, complete=False, findings=(_error("header", f"the header {error}"),))
+    except BadContentError as problem:
+        return replace(base, complete=False, findings=(error("header", f"the header {problem}"),))
+    base = replace(base, what=f"{base.what} {header['version']}", header=header)
     if header["major"] != SUPPORTED_MAJOR:
-        return Litertlm(
-            header,
+        return replace(
+            base,
             findings=(
-                _error(
+                error(
                     "version",
                     f"container version {header['version']}: runtimes read major version {SUPPORTED_MAJOR}",
                     "Update LiteRT-LM, or convert the model for it again.",
@@ -93,20 +99,19 @@ def read_litertlm(source: Source) -> Litertlm:
                 section = replace(section, tflite=read_tflite(source, section.begin, section.end))
             elif code == _LLM_METADATA:
                 metadata = _llm_metadata(source, section)
-        except BadContentError as error:
-            findings.append(_error("section", f"section {len(sections)} ({section.name}) {error}"))
+        except BadContentError as problem:
+            findings.append(error("section", f"section {len(sections)} ({section.name}) {problem}"))
         sections.append(section)
     findings += _overlaps(sections)
     complete = not findings
     findings += _trailing(sections, source.size)
-    main = _main(sections)
-    if main is None:
-        findings.append(
-            _error("no-main-model", "no section holds the model that generates text", "Pack the model again.")
-        )
-    return Litertlm(
-        header,
-        tuple(sections),
+    main, parts = _main(sections), _parts(sections)
+    if complete:
+        findings += _missing(sections, main, parts)
+    return replace(
+        base,
+        sections=tuple(sections),
+        parts=parts,
         backends=_backends(main),
         npu=_npu(sections, header),
         model_type=metadata.get("model_type"),
@@ -190,7 +195,7 @@ def _check_range(section: Section, header_end: int, size: int) -> None:
 def _overlaps(sections: list[Section]) -> list[Finding]:
     ordered = sorted(sections, key=lambda s: (s.begin, s.end))
     return [
-        _error("overlap", f"the sections {a.name} and {b.name} share the bytes from {b.begin}")
+        error("overlap", f"the sections {a.name} and {b.name} share the bytes from {b.begin}")
         for a, b in pairwise(ordered)
         if b.begin < a.end
     ]
@@ -227,12 +232,44 @@ def _main(sections: list[Section]) -> Section | None:
     return None
 
 
+def _parts(sections: list[Section]) -> tuple[str, ...]:
+    """What the file can do besides text, each once."""
+    names = [(s.name.split(":")[0], str(s.properties.get("model_type", "")).lower()) for s in sections]
+    found = (part for start, part in PARTS.items() for name in names for n in name if n.startswith(start))
+    return tuple(dict.fromkeys(found))
+
+
+def _missing(sections: list[Section], main: Section | None, parts: tuple[str, ...]) -> list[Finding]:
+    """What a whole file lacks for what it is."""
+    purpose = next((PURPOSES[part] for part in parts if part in PURPOSES), None)
+    if main is None and purpose is not None:
+        return [Finding("purpose", Severity.NOTE, purpose, "Use it for that; for text take another model.")]
+    if main is None:
+        text = "no section holds a model that generates text: it is a part of a model, or no language model"
+        return [error("no-main-model", text, "Get the whole .litertlm file of the model.")]
+    kinds = {section.name.split(":")[0] for section in sections}
+    if any(kind.startswith("type ") for kind in kinds):
+        return []  # newer than this table: it may be what is looked for
+    needed = {"tokenizer": TOKENIZERS, "settings (LlmMetadata)": ("LlmMetadataProto",)}
+    return [
+        error(
+            "section-missing",
+            f"no section holds the {what}, without which LiteRT-LM opens no model",
+            "Get the published file, or pack yours with the official builder.",
+        )
+        for what, types in needed.items()
+        if kinds.isdisjoint(types)
+    ]
+
+
 def _backends(main: Section | None) -> tuple[str, ...] | None:
     if main is None:
         return None
+    if main.tflite is not None and main.tflite.npu is not None:
+        return ("npu",)  # nothing else has the operators that it was compiled to
     constraint = main.properties.get("backend_constraint")
     if not isinstance(constraint, str) or not constraint:
-        return ("cpu", "gpu")  # what the runtime assumes without a constraint (model_info.cc)
+        return UNCONSTRAINED
     return tuple(part.strip().lower() for part in constraint.split(",") if part.strip())
 
 
@@ -246,8 +283,3 @@ def _npu(sections: list[Section], header: dict[str, Any]) -> tuple[str, str] | N
             if isinstance(properties.get(key), str) and properties[key]:
                 return "", properties[key]
     return None
-
-
-def _error(code: str, text: str, remedy: str | None = None) -> Finding:
-    remedy = remedy or "Download the file again and compare its size and hash."
-    return Finding(code, Severity.ERROR, text, remedy)

@@ -8,24 +8,6 @@ from enum import StrEnum
 from typing import Any
 
 
-class Format(StrEnum):
-    """By content, never by name."""
-
-    TFLITE = "tflite"
-    TASK = "task"
-    LITERTLM = "litertlm"
-    UNKNOWN = "unknown"
-
-
-EXTENSIONS: Mapping[Format, tuple[str, ...]] = {
-    Format.TFLITE: (".bin", ".tflite"),
-    Format.TASK: (".task",),
-    Format.LITERTLM: (".litertlm",),
-    Format.UNKNOWN: (),
-}
-"""Extensions under which the runtimes look for a format. They trust the extension before the content."""
-
-
 class Severity(StrEnum):
     """What a finding means for whoever ships the file."""
 
@@ -44,12 +26,19 @@ class Finding:
     remedy: str | None = None
 
 
+def error(
+    code: str, text: str, remedy: str = "Download the file again and compare its size and hash."
+) -> Finding:
+    """A finding that keeps the file from being loaded."""
+    return Finding(code, Severity.ERROR, text, remedy)
+
+
 @dataclass(frozen=True)
 class TensorGroup:
     """Weights stored with the same type and granularity of scales.
 
     Attributes:
-        dtype: INT4, INT8, FLOAT32, ...
+        dtype: INT4, INT8, FLOAT32, ...; of a GGUF ggml's Q4_K, Q8_0, ...
         scales: tensor | channel | block N | none.
         tensors, elements, bytes: how many, and what they occupy in the file; a buffer that several
             signatures share counts once.
@@ -63,6 +52,12 @@ class TensorGroup:
     bytes: int
     largest: int
 
+    @property
+    def bits(self) -> int:
+        """Of a weight, as the tables count them: the nearest by ratio, scales of blocks included."""
+        exact = 8 * self.bytes / max(self.elements, 1)
+        return min((2, 4, 8, 16, 32), key=lambda bits: max(exact, bits) / max(min(exact, bits), 1e-9))
+
 
 @dataclass(frozen=True)
 class Tflite:
@@ -73,7 +68,9 @@ class Tflite:
         metadata: names of the model's metadata entries.
         backend: the `backend` entry of a MediaPipe .bin: cpu | gpu.
         model_type: the architecture a MediaPipe .bin declares, e.g. GEMMA_2B.
-        npu: (manufacturer, SoC) of the stamp in a model compiled for an NPU.
+        npu: (manufacturer, SoC) that a model is compiled for, by its stamp or its operators; each "" where it
+            is not told.
+        signatures: names of its entry points (prefill_128, decode, serving_default).
         end: bytes up to the end of the last buffer, counted from the start of the model.
     """
 
@@ -84,6 +81,7 @@ class Tflite:
     backend: str | None = None
     model_type: str | None = None
     npu: tuple[str, str] | None = None
+    signatures: tuple[str, ...] = ()
     end: int = 0
 
     @property
@@ -116,9 +114,12 @@ class ModelFile:
 
     Attributes:
         extension: lower case, with the dot.
+        format: the `Container` that its content is, by name, or "unknown".
         what: the content in words, also where it is no model ("an HTML page").
         complete: every section and buffer that its tables name is inside the file; None: cannot be told.
         header: fields of the container's header.
+        weights: of a container that holds no TFLite model, the groups of its tensors, the largest first.
+        parts: what it can do besides text (vision, audio, speculative decoding, embedding), where it says so.
         backends: those the text model may run on, in the file's order; None: the file does not say.
         context: tokens of the longest context the file states.
         sha256: filled by `digest`, which reads all of the file.
@@ -127,12 +128,14 @@ class ModelFile:
     path: str
     size: int
     extension: str
-    format: Format
+    format: str
     what: str
     complete: bool | None
     header: Mapping[str, Any] = field(default_factory=dict[str, Any])
     sections: tuple[Section, ...] = ()
     tflite: Tflite | None = None
+    weights: tuple[TensorGroup, ...] = ()
+    parts: tuple[str, ...] = ()
     backends: tuple[str, ...] | None = None
     npu: tuple[str, str] | None = None
     model_type: str | None = None
@@ -148,6 +151,11 @@ class ModelFile:
         return (*([self.tflite] if self.tflite else []), *inner)
 
     @property
+    def tensors(self) -> tuple[TensorGroup, ...]:
+        """All weights in the file."""
+        return (*self.weights, *(group for model in self.models for group in model.weights))
+
+    @property
     def errors(self) -> tuple[Finding, ...]:
         return tuple(f for f in self.findings if f.severity is Severity.ERROR)
 
@@ -157,12 +165,12 @@ class ModelFile:
 
 
 FACTS: Mapping[str, Callable[[ModelFile], Any]] = {
-    "file.format": lambda file: str(file.format),
+    "file.format": lambda file: file.format,
     "file.extension": lambda file: file.extension,
     "file.complete": lambda file: file.complete,
     "file.backend": lambda file: file.tflite.backend if file.tflite else None,
     "file.backends": lambda file: file.backends,
-    "file.npu_soc": lambda file: file.npu[1] if file.npu else None,
+    "file.npu_soc": lambda file: (file.npu[1] or None) if file.npu else None,
     "file.web": lambda file: any(f.code == "web-only" for f in file.findings),
 }
 """What conditions may ask of a model file."""

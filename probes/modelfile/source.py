@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
 
-from ...base.errors import InputError
+from ...base import units
+from ...base.files import opened
 
 PAGE = 1 << 14
 CACHED_PAGES = 1 << 10
@@ -20,10 +21,6 @@ MAX_READS = 2_000_000
 """Single reads in all: some seconds of work. Fifty thousand tensors need about a third of them."""
 
 
-class ModelFileError(InputError):
-    """The path cannot be read as a model file at all: missing, a directory, no permission, a device."""
-
-
 class BadContentError(Exception):
     """The content contradicts itself. Caught inside this package and turned into a Finding."""
 
@@ -32,20 +29,9 @@ class Source:
     """A file opened for reading, as a mapping from ranges to bytes."""
 
     def __init__(self, path: Path) -> None:
-        """Raises ModelFileError if `path` is not a readable regular file."""
-        hint = "Give the path of a .bin, .task or .litertlm file."
-        try:
-            if path.is_dir():
-                raise ModelFileError(f"{path}: is a directory", hint=hint)
-            if not path.exists():
-                raise ModelFileError(f"{path}: no such file", hint=hint)
-            if not path.is_file():
-                raise ModelFileError(f"{path}: is not a regular file", hint=hint)
-            self._file: BinaryIO = path.open("rb", buffering=0)
-            self.size = path.stat().st_size
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise ModelFileError(f"{path}: {reason}", hint=hint) from error
+        """Raises InputError if `path` is not a readable regular file."""
+        self._file = opened(path, hint="Give the path of a model file.")
+        self.size = os.fstat(self._file.fileno()).st_size
         self._pages: OrderedDict[int, bytes] = OrderedDict()
         self._left = BUDGET
         self._reads = MAX_READS
@@ -91,7 +77,7 @@ class Source:
     def _fetch(self, offset: int, size: int) -> bytes:
         self._left -= size
         if self._left < 0:
-            raise BadContentError(f"its tables are scattered over more than {BUDGET >> 20} MiB")
+            raise BadContentError(f"its tables are scattered over more than {units.size(BUDGET)}")
         try:
             self._file.seek(offset)
             parts = []

@@ -8,11 +8,12 @@ model: the way of all files over 2 GiB and of MediaPipe's `.bin`, whose tables a
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
+from pathlib import Path
 
 from .flat import Range, Table, Vector
-from .model import TensorGroup, Tflite
+from .model import Finding, ModelFile, Severity, TensorGroup, Tflite, error
 from .source import BadContentError, Source
 
 IDENTIFIER = b"TFL3"
@@ -20,7 +21,8 @@ IDENTIFIER = b"TFL3"
 MAX_TENSORS = 200_000
 
 # Model, SubGraph, Tensor, Buffer, Metadata, QuantizationParameters, BlockwiseQuantization
-_SUBGRAPHS, _BUFFERS, _METADATA = 2, 4, 6
+_OPERATORS, _SUBGRAPHS, _BUFFERS, _METADATA, _SIGNATURES = 1, 2, 4, 6, 7
+_CUSTOM_CODE, _SIGNATURE_KEY = 1, 2
 _TENSORS = 0
 _SHAPE, _TYPE, _BUFFER, _QUANTIZATION = 0, 1, 2, 4
 _DATA, _OFFSET, _SIZE = 0, 1, 2
@@ -47,11 +49,70 @@ STAMP = "LiteRtStamp"
 STAMP_HALF = 125
 """A model compiled for an NPU carries 250 bytes: manufacturer and SoC, each padded with zeros to 125."""
 
+DISPATCH = "DISPATCH_OP"
+"""The operator that stands for a graph which was compiled for an NPU (litert/core/dispatch_op_schema)."""
+
+MAKERS = ((b"dwg_tpu", "Google Tensor"), (b"dla-file", "MediaTek"), (b"QNN", "Qualcomm"))
+"""What the compiled graph of a file without a stamp holds -> whose NPU it is for."""
+
+CODE_LOOK = 1 << 20
+MAX_SIGNATURES = 64
+
+
+TFLITE_BASE = 1 << 20
+"""MediaPipe maps so much of a `.bin` and takes it for the model's tables (kTfliteBaseSize, model_data.cc)."""
+
 
 @dataclass(frozen=True)
 class _Buffer:
     start: int  # in the file
     size: int
+
+
+def read_model(source: Source, base: ModelFile) -> ModelFile:
+    """Read a file that is one model. Everything wrong is in `findings`."""
+    base = replace(base, what="TFLite model")
+    try:
+        model = read_tflite(source, 0, source.size)
+    except BadContentError as problem:
+        text = f"the model's tables cannot be read: {problem}"
+        return replace(base, complete=False, findings=(error("tables", text),))
+    return replace(
+        base,
+        complete=True,
+        tflite=model,
+        backends=(model.backend,) if model.backend else None,
+        npu=model.npu,
+        model_type=model.model_type,
+        findings=_bin_findings(model, source.size) if base.extension == ".bin" else _bare(model, base),
+    )
+
+
+def _bare(model: Tflite, base: ModelFile) -> tuple[Finding, ...]:
+    """What a TFLite model is that is no .bin of MediaPipe."""
+    if model.backend is not None:
+        return ()
+    if "embed" in Path(base.path).name.lower():
+        text = "an embedding model by its name: it turns text into vectors and does not generate any"
+        return (
+            Finding("purpose", Severity.NOTE, text, "Use it with a text embedder, beside its tokenizer."),
+        )
+    text = (
+        "a bare TFLite model: LiteRT runs it, but neither LiteRT-LM nor MediaPipe LLM Inference loads it; of "
+        "a language model it is one part of a bundle, without tokenizer and settings"
+    )
+    return (error("bare-tflite", text, "Get the .litertlm or the .task of the model."),)
+
+
+def _bin_findings(model: Tflite, size: int) -> tuple[Finding, ...]:
+    findings = []
+    if size < TFLITE_BASE:
+        text = f"a .bin of {size} bytes: the loader maps the first {TFLITE_BASE} and refuses shorter files"
+        findings.append(error("too-small", text))
+    if model.backend is None:
+        text = "no `backend` in the metadata: not a model for MediaPipe LLM Inference"
+        findings.append(error("no-backend", text, "Use a file that was converted for it, or LiteRT-LM."))
+    return tuple(findings)
 
 
 def read_tflite(source: Source, begin: int, end: int) -> Tflite:
@@ -71,7 +132,8 @@ def read_tflite(source: Source, begin: int, end: int) -> Tflite:
         metadata=tuple(dict.fromkeys(name for name, _ in metadata)),
         backend=_word(source, buffers, named.get("backend")),
         model_type=_model_type(named),
-        npu=_npu(source, buffers, named.get(STAMP)),
+        npu=_npu(source, buffers, named.get(STAMP)) or _compiled(root, whole),
+        signatures=tuple(t.text(_SIGNATURE_KEY) or "" for t in _tables(root, _SIGNATURES)[:MAX_SIGNATURES]),
         end=max((b.start + b.size for b in buffers), default=begin) - begin,
     )
 
@@ -171,4 +233,12 @@ def _npu(source: Source, buffers: list[_Buffer], index: int | None) -> tuple[str
         return None
     halves = (data[:STAMP_HALF], data[STAMP_HALF:])
     maker, soc = (half.split(b"\0")[0].decode("utf-8", "replace") for half in halves)
-    return maker, soc
+    return maker, soc.upper() if soc.islower() else soc
+
+
+def _compiled(root: Table, whole: Range) -> tuple[str, str] | None:
+    """Whose NPU a model without a stamp is compiled for; ("", "") where that is not told."""
+    if not any(table.text(_CUSTOM_CODE) == DISPATCH for table in _tables(root, _OPERATORS)):
+        return None
+    code = whole.read(max(whole.begin, whole.end - CODE_LOOK), min(CODE_LOOK, whole.end - whole.begin))
+    return next((maker for mark, maker in MAKERS if mark in code), ""), ""

@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 from ...base import limits
+from ...base.protocol import VULKAN_MAX_DEVICES
 from .text import ParseError, json_prefix, json_value, number
 
 Device = dict[str, Any]
@@ -42,7 +43,7 @@ def parse_vkjson(text: str) -> list[Device]:
         devices = dump.get("devices", [dump] if bare else None)
     if not isinstance(devices, list):
         raise ParseError("vkjson's output holds no list of devices")
-    return [_device(row) for row in devices[: limits.VULKAN_DEVICES] if isinstance(row, dict)]
+    return [_device(row) for row in devices[:VULKAN_MAX_DEVICES] if isinstance(row, dict)]
 
 
 def _device(row: dict[str, Any]) -> Device:

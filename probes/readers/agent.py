@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from ...base import limits
 from ...base.errors import AgentCause
+from ...base.names import MEASURED
 from ..capture import Capture
 from ..snapshot import AgentProblem
 from .facts import Facts
-
-BACKENDS = ("cpu", "opencl", "vulkan")
-"""One process of the agent looks at each of them."""
 
 _USUAL = frozenset({AgentCause.REFUSED, AgentCause.NO_FOLDER, AgentCause.READ_ONLY, AgentCause.NO_EXEC})
 """On most phones one of the stricter sections' places cannot be used, which says nothing."""
@@ -22,14 +20,14 @@ def agent_problem(capture: Capture) -> AgentProblem | None:
     parts: dict[str, object] = probe if isinstance(probe, dict) else {}
     found = _problem(agent)
     if found is not None:
-        missed = tuple(backend for backend in BACKENDS if backend not in parts)
+        missed = tuple(str(backend) for backend in MEASURED if backend not in parts)
         return AgentProblem(found.cause, found.sentence, missed)
     # A part that crashed was started. One with a cause could not be.
-    rows = {backend: row for backend in BACKENDS if (row := _problem(parts.get(backend), typed=True))}
+    rows = {str(backend): row for backend in MEASURED if (row := _problem(parts.get(backend), typed=True))}
     if not rows:
         return None
     first = next(iter(rows.values()))
-    return AgentProblem(first.cause, first.sentence, tuple(rows), ended=len(rows) == len(BACKENDS))
+    return AgentProblem(first.cause, first.sentence, tuple(rows), ended=len(rows) == len(MEASURED))
 
 
 def read_sections(facts: Facts) -> list[str]:

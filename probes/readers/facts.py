@@ -89,7 +89,7 @@ class Facts:
         """Whether the phone's system services answer: False where none did, with a warning; None: not
         asked."""
         asked = [key for key in self.capture.commands if key in _BY_SERVICES]
-        if self.capture.kind != "adb" or len(asked) < 2:
+        if not (self.capture.origin.android and self.capture.origin.whole) or len(asked) < 2:
             return None
         silent = [key for key in asked if self.answers[key] in _NO_WORD]
         # Given up after a few, or all of them without a word.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...base import limits
+from ...base.protocol import VULKAN_MAX_DEVICES
 from ..parsers.text import number
 from ..parsers.versions import vulkan_version
 from ..parsers.vulkan import Device, parse_extensions, parse_vkjson
@@ -23,7 +24,7 @@ def read_vulkan(facts: Facts) -> Vulkan:
         facts.note("vulkan", "agent")
         rows = part.get("devices")
         devices = (
-            [dict(row) for row in rows[: limits.VULKAN_DEVICES] if isinstance(row, dict)]
+            [dict(row) for row in rows[:VULKAN_MAX_DEVICES] if isinstance(row, dict)]
             if isinstance(rows, list)
             else []
         )

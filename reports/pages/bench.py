@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...base.units import significant
 from ...benchmarks.measurements import Measurement
 from ...benchmarks.sweeps.bench import Bench
 from ...benchmarks.sweeps.settings import Sweep
@@ -28,7 +27,7 @@ def bench_page(bench: Bench, header: Mapping[str, Any]) -> str:
         bench=bench, device=" ".join(known) or header["target"]["serial"], facts=device_facts(device),
         header=header, name=figures.name, layouts=[pair.to_dict() for pair in bench.layouts],
         marked=lambda backend: figures.marked(bench.rows, backend),
-        charts=_charts(bench.rows), significant=significant, speed=figures.speed,
+        charts=_charts(bench.rows), speed=figures.speed,
         conditions=_conditions(bench),
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 from markupsafe import Markup
 
-from ...base.units import significant
+from ...base.units import power_of_ten, seconds, significant
 from ..figures import Bar, Point, Roof
 
 WIDTH = 640
@@ -82,11 +82,11 @@ def roofline(title: str, roofs: Sequence[Roof], points: Sequence[Point]) -> Mark
     for exponent in range(round(math.log10(x_low)), round(math.log10(x_high)) + 1):
         x, _ = at(10.0**exponent, y_low)
         _shape(svg, "path", d=f"M{x:.1f} 12V{bottom}", cls="grid")
-        _text(svg, x, bottom + 18, _power(exponent), "middle", "tick")
+        _text(svg, x, bottom + 18, power_of_ten(exponent), "middle", "tick")
     for exponent in range(round(math.log10(y_low)), round(math.log10(y_high)) + 1):
         _, y = at(x_low, 10.0**exponent)
         _shape(svg, "path", d=f"M{left} {y:.1f}H{WIDTH - 24}", cls="grid")
-        _text(svg, left - 8, y + 4, _power(exponent), "end", "tick")
+        _text(svg, left - 8, y + 4, power_of_ten(exponent), "end", "tick")
     _text(svg, (left + WIDTH) / 2, height - 8, "FLOP per byte", "middle", "tick")
     _text(svg, left + 8, 22, "GFLOP/s", "start", "tick")
     for roof in roofs:
@@ -118,9 +118,9 @@ def curve(title: str, samples: Sequence[tuple[float, float]], unit: str) -> Mark
     for share in (0.0, 0.5, 1.0):
         y = bottom - share * (bottom - 14)
         _shape(svg, "path", d=f"M{left} {y:.1f}H{WIDTH - 24}", cls="grid")
-        _text(svg, left - 8, y + 4, f"{significant(v_high * share)}", "end", "tick")
+        _text(svg, left - 8, y + 4, significant(v_high * share), "end", "tick")
         x = left + share * (WIDTH - left - 16)
-        _text(svg, x, bottom + 18, f"{significant(t_high * share)} s", "middle", "tick")
+        _text(svg, x, bottom + 18, seconds(t_high * share), "middle", "tick")
     path = (
         f"{left + t / t_high * (WIDTH - left - 16):.1f} {bottom - v / v_high * (bottom - 14):.1f}"
         for t, v in samples
@@ -149,22 +149,18 @@ def _decades(low: float, high: float) -> tuple[float, float]:
     return 10.0 ** math.floor(math.log10(low)), 10.0 ** math.ceil(math.log10(high))
 
 
-def _power(exponent: int) -> str:
-    return f"{10**exponent:,}" if exponent >= 0 else f"{10.0**exponent:g}"
-
-
 def _short(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def _svg(title: str, height: float) -> ET.Element:
-    svg = ET.Element("svg", {"viewBox": f"0 0 {WIDTH} {height:g}", "role": "img", "class": "chart"})
+    svg = ET.Element("svg", {"viewBox": f"0 0 {WIDTH} {round(height)}", "role": "img", "class": "chart"})
     ET.SubElement(svg, "title").text = title
     return svg
 
 
 def _shape(svg: ET.Element, tag: str, cls: str, **attributes: object) -> ET.Element:
-    values = {key: f"{v:.4g}" if isinstance(v, float) else str(v) for key, v in attributes.items()}
+    values = {key: str(round(v, 1) if isinstance(v, float) else v) for key, v in attributes.items()}
     return ET.SubElement(svg, tag, {"class": cls, **values})
 
 

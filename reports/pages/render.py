@@ -10,11 +10,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from ...base import units
 from ...base.names import CheckStatus, Column
-from ...base.units import significant
+from ...base.units import significant, size
 from ...benchmarks.measurements import Measurement
 from .. import figures
-from ..report import Predicted, Report
+from ..report import Report
 from . import charts
 
 MOST_BARS = 12
@@ -40,16 +41,12 @@ def environment() -> Environment:
         loader=PackageLoader(__package__, "templates"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    made.globals |= {"mark": lambda status: _MARKS[str(status)], "interval": interval}
+    made.globals |= {
+        "mark": lambda status: _MARKS[str(status)],
+        "units": units,
+        "predicted": figures.predicted,
+    }
     return made
-
-
-def interval(predicted: Predicted | None, field: str, unit: float = 1.0, suffix: str = "") -> str:
-    """A prediction with its interval in words, or nothing where there is none."""
-    value = getattr(predicted, field) if predicted is not None else None
-    if value is None:
-        return ""
-    return f"{value.text(unit)}{suffix}"
 
 
 def report_page(report: Report) -> str:
@@ -72,7 +69,7 @@ def device_facts(device: Mapping[str, Any]) -> list[str]:
         gpu.get("model") or gpu.get("renderer"),
         f"driver {gpu['driver']}" if gpu.get("driver") else None,
         f"Android {android['release']}" if android.get("release") else None,
-        f"{ram / 2**30:.1f} GiB RAM" if ram else None,
+        f"{size(ram)} RAM" if ram else None,
     ]
     return [str(fact) for fact in facts if fact]
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from ...base.names import CheckStatus, Column
-from ..figures import measured
-from ..report import Predicted, Report
+from ..figures import measured, predicted
+from ..report import Report
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|!~])")
 
@@ -64,7 +64,7 @@ def write(report: Report) -> str:
                 v.file,
                 v.backend,
                 _status(v.status),
-                *_speeds(v.predicted),
+                *predicted(v.predicted),
                 v.evidence,
                 ", ".join(v.reasons),
             )
@@ -86,17 +86,6 @@ def write(report: Report) -> str:
 
 def _status(status: CheckStatus) -> str:
     return f"{_MARK[status]} {status}"
-
-
-def _speeds(predicted: Predicted | None) -> tuple[str, str, str]:
-    if predicted is None:
-        return ("", "", "")
-    prefill, decode, memory = predicted.prefill_tok_s, predicted.decode_tok_s, predicted.peak_memory_bytes
-    return (
-        prefill.text() if prefill else "",
-        decode.text() if decode else "",
-        f"{memory.text(1e9)} GB" if memory else "",
-    )
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from ...base.units import rounded
 from ..report import Report
 from ..report_io import to_dict
 
@@ -20,7 +21,7 @@ class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[mi
 
 def _number(dumper: Any, value: float) -> Any:
     # Six digits are more than any measurement here is good for; full doubles make a report unreadable.
-    return yaml.SafeDumper.represent_float(dumper, float(f"{value:.6g}"))
+    return yaml.SafeDumper.represent_float(dumper, rounded(value, 6))
 
 
 def _sequence(dumper: Any, value: list[Any]) -> Any:

@@ -17,15 +17,14 @@ from typer.testing import CliRunner
 
 from gemmafit.base.bounds import BOUNDS, require
 from gemmafit.base.errors import GemmafitError, UsageError
+from gemmafit.base.options import Options, Request
 from gemmafit.benchmarks.sweeps.bench import Wish
 from gemmafit.cli import main
 from gemmafit.cli.app import app
 from gemmafit.judge.estimate import stated
-from gemmafit.judge.judge import Options
 from gemmafit.judge.references import load as knowledge
 from gemmafit.lab.compare import compare_all
 from gemmafit.lab.inventory import load
-from gemmafit.pipeline import Request
 
 NEVER = ("nan", "-nan", "inf", "-inf", "1e400", "-5", "99999999999999999999999", "-1e-9", "", "five")
 

@@ -9,12 +9,12 @@ from gemmafit.benchmarks.block.dims import GEMMA_2B, SMALL, Block, Dims, Scheme,
 from gemmafit.benchmarks.cpu import plan as cpu_plan
 from gemmafit.benchmarks.cpu.layout import COLUMN_MULTIPLE, ROW_MULTIPLE
 from gemmafit.benchmarks.opencl import plan as opencl_plan
-from gemmafit.benchmarks.opencl.variants import VARIANTS, Dot, Facts, Layout, candidates, engine_parts
+from gemmafit.benchmarks.opencl.variants import VARIANTS, ClFacts, ClLayout, Dot, candidates, engine_parts
 from gemmafit.benchmarks.plan import Plan, parse
 
-MIDGARD = Facts()
-MODERN = Facts(fp16=True, max_work_group=1024, local_bytes=32768, dot=Dot.ARM)
-POCL = Facts(cpu=True, max_work_group=4096, local_bytes=1 << 21)
+MIDGARD = ClFacts()
+MODERN = ClFacts(fp16=True, max_work_group=1024, local_bytes=32768, dot=Dot.ARM)
+POCL = ClFacts(cpu=True, max_work_group=4096, local_bytes=1 << 21)
 PHASES = (decode(128), prefill(128), prefill(7, 5))
 
 
@@ -65,7 +65,7 @@ def test_every_row_of_a_product_is_computed_once() -> None:
         covered: dict[str, list[range]] = {}
         for d in (d for d in plan.steps[0].dispatches if d.kernel.startswith("gemm")):
             n, total, cols, first = (int(a.value) for a in d.args if a.kind == "I")
-            rows = d.global_size[1] * 16 if v.layout is Layout.LANES else d.global_size[0] * 4
+            rows = d.global_size[1] * 16 if v.layout is ClLayout.LANES else d.global_size[0] * 4
             assert 2.0 * n * rows * cols <= opencl_plan.LONGEST_DISPATCH
             weight = next(str(a.value) for a in d.args if a.value in block.weights)
             covered.setdefault(weight, []).append(range(first, first + rows))
@@ -95,7 +95,7 @@ def test_midgard_gets_no_half_precision_and_small_groups() -> None:
 
 def test_engine_variant_is_tried_everywhere() -> None:
     for facts in (MIDGARD, MODERN, POCL):
-        assert any(v.layout is Layout.ENGINE for v in candidates(facts))
+        assert any(v.layout is ClLayout.ENGINE for v in candidates(facts))
 
 
 @pytest.mark.parametrize(

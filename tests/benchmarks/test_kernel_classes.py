@@ -11,7 +11,7 @@ from gemmafit.base.errors import InputError
 from gemmafit.base.names import Backend
 from gemmafit.benchmarks.backends import lowerer
 from gemmafit.benchmarks.kernel_class import ANY, choice
-from gemmafit.benchmarks.opencl.variants import Facts, candidates
+from gemmafit.benchmarks.opencl.variants import ClFacts, candidates
 from gemmafit.benchmarks.run import MOST_VARIANTS
 from gemmafit.judge.references import load
 from gemmafit.probes.readers.gpu import identify
@@ -88,7 +88,7 @@ def test_a_device_without_a_row_has_the_order_of_the_variants() -> None:
     snapshot = phone("Maleoon 910")
     assert choice(snapshot, Backend.OPENCL, load().kernels) is ANY
     every = [c.name for c in lowerer(Backend.OPENCL, snapshot, classes=load().kernels).candidates()]
-    assert every == [v.name for v in candidates(Facts.of(OPENCL))]
+    assert every == [v.name for v in candidates(ClFacts.of(OPENCL))]
 
 
 def overlay(folder: Path, choices: str) -> Path:

@@ -11,7 +11,7 @@ from gemmafit.base.names import Backend, Status
 from gemmafit.benchmarks import layouts
 from gemmafit.benchmarks.block.dims import Scheme
 from gemmafit.benchmarks.measurements import Deviation, Measurement
-from gemmafit.judge.predict import compute_rate, read_rate
+from gemmafit.judge import predict
 from gemmafit.judge.references import load
 from gemmafit.probes.snapshot import Gpu, Snapshot
 from gemmafit.reports.writers.yaml import dump
@@ -32,7 +32,7 @@ ENGINE, BEST = row("engine", 20.0), row("tiled", 40.0)
 
 
 def rate(*rows: Measurement) -> float:
-    found = read_rate("int8", "opencl", PHONE, rows, load())
+    found = predict.rate("decode", "int8", Backend.OPENCL, PHONE, rows, load())
     assert found is not None and found.basis == "measured"
     return found.range.value / 1e9
 
@@ -41,7 +41,7 @@ def test_speed_is_predicted_from_the_engine_layout_though_another_is_faster() ->
     assert rate(BEST, ENGINE) == pytest.approx(20.0)
     assert rate(BEST, ENGINE, row("engine-128", 25.0)) == pytest.approx(25.0)  # the engine picks its own best
     prefill = [replace(r, phase="prefill", flops=10**11) for r in (ENGINE, BEST)]
-    found = compute_rate("int8", "opencl", PHONE, prefill, load())
+    found = predict.rate("prefill", "int8", Backend.OPENCL, PHONE, prefill, load())
     assert found is not None and found.range.value == pytest.approx(prefill[0].flops / ENGINE.samples_s[0])  # type: ignore[operator]
     (pair,) = layouts.layouts([BEST, ENGINE], "opencl", "decode")
     (said,) = layouts.sentences([pair, pair])

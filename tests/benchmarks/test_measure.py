@@ -22,9 +22,9 @@ from gemmafit.benchmarks import notes, runner
 from gemmafit.benchmarks.backends import Candidate
 from gemmafit.benchmarks.block import reference
 from gemmafit.benchmarks.block.dims import SMALL, Block, Phase, Scheme
-from gemmafit.benchmarks.interpreter.contention import Contention
+from gemmafit.benchmarks.interpreter.contention import StepContention
 from gemmafit.benchmarks.interpreter.interface import DeviceInfo
-from gemmafit.benchmarks.interpreter.result import StepResult, Writer
+from gemmafit.benchmarks.interpreter.result import ResultWriter, StepResult
 from gemmafit.benchmarks.measurements import Deviation, Measurement
 from gemmafit.benchmarks.plan import Plan, parse
 from gemmafit.benchmarks.run import Options, fastest, measure
@@ -62,7 +62,7 @@ class Device:
     states: list[dict[str, Answer]] = field(default_factory=list)
     """What it says of itself each time it is asked; the last for ever."""
     awake: Awake | None = None
-    others: Callable[[Plan], Contention | None] = lambda plan: None
+    others: Callable[[Plan], StepContention | None] = lambda plan: None
     kind = serial = "local"
     abi = "linux-x86_64"
 
@@ -86,7 +86,7 @@ class Device:
         """A sound device's result, of the first steps only if told so."""
         block = block_of(plan)
         known = stages(block)
-        writer = Writer(self.folder / "result", plan.backend, "0", self.abi, "agent")
+        writer = ResultWriter(self.folder / "result", plan.backend, "0", self.abi, "agent")
         writer.device = DeviceInfo("Test GPU", "1.0", "gpu")
         for step in plan.steps[:steps]:
             outputs = {}
@@ -337,7 +337,7 @@ def test_an_output_that_was_not_returned_is_an_error(device: Device) -> None:
     assert row.status is Status.ERROR and row.reason == "out was not returned"
 
 
-QUIET = Contention(1, False, 2, (1,) * 3, (0,) * 3, 10**9, 10**8, 2 * 10**8)
+QUIET = StepContention(1, False, 2, (1,) * 3, (0,) * 3, 10**9, 10**8, 2 * 10**8)
 TAKEN = replace(QUIET, waited_ns=(10**12,) * 3, machine_ns=2 * 10**9)
 
 
@@ -353,7 +353,7 @@ class TestBusy:
     def test_what_was_disturbed_once_is_measured_again(self, device: Device) -> None:
         seen: dict[str, int] = {}
 
-        def others(plan: Plan) -> Contention:
+        def others(plan: Plan) -> StepContention:
             key = plan.to_text()
             seen[key] = seen.get(key, 0) + 1
             return TAKEN if seen[key] <= 2 else QUIET  # a plan has two steps at decode, one at prefill

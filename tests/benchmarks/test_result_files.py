@@ -12,16 +12,16 @@ import pytest
 
 from gemmafit.base.errors import AgentError
 from gemmafit.base.names import Status
-from gemmafit.benchmarks.interpreter.contention import Contention, Load
+from gemmafit.benchmarks.interpreter.contention import Load, StepContention
 from gemmafit.benchmarks.interpreter.interface import DeviceInfo
-from gemmafit.benchmarks.interpreter.result import Build, StepResult, Writer, read
+from gemmafit.benchmarks.interpreter.result import Build, ResultWriter, StepResult, read
 
-FACTS = Contention(2, True, 4, (9, 11), (0, 1), 20, own_ns=21, switches=3)
+FACTS = StepContention(2, True, 4, (9, 11), (0, 1), 20, own_ns=21, switches=3)
 
 
 @pytest.fixture
 def good(tmp_path: Path) -> tuple[Path, Path]:
-    writer = Writer(tmp_path / "result", "opencl", "1.2", "linux-x86_64", "pyopencl")
+    writer = ResultWriter(tmp_path / "result", "opencl", "1.2", "linux-x86_64", "pyopencl")
     writer.device = DeviceInfo("GPU", "r26p0", "gpu")
     writer.builds.append(Build("k", Status.OK, 0.5, "log"))
     for name in ("a", "b"):

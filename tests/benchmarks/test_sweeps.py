@@ -168,7 +168,7 @@ def test_shards_are_compared_in_time_and_memory() -> None:
     rows = load("whole-cold", 200, 250_000_000), load("shards-cold", 100, 140_000_000)
     assert text(*rows) == (
         "cold weights: loading in shards is 2 times as fast as loading at once (2 to 2): 100 ms against 200 ms "
-        "to the first token of a layer, with 140 against 250 MB at most."
+        "to the first token of a layer, with 140 MB against 250 MB at most."
     )
     not_cold = replace(rows[0], status=Status.SKIPPED, samples_s=(), reason="stays in memory")
     assert text(not_cold, rows[1]) == "load: no two ways of loading to compare."

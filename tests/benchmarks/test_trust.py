@@ -11,8 +11,7 @@ from gemmafit.base.names import Backend, Status
 from gemmafit.benchmarks import trust
 from gemmafit.benchmarks.backends import Candidate
 from gemmafit.benchmarks.block.dims import Scheme
-from gemmafit.benchmarks.interpreter.contention import Contention as Facts
-from gemmafit.benchmarks.interpreter.contention import Load
+from gemmafit.benchmarks.interpreter.contention import Load, StepContention
 from gemmafit.benchmarks.measurements import Contention, Deviation, Measurement
 from gemmafit.benchmarks.states import Span, spans
 from gemmafit.benchmarks.sweeps.findings import findings
@@ -242,16 +241,16 @@ MS = 10**6
 TWO = replace(ROW, samples_s=(0.01,) * 5, device_s=(0.009,) * 5)
 
 
-def facts(waited: list[float] | None, cpu: list[float] | None = None, **changes: Any) -> Facts:
+def facts(waited: list[float] | None, cpu: list[float] | None = None, **changes: Any) -> StepContention:
     """Two computing threads on two cores in five repeats of 10 ms; ms that they waited and ran, all
     together."""
     ran = cpu or [20 - w for w in waited or [0] * 5]
     queued = None if waited is None else tuple(int(w * MS) for w in waited)
-    found = Facts(2, True, 2, tuple(int(c * MS) for c in ran), queued, 500 * MS)
+    found = StepContention(2, True, 2, tuple(int(c * MS) for c in ran), queued, 500 * MS)
     return replace(found, **changes)
 
 
-def contended(given: Facts | None, row: Measurement = TWO, load: float | None = None) -> Measurement:
+def contended(given: StepContention | None, row: Measurement = TWO, load: float | None = None) -> Measurement:
     return trust.contended(row, given, Load(load), "this computer")
 
 
@@ -323,10 +322,6 @@ class TestContention:
         assert contended(None) == TWO
         skipped = replace(TWO, status=Status.SKIPPED, samples_s=())
         assert contended(facts([10] * 5), skipped) == skipped
-
-    def test_a_phone_is_called_one(self) -> None:
-        assert trust.place("adb") == trust.place("replay") == "the phone"
-        assert trust.place("local") == "this computer"
 
     def test_what_was_seen_in_figures(self) -> None:
         taken = facts([10] * 5, own_ns=500 * MS, machine_ns=1450 * MS)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from gemmafit.base.errors import UsageError
 from gemmafit.benchmarks.backends import Candidate
-from gemmafit.benchmarks.tuning import Key, Memory, Tuning, folder
+from gemmafit.benchmarks.tuning import Choices, Key, Tuning, folder
 
 KEY = Key("opencl", {"device": "GPU", "units": 4}, "1.0", "abc")
 FAST, SLOW, ENGINE = (
@@ -19,19 +20,19 @@ ALL = (FAST, SLOW, ENGINE)
 
 
 def recalled(folder: Path, key: Key = KEY, among: Sequence[Candidate] = ALL) -> set[str]:
-    choice = Memory(folder, key, Tuning.USE).recall("int8", "decode", among)
+    choice = Choices(folder, key, Tuning.USE).recall("int8", "decode", among)
     return set(choice.names) if choice else set()
 
 
 def keep(folder: Path, key: Key = KEY) -> None:
-    Memory(folder, key, Tuning.USE).keep("int8", "decode", FAST, ENGINE, ALL)
+    Choices(folder, key, Tuning.USE).keep("int8", "decode", FAST, ENGINE, ALL)
 
 
 def test_a_choice_is_recalled_for_the_same_key_only(tmp_path: Path) -> None:
     keep(tmp_path)
     assert recalled(tmp_path) == {"fast", "engine"}
-    assert Memory(tmp_path, KEY, Tuning.USE).recall("int4", "decode", ALL) is None
-    assert Memory(tmp_path, KEY, Tuning.USE).recall("int8", "prefill", ALL) is None
+    assert Choices(tmp_path, KEY, Tuning.USE).recall("int4", "decode", ALL) is None
+    assert Choices(tmp_path, KEY, Tuning.USE).recall("int8", "prefill", ALL) is None
     for other in (
         Key("vulkan", KEY.device, KEY.driver, KEY.programs),
         Key("opencl", {"device": "GPU", "units": 5}, KEY.driver, KEY.programs),
@@ -53,7 +54,7 @@ def test_a_choice_among_fewer_is_none(tmp_path: Path) -> None:
 
 
 def test_two_phases_share_a_file(tmp_path: Path) -> None:
-    memory = Memory(tmp_path, KEY, Tuning.USE)
+    memory = Choices(tmp_path, KEY, Tuning.USE)
     memory.keep("int8", "decode", FAST, ENGINE, ALL)
     memory.keep("int8", "prefill", SLOW, None, ALL)
     prefill = memory.recall("int8", "prefill", ALL)
@@ -89,7 +90,7 @@ def test_forty_phones_at_once(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError):
+    with pytest.raises(UsageError, match="cannot write"):
         keep(tmp_path / "file" / "below")
     assert not recalled(tmp_path / "file" / "below")
 

@@ -142,7 +142,8 @@ print(json.dumps(ended))
 def unread(saved: Path) -> dict[str, tuple[int, str]]:
     """Exit status and messages of each command whose answer nobody reads."""
     line = [sys.executable, "-c", _UNREAD, json.dumps(commands(saved))]
-    done = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True, timeout=300)
+    # Pipes both, as Python keeps for good whether it can seek in a stream, and the children inherit that.
+    done = subprocess.run(line, capture_output=True, text=True, check=True, timeout=300)
     return {name: (status, messages) for name, (status, messages) in json.loads(done.stdout).items()}
 
 

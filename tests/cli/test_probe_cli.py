@@ -58,7 +58,7 @@ def test_the_screen_says_what_a_person_wants(recording: Path) -> None:
         "64-bit apps",
         "Snapdragon 888 (SM8350)",
         "Cortex-A55",
-        "7.3 GiB RAM",
+        "7.84 GB RAM",
         "Adreno 660 · Qualcomm · Adreno 6xx",
         "shell: no",
         "app: yes (app-inferred)",
@@ -137,5 +137,5 @@ def test_a_recording_of_a_recording_has_no_identifiers(recording: Path, tmp_path
 
 
 def test_no_recording(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot read"):
+    with pytest.raises(InputError, match="No such file"):
         run("probe", f"replay:{tmp_path / 'none.yaml'}")

@@ -16,15 +16,18 @@ from gemmafit.base.errors import ToolchainError
 from gemmafit.base.events import ignore
 from gemmafit.base.names import Backend
 from gemmafit.benchmarks import trust
-from gemmafit.benchmarks.backends import Cpu, Lowerer, OpenCl, Vulkan
+from gemmafit.benchmarks.backends import Lowerer
 from gemmafit.benchmarks.block import deviation, reference
 from gemmafit.benchmarks.block.dims import Block
+from gemmafit.benchmarks.cpu.backend import CpuLowerer
 from gemmafit.benchmarks.interpreter.result import Result
 from gemmafit.benchmarks.measurements import Deviation
-from gemmafit.benchmarks.opencl.variants import Facts as OpenClFacts
+from gemmafit.benchmarks.opencl.backend import OpenClLowerer
+from gemmafit.benchmarks.opencl.variants import ClFacts
 from gemmafit.benchmarks.plan import Plan
 from gemmafit.benchmarks.process import execute
-from gemmafit.benchmarks.vulkan.variants import Facts as VulkanFacts
+from gemmafit.benchmarks.vulkan.backend import VulkanLowerer
+from gemmafit.benchmarks.vulkan.variants import VkFacts
 from gemmafit.probes.local import Interpreter, LocalTarget
 
 Stages = Mapping[str, NDArray[np.float32]]
@@ -64,11 +67,13 @@ class Runner:
     def lowerer(self) -> Lowerer:
         match self.backend:
             case Backend.CPU:
-                return Cpu()
+                return CpuLowerer()
             case Backend.OPENCL:
-                return OpenCl(OpenClFacts.of_probe(self.probe()["device"]))
+                return OpenClLowerer(ClFacts.of_probe(self.probe()["device"]))
             case Backend.VULKAN:
-                return Vulkan(VulkanFacts.of_probe(self.probe()["devices"][0]))
+                return VulkanLowerer(VkFacts.of_probe(self.probe()["devices"][0]))
+            case other:
+                raise ValueError(f"{other} is not measured")
 
 
 def _outputs(result: Result) -> Iterator[tuple[str, NDArray[np.uint8]]]:

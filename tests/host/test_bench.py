@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from gemmafit.base.errors import Interrupted, TransportError
 from gemmafit.base.events import Event, ignore
 from gemmafit.base.names import Backend, Status
+from gemmafit.base.options import Request
 from gemmafit.benchmarks.block.dims import SMALL, Scheme
 from gemmafit.benchmarks.measurements import Measurement
 from gemmafit.benchmarks.sweeps.bench import STAGE, Bench, Wish, bench
@@ -29,7 +30,7 @@ from gemmafit.benchmarks.sweeps.settings import CHUNKS, CONTEXTS, Sweep
 from gemmafit.cli import bench_screen
 from gemmafit.cli.app import app
 from gemmafit.cli.main import COMMANDS
-from gemmafit.pipeline import Request, examine
+from gemmafit.pipeline import examine
 from gemmafit.probes.collect import STATE, collect
 from gemmafit.probes.local import LocalTarget
 from gemmafit.probes.read import read
@@ -230,12 +231,12 @@ def test_ctrl_c_before_anything_was_measured_writes_nothing(tmp_path: Path) -> N
 def test_usual_sweeps_end_in_time_and_named_ones_are_done(
     snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gemmafit.benchmarks.sweeps.bench.USUAL_S", -1.0)
+    monkeypatch.setattr("gemmafit.benchmarks.sweeps.bench.USUAL_S", 0.0)
     wish = Wish(backends=("cpu",), quick=True, dims=SMALL)
     counted: list[Event] = []
     usual = rows(bench(LocalTarget(), snapshot, wish, counted.append), Backend.CPU, "fusion")
     assert [(r.status, r.reason) for r in usual] == [
-        (Status.SKIPPED, "-1 s were over; `--sweep fusion` measures it")
+        (Status.SKIPPED, "0 s were over; `--sweep fusion` measures it")
     ]
     steps = [(e.done, e.total) for e in counted if e.stage == STAGE]
     assert steps == [(n, len(steps)) for n in range(1, len(steps) + 1)]  # what is announced is what comes
@@ -256,12 +257,12 @@ class _Interrupted(LocalTarget):
 
 
 def test_a_check_that_is_interrupted_judges_what_there_is() -> None:
-    done = examine(_Interrupted(), Request(backends=("cpu",), quick=True))
+    done = examine(_Interrupted(), Request(backends=("cpu",), quick=True, tuning="off"))
     assert isinstance(done.broken, Interrupted) and done.broken.exit_code == 130
     assert done.measurements and len(done.report.measurements) == len(done.measurements)
     assert "interrupted after" in str(done.report.extra["incomplete"])
     with pytest.raises(KeyboardInterrupt):  # nothing was measured: nothing to judge
-        examine(_Hasty(), Request(backends=("cpu",), quick=True))
+        examine(_Hasty(), Request(backends=("cpu",), quick=True, tuning="off"))
 
 
 class _Hasty(LocalTarget):

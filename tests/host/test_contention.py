@@ -1,7 +1,7 @@
 """Beside real busy loops: every interpreter sees them, the rows are void, and no verdict rests on them.
 
 Only that direction is asserted. That an idle machine gives no remark is shown by
-`python -m gemmafit.benchmarks.contention`: a test cannot know that nobody else is there.
+`python -m gemmafit.tools.contention`: a test cannot know that nobody else is there.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from pathlib import Path
 import pytest
 
 from gemmafit.base.names import CheckStatus, Status
+from gemmafit.base.options import Request
 from gemmafit.benchmarks import trust
 from gemmafit.benchmarks.block.dims import GEMMA_2B, Block, Scheme, decode
 from gemmafit.benchmarks.measurements import Measurement
 from gemmafit.benchmarks.timing import Timing
 from gemmafit.judge.judge import judge
-from gemmafit.pipeline import Request, examine
+from gemmafit.pipeline import examine
 from gemmafit.probes.collect import ask_conditions
 from gemmafit.probes.local import LocalTarget
 from gemmafit.profiles.loader import load
@@ -78,7 +79,7 @@ def test_every_interpreter_sees_that_others_take_the_processor(runner: Runner) -
 
 @pytest.mark.usefixtures("busy")
 def test_a_verdict_does_not_rest_on_what_was_measured_beside_others() -> None:
-    done = examine(LocalTarget(), Request(backends=("cpu",), quick=True))
+    done = examine(LocalTarget(), Request(backends=("cpu",), quick=True, tuning="off"))
     rows, report = done.measurements, done.report
     timed = [row for row in rows if row.samples_s]
     assert timed and all(row.disturbed for row in timed), [(r.key, r.contention) for r in timed]

@@ -12,15 +12,15 @@ from gemmafit.base.names import Status
 from gemmafit.benchmarks.block.dims import SMALL, Block, Scheme, decode, prefill
 from gemmafit.benchmarks.opencl import limits
 from gemmafit.benchmarks.opencl.plan import lower
-from gemmafit.benchmarks.opencl.variants import VARIANTS, Facts
+from gemmafit.benchmarks.opencl.variants import VARIANTS, ClFacts
 from gemmafit.benchmarks.plan import Kernel, Plan
 
 
 def plans() -> list[Plan]:
     blocks = [Block(SMALL, s, p) for s in Scheme for p in (decode(4), prefill(4))]
-    return [lower(b, v, Facts()) for b in blocks for v in VARIANTS] + [
-        limits.plan(Facts())[0],
-        limits.plan(Facts(cpu=True))[0],
+    return [lower(b, v, ClFacts()) for b in blocks for v in VARIANTS] + [
+        limits.plan(ClFacts())[0],
+        limits.plan(ClFacts(cpu=True))[0],
     ]
 
 
@@ -67,8 +67,8 @@ def test_local_memory_fits_midgard() -> None:
     assert any(size >= 6144 for (_, entry, _), size in used.items() if entry == "gemm")
 
 
-@pytest.mark.parametrize("facts", [Facts(), Facts(fp16=True, max_work_group=1024)])
-def test_one_build_a_file_and_options(facts: Facts) -> None:
+@pytest.mark.parametrize("facts", [ClFacts(), ClFacts(fp16=True, max_work_group=1024)])
+def test_one_build_a_file_and_options(facts: ClFacts) -> None:
     """Drivers take up to a second for a build: kernels of one file share their options."""
     plan = lower(Block(SMALL, Scheme.INT4, decode(4)), VARIANTS[0], facts)
     assert len({(k.file, k.options) for k in plan.kernels}) <= 3

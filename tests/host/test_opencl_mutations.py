@@ -11,7 +11,7 @@ import pytest
 from gemmafit.benchmarks.block.deviation import TOLERANCE
 from gemmafit.benchmarks.block.dims import SMALL, Block, Scheme, decode, prefill
 from gemmafit.benchmarks.opencl.plan import lower
-from gemmafit.benchmarks.opencl.variants import Facts, by_name
+from gemmafit.benchmarks.opencl.variants import ClFacts, by_name
 from gemmafit.benchmarks.timing import Timing
 
 ONCE = Timing(warmup=0, repeat_min=1, repeat_max=1)
@@ -101,8 +101,8 @@ def test_a_wrong_kernel_is_caught(
     wrong: str,
 ) -> None:
     block = Block(SMALL, Scheme.INT4, phase)
-    device = Facts.of_probe(opencl.probe()["device"])
-    facts = Facts(image=device.image, subgroups=device.subgroups)  # all in fp32
+    device = ClFacts.of_probe(opencl.probe()["device"])
+    facts = ClFacts(image=device.image, subgroups=device.subgroups)  # all in fp32
     if (by_name(variant).image and not facts.image) or (by_name(variant).subgroups and not facts.subgroups):
         pytest.skip(f"the driver cannot run {variant}")
     plan = lower(block, by_name(variant), facts, ONCE)

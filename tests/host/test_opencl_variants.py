@@ -12,7 +12,7 @@ from gemmafit.base.names import Backend, Status
 from gemmafit.benchmarks.block import fill
 from gemmafit.benchmarks.block.dims import SMALL, Block, Scheme, decode, prefill
 from gemmafit.benchmarks.opencl.plan import lower
-from gemmafit.benchmarks.opencl.variants import VARIANTS, Facts, Variant
+from gemmafit.benchmarks.opencl.variants import VARIANTS, ClFacts, ClVariant
 from gemmafit.benchmarks.plan import Arg, Buffer, Dispatch, Kernel, Plan, Step, buffers
 from gemmafit.benchmarks.timing import Timing
 
@@ -31,9 +31,9 @@ def device(request: pytest.FixtureRequest, opencl: Any) -> Any:
 )
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.name)
 def test_right_and_repeats_its_bits(
-    device: Any, variant: Variant, scheme: Scheme, phase: Any, compare: Any, reference_of: Any
+    device: Any, variant: ClVariant, scheme: Scheme, phase: Any, compare: Any, reference_of: Any
 ) -> None:
-    facts = Facts.of_probe(device.probe()["device"])
+    facts = ClFacts.of_probe(device.probe()["device"])
     if variant.subgroups and facts.subgroups is None:
         pytest.skip("the driver has no subgroups")
     if variant.image and facts.image is None:
@@ -50,7 +50,7 @@ def test_right_and_repeats_its_bits(
 
 
 def test_the_image_variant_has_images(device: Any) -> None:
-    facts = Facts.of_probe(device.probe()["device"])
+    facts = ClFacts.of_probe(device.probe()["device"])
     if facts.image is None:
         pytest.skip("the driver has no images")
     variant = next(v for v in VARIANTS if v.image)
@@ -96,7 +96,7 @@ def test_an_image_holds_the_bytes_of_its_buffer(
     device: Any, tmp_path: Any, width: int, height: int, channel: int
 ) -> None:
     """Also where the pieces that it is written in end within a row: larger than the agent's 4 MiB at a time."""
-    if Facts.of_probe(device.probe()["device"]).image is None:
+    if ClFacts.of_probe(device.probe()["device"]).image is None:
         pytest.skip("the driver has no images")
     plan = copy_plan(tmp_path, width, height, channel)
     run = device.run(plan)
@@ -108,7 +108,7 @@ def test_an_image_holds_the_bytes_of_its_buffer(
 
 
 def test_an_image_over_the_limit_is_refused_by_its_size(device: Any, tmp_path: Any) -> None:
-    image = Facts.of_probe(device.probe()["device"]).image
+    image = ClFacts.of_probe(device.probe()["device"]).image
     if image is None:
         pytest.skip("the driver has no images")
     run = device.run(copy_plan(tmp_path, image[0] + 1, 1, 16))

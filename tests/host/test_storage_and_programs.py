@@ -11,13 +11,14 @@ import pytest
 
 from gemmafit.base.events import ignore
 from gemmafit.base.names import Backend, Status
+from gemmafit.base.protocol import LOAD_UNIT
 from gemmafit.benchmarks.backends import Candidate, lowerer
 from gemmafit.benchmarks.block import fill
 from gemmafit.benchmarks.block.dims import SMALL, Block, Scheme, decode
 from gemmafit.benchmarks.interpreter.result import Result
 from gemmafit.benchmarks.interpreter.storage import pieces
 from gemmafit.benchmarks.measurements import Measurement
-from gemmafit.benchmarks.plan import LOAD_UNIT, Buffer, Plan, Step, Transfer
+from gemmafit.benchmarks.plan import Buffer, Plan, Step, Transfer
 from gemmafit.benchmarks.process import execute
 from gemmafit.benchmarks.rows import References
 from gemmafit.benchmarks.runner import Runner

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, median, quantiles
@@ -11,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from gemmafit.judge import judge
 from gemmafit.judge import references as base
 from gemmafit.judge.calibration import Workload, gpu_class, joined, specified_rate
+from gemmafit.judge.estimate import stated
 from gemmafit.profiles.conditions import Facts
 from gemmafit.profiles.knowledge import Quantisation
 from gemmafit.tools import calibrate, holdout
@@ -171,6 +174,29 @@ def test_stored_intervals_are_no_narrower_than_the_scatter_of_devices_asks_for(p
         assert needed is not None and row.spread(phase) >= needed
 
 
+def test_the_judge_reads_no_table_but_those_it_is_given(tmp_path: Path) -> None:
+    """So that an overlay counts, whatever the table: here the calibration."""
+    readers = {
+        path.name
+        for path in Path(judge.__file__).parent.rglob("*.py")
+        if re.search(
+            r"^\s*from \.+(profiles\.loader|judge\.references|references) import",
+            path.read_text("utf-8"),
+            re.M,
+        )
+    }
+    assert readers == {"references.py", "validate.py"}
+    (tmp_path / "calibration.yaml").write_text(
+        "engines: {litert-gpu: {layer_overhead_s: 0.01}}\n", encoding="utf-8"
+    )
+    phone = stated("Adreno 740", 8, KNOWLEDGE)
+    own, mine = (
+        {(v.id, v.backend): v.predicted for v in judge.judge(phone, (), known).variants}
+        for known in (KNOWLEDGE, base.load(tmp_path))
+    )
+    assert {key[1] for key in own if own[key] != mine[key]} == {"opencl"}
+
+
 def test_device_names_decide_nothing() -> None:
     """Phones, SoCs and laboratories under other names give the same errors: only chip and model count."""
     renamed = [replace(r, device=f"phone {r.device[::-1]}", source="elsewhere") for r in PHONES]
@@ -247,8 +273,8 @@ def test_an_unknown_gpu_is_said_to_have_no_data_sheet(tmp_path: Path, capsys: An
         (b"", "no column source"),
         (b"a,b\n1,2\n", "no column source"),
         ((HEADER + "\n").encode(), "no rows"),
-        (b"\xff\xfe\x00", "not a table in UTF-8"),
-        (HEADER.encode() + b"\n" + b"x" * 200_000 + b"\n", "not a table in UTF-8"),
+        (b"\xff\xfe\x00", "not UTF-8"),
+        (HEADER.encode() + b"\n" + b"x" * 200_000 + b"\n", "not a table"),
     ],
 )
 def test_what_is_no_table_is_refused_in_a_sentence(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,15 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from gemmafit.base.errors import UsageError
-from gemmafit.base.names import CheckStatus, Evidence
+from gemmafit.base.names import Backend, CheckStatus, Evidence
+from gemmafit.base.options import Options
 from gemmafit.judge import references as base
 from gemmafit.judge.estimate import CONTEXT, Anchor, estimate, possible_socs, stated
-from gemmafit.judge.judge import Options, judge
-from gemmafit.profiles.conditions import FILE_FACTS, Condition
+from gemmafit.judge.judge import judge
+from gemmafit.profiles.conditions import FILE_FACTS
 from gemmafit.reports.report import Report
 from gemmafit.reports.report_io import load as read_report
+from gemmafit.tests.judge.faults import holding
 
 KNOWLEDGE = base.load()
 
@@ -54,7 +55,7 @@ def test_the_published_speed_is_inside_the_bars(gpu: Any, ram: Any, data_sheet_o
 
 def test_a_measured_model_narrows_the_bars_and_is_met_itself() -> None:
     wide = rows("Adreno 750", 8)["gemma2-2b-it-gpu-int8", "opencl"].predicted.decode_tok_s
-    anchor = Anchor("gemma-2b-it-gpu-int8", "opencl", 23.1, 1440)
+    anchor = Anchor("gemma-2b-it-gpu-int8", Backend.OPENCL, 23.1, 1440)
     found = rows("Adreno 750", 8, anchor=anchor)
     other = found["gemma2-2b-it-gpu-int8", "opencl"]
     assert other.predicted.basis == "measured model"
@@ -122,9 +123,9 @@ def test_what_nobody_knows_is_refused_with_a_hint() -> None:
         with pytest.raises(UsageError):
             stated(gpu, 8, KNOWLEDGE, soc=soc)
     with pytest.raises(UsageError, match="unknown model"):
-        rows("Adreno 740", 8, anchor=Anchor("gpt", "opencl", 5))
+        rows("Adreno 740", 8, anchor=Anchor("gpt", Backend.OPENCL, 5))
     with pytest.raises(UsageError, match="faster than"):
-        rows("Adreno 740", 8, anchor=Anchor("gemma3-1b-it-int4", "opencl", 5000))
+        rows("Adreno 740", 8, anchor=Anchor("gemma3-1b-it-int4", Backend.OPENCL, 5000))
 
 
 @pytest.fixture
@@ -188,27 +189,8 @@ def faults(report: Report) -> set[tuple[str, str, str]]:
     return {(v.id, v.backend, code) for v in report.variants for code in v.reasons if code in KNOWN_FAULTS}
 
 
-def holding(condition: Condition) -> Iterator[tuple[str, str]]:
-    """Facts, as a person states them, with which a condition holds."""
-    for part in condition.all or (condition.any or ())[:1]:
-        yield from holding(part)
-    if condition.not_ is not None:
-        yield from ((name, "another") for name, _ in holding(condition.not_))
-    elif condition.fact is not None:
-        value: Any = condition.is_
-        if condition.any_of is not None:
-            value = condition.any_of[0]
-        elif condition.contains is not None:
-            value = condition.contains
-        elif condition.at_least is not None:
-            value = int(condition.at_least)  # type: ignore[arg-type]
-        elif condition.below is not None:
-            value = int(condition.below) - 1  # type: ignore[arg-type]
-        yield condition.fact, str(value)
-
-
 STATEABLE = {
-    id: {k: v for k, v in holding(fault.when) if k not in ("backend", *FILE_FACTS)}
+    id: {k: str(v) for k, v in holding(fault.when) if k not in ("backend", *FILE_FACTS)}
     for id, fault in KNOWLEDGE.drivers.items()
     if SHIPPED & {v for k, v in holding(fault.when) if k == "backend"}
 }

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from gemmafit.base.names import Backend, CheckStatus, Evidence, ReportFormat, Status, Verdict
+from gemmafit.base.names import MEASURED, CheckStatus, Evidence, ReportFormat, Status, Verdict
+from gemmafit.base.options import Options
 from gemmafit.benchmarks.measurements import Deviation, Measurement
-from gemmafit.judge.judge import Options, judge
+from gemmafit.judge.judge import judge
 from gemmafit.judge.references import load
 from gemmafit.probes.snapshot import Android, AppVisibility, Cluster, Cpu, Gpu, Memory, OpenCl, Snapshot, Soc
 from gemmafit.reports.report_io import from_dict, to_dict
@@ -59,7 +60,7 @@ def any_of(kind: type) -> st.SearchStrategy[Any]:
 
 ROWS = st.builds(
     Measurement,
-    backend=st.sampled_from(Backend),
+    backend=st.sampled_from(MEASURED),
     scheme=st.sampled_from(["int8", "int4"]),
     phase=st.sampled_from(["decode", "prefill", "logits", "limit"]),
     variant=st.sampled_from(["rows", "engine"]),

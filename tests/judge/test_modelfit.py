@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 from gemmafit.base.names import CheckStatus
 from gemmafit.judge import references as base
 from gemmafit.judge.modelfit import How, identify, will_run
-from gemmafit.probes.modelfile import Finding, Format, ModelFile, Severity, TensorGroup, Tflite
+from gemmafit.probes.modelfile import CONTAINERS, Finding, ModelFile, Severity, TensorGroup, Tflite
 from gemmafit.probes.snapshot import Android, AppVisibility, Gpu, Identity, Memory, OpenCl, Snapshot, Soc
 from gemmafit.profiles.knowledge import Model
 from gemmafit.reports.report import Report
@@ -53,7 +54,7 @@ def model_file(**changes: Any) -> ModelFile:
             path="/models/gemma-2b-it-gpu-int4.bin",
             size=1354301440,
             extension=".bin",
-            format=Format.TFLITE,
+            format="tflite",
             what="TFLite model",
             complete=True,
             tflite=tflite,
@@ -64,7 +65,7 @@ def model_file(**changes: Any) -> ModelFile:
 
 
 def recognise(**changes: Any) -> Any:
-    return identify(model_file(**changes), KNOWLEDGE.models.values())
+    return identify(model_file(**changes), KNOWLEDGE)
 
 
 def test_a_file_is_known_by_digest_size_or_name() -> None:
@@ -91,13 +92,30 @@ def test_an_earlier_revision_is_known_by_its_size(row: Model) -> None:
 def test_a_short_or_altered_file_is_said_to_be() -> None:
     short = recognise(size=700_000_000, complete=False)
     assert [(f.code, f.severity) for f in short.findings] == [("short", Severity.ERROR)]
-    assert "52%" in short.findings[0].text
+    assert "52 %" in short.findings[0].text
     altered = recognise(sha256="0" * 64)
     assert [(f.code, f.severity) for f in altered.findings] == [("other-digest", Severity.WARNING)]
 
 
+@pytest.mark.parametrize("format", ["unknown", "task"])
+def test_the_size_of_what_is_no_model_is_not_compared(format: str) -> None:
+    """An archive or an error page under the model's name; a container's own size is."""
+    short = recognise(size=184_427, complete=False, format=format)
+    assert (short.model, [f.code for f in short.findings]) == (
+        GPU_INT4,
+        ["short"] if format == "task" else [],
+    )
+
+
+@pytest.mark.parametrize("name", ["gemma-2b-it-gpu-int4.bin.crdownload", "gemma-2b-it-gpu-int4 (1).bin"])
+def test_a_browsers_additions_to_a_name_are_not_the_name(name: str) -> None:
+    found = recognise(path=f"/x/{name}", size=700_000_000, complete=False)
+    assert (found.model, found.how) == (GPU_INT4, How.NAME)
+    assert "52 %" in found.findings[0].text
+
+
 def loads(file: Any, snapshot: Any) -> Any:
-    identity = identify(file, KNOWLEDGE.models.values())
+    identity = identify(file, KNOWLEDGE)
     return {fit.backend: fit for fit in will_run(file, identity, snapshot, KNOWLEDGE)}
 
 
@@ -121,7 +139,7 @@ def test_a_broken_file_loads_nowhere() -> None:
 
 
 def test_a_file_nobody_knows_needs_room_for_its_weights() -> None:
-    own = model_file(path="/x/mine.litertlm", size=7, format=Format.LITERTLM, backends=("cpu", "gpu"))
+    own = model_file(path="/x/mine.litertlm", size=7, format="litertlm", backends=("cpu", "gpu"))
     fits = loads(own, FLAGSHIP)
     assert set(fits) == {"cpu", "opencl"}
     assert fits["cpu"].status is CheckStatus.UNKNOWN  # what the engine adds is not known
@@ -129,16 +147,21 @@ def test_a_file_nobody_knows_needs_room_for_its_weights() -> None:
 
 
 @pytest.mark.parametrize(
-    ("soc", "status"),
-    [("SM8750", CheckStatus.UNKNOWN), ("SM8650", CheckStatus.FAIL), (None, CheckStatus.UNKNOWN)],
+    ("soc", "status", "code"),
+    [
+        ("SM8750", CheckStatus.UNKNOWN, "npu.untested"),
+        ("SM8650", CheckStatus.FAIL, "npu.other-soc"),
+        (None, CheckStatus.UNKNOWN, "npu.soc-unknown"),
+    ],
 )
-def test_an_npu_file_is_for_one_soc(soc: Any, status: Any) -> None:
+def test_an_npu_file_is_for_one_soc(soc: Any, status: Any, code: str) -> None:
     file = model_file(
-        path="/x/m.litertlm", size=7, format=Format.LITERTLM, backends=("npu",), npu=("Qualcomm", "SM8750")
+        path="/x/m.litertlm", size=7, format="litertlm", backends=("npu",), npu=("Qualcomm", "SM8750")
     )
     phone = replace(FLAGSHIP, soc=Soc("QTI", soc, None))
-    (check,) = [c for c in loads(file, phone)["npu"].checks if c.id == "file.npu.soc"]
-    assert check.status is status
+    fit = loads(file, phone)["npu"]
+    assert fit.status is status
+    assert code in fit.reasons
 
 
 # --- the commands -------------------------------------------------------------------------------------------
@@ -155,6 +178,7 @@ def run() -> Any:
 def test_inspect_prints_a_broken_archive_and_fails(run: Any, tmp_path: Path) -> None:
     path = tmp_path / "evil\x1b[31m.task"
     with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("METADATA", "x")
         archive.writestr("TOKENIZER_MODEL\x1b[2J", "x")
     result = run("model", "inspect", path)
     assert result.exit_code == 1
@@ -164,7 +188,51 @@ def test_inspect_prints_a_broken_archive_and_fails(run: Any, tmp_path: Path) -> 
         data = load(run("model", "inspect", path, "-f", name).stdout)
         assert data["schema"] == "gemmafit.modelfile/1"
         assert data["format"] == "task"
-        assert len(data["findings"]) == 3
+        assert len(data["findings"]) == 2
+
+
+def llama_cpp() -> Any:
+    """The tables with one more runtime, which loads GGUF: a row."""
+    row = msgspec.structs.replace(
+        KNOWLEDGE.runtimes["litert-lm"],
+        id="llama.cpp", title="llama.cpp", formats=("gguf",), abis=("arm64-v8a", "armeabi-v7a"),
+    )  # fmt: skip
+    return msgspec.structs.replace(KNOWLEDGE, runtimes={**KNOWLEDGE.runtimes, row.id: row})
+
+
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_every_format_is_loaded_by_a_runtime_of_the_tables_or_refused_with_a_word(name: str) -> None:
+    """What decides is the runtimes' rows: with one more row the same file is judged."""
+    file = model_file(path="/x/mine", size=7, format=name)
+    loaded = {format for runtime in KNOWLEDGE.runtimes.values() for format in runtime.formats}
+    found = identify(file, KNOWLEDGE)
+    known = CONTAINERS[name].format in loaded
+    assert [f.code for f in found.findings] == ([] if known else ["no-runtime"])
+    (fit,) = will_run(file, found, FLAGSHIP, KNOWLEDGE)
+    assert ("file.no-runtime" in failed(fit)) is not known
+    more = llama_cpp()
+    assert identify(file, more).findings == () or name != "gguf"
+    (fit,) = will_run(file, identify(file, more), FLAGSHIP, more)
+    assert fit.status is not CheckStatus.FAIL
+    (fit,) = will_run(replace(file, backends=("cpu",)), identify(file, more), OLD, more)
+    loads_it = next(r for r in more.runtimes.values() if CONTAINERS[name].format in r.formats)
+    assert (f"{loads_it.id}.abi" in failed(fit)) is ("armeabi-v7a" not in loads_it.abis)
+
+
+def test_inspect_says_that_an_npu_file_loads_nowhere_on_another_phone(capsys: Any) -> None:
+    """LiteRT-LM#2507: a bundle for one SoC, asked for a phone with another one."""
+    from gemmafit.cli.model import exit_code, show
+
+    file = model_file(
+        path="/x/m.litertlm", size=7, format="litertlm", backends=("npu",), npu=("Qualcomm", "SM8750")
+    )
+    identity = identify(file, KNOWLEDGE)
+    fit = will_run(file, identity, FLAGSHIP, KNOWLEDGE)
+    assert exit_code(file, identity, fit) == 1
+    show(file, identity, fit)
+    shown = capsys.readouterr().out
+    assert "backends: npu only" in shown
+    assert "loads nowhere there: it needs SM8750, there is SM8650" in shown
 
 
 def test_inspect_hash_shows_the_digest(run: Any, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from gemmafit.base.names import CheckStatus, Column, Evidence
+from gemmafit.base.options import Options
 from gemmafit.judge.case import worst
-from gemmafit.judge.judge import Options
 from gemmafit.judge.references import load
 from gemmafit.reports.report import AGENT, BUSY, BackendResult, Check, Report
 from gemmafit.reports.report_io import from_dict, to_dict

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from gemmafit.base.names import Backend, Evidence, Status, Verdict
+from gemmafit.base.options import Request
 from gemmafit.benchmarks.measurements import Deviation, Measurement
 from gemmafit.judge.device import describe
 from gemmafit.lab.collection import Source
-from gemmafit.pipeline import Request, examine
+from gemmafit.pipeline import examine
 from gemmafit.probes.replay import ReplayTarget
 from gemmafit.probes.snapshot import Android, Cluster, Cpu, Gpu, Identity, Memory, Snapshot, Soc
 from gemmafit.reports.report import FallbackStep, Predicted, Range, Recommendation, Report

@@ -9,20 +9,23 @@ import pytest
 
 from gemmafit.base.errors import TransportError
 from gemmafit.base.events import Listener, ignore
+from gemmafit.base.names import TargetKind
+from gemmafit.base.options import Request
 from gemmafit.lab.collection import Source
-from gemmafit.pipeline import Request, examine
+from gemmafit.pipeline import examine
 from gemmafit.probes.capture import Answer, Capture
 from gemmafit.probes.files import dump_capture
+from gemmafit.probes.local import LocalTarget
 from gemmafit.probes.replay import ReplayTarget
-from gemmafit.probes.target import Command
+from gemmafit.probes.target import Command, Target
 from gemmafit.reports.report import Report
 from gemmafit.tests.lab.consumers import Notes, made_up, noted
 
 
-class Lost(ReplayTarget):
+class Lost(LocalTarget):
     """A phone that goes away while it is asked."""
 
-    kind = "adb"
+    kind = TargetKind.ADB
 
     def ask(self, commands: Sequence[Command], on_event: Listener = ignore) -> dict[str, Answer]:
         raise TransportError("the cable was pulled", serial=self.serial)
@@ -38,7 +41,7 @@ def reports(golden: list[Source], tmp_path_factory: pytest.TempPathFactory) -> l
     nothing.write_text(dump_capture(Capture("assembled", {})))
     gles = Answer(0, "GLES: Maker, Unheard-of 9000, OpenGL ES 3.2 v1\n")
     unknown.write_text(dump_capture(Capture("assembled", {}, {"surfaceflinger": gles})))
-    others = [ReplayTarget(nothing), ReplayTarget(unknown), Lost(nothing)]
+    others: list[Target] = [ReplayTarget(nothing), ReplayTarget(unknown), Lost()]
     found = [examine(target, Request()).report for target in others]
     assert found[-1].incomplete
     return [*(source.report for source in golden), *found]

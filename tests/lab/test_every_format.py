@@ -38,6 +38,8 @@ def parse(format: ReportFormat, text: str) -> None:
             assert ET.fromstring(text).get("tests")
         case ReportFormat.GITHUB:
             assert all(re.match("::(error|warning|notice) title=", line) for line in text.splitlines())
+        case _:
+            raise AssertionError(f"say here what a whole text of the format {format} is")
 
 
 @pytest.fixture

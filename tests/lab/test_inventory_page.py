@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from gemmafit.lab.inventory import PROPERTIES, Gate, Group, Inventory, RunOptions, assign, load
+from gemmafit.base.options import Request
+from gemmafit.lab.inventory import PROPERTIES, Gate, Group, Inventory, assign, load
 from gemmafit.lab.inventory import Phone as InventoryPhone
 
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").exists())
@@ -18,7 +19,7 @@ PAGE = (ROOT / "docs/lab.md").read_text("utf-8")
 PARTS: dict[str, type[msgspec.Struct]] = {
     "The file": Inventory,
     "A group": Group,
-    "Options of a group": RunOptions,
+    "Options of a group": Request,
     "The gate": Gate,
 }
 """Heading -> the type that the table below it is about."""

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from gemmafit.base.names import Backend, ReportFormat, Status
+from gemmafit.base.options import Request
 from gemmafit.benchmarks import layouts
 from gemmafit.benchmarks.backends import Candidate
 from gemmafit.benchmarks.measurements import Deviation, Measurement
@@ -20,7 +21,7 @@ from gemmafit.benchmarks.sweeps.bench import Bench
 from gemmafit.cli.bench_screen import summary
 from gemmafit.cli.render import render
 from gemmafit.lab.compare import compare
-from gemmafit.pipeline import Request, examine
+from gemmafit.pipeline import examine
 from gemmafit.probes.files import dump_capture, read_capture
 from gemmafit.probes.replay import ReplayTarget
 from gemmafit.reports import figures

@@ -14,7 +14,7 @@ from gemmafit.benchmarks.measurements import Measurement
 from gemmafit.lab import matrix
 from gemmafit.lab.collection import Source
 from gemmafit.lab.compare import compare_all
-from gemmafit.lab.job import Ended, Row
+from gemmafit.lab.job import Ended, JobRow
 from gemmafit.lab.pages import comparison_page, lab_page, matrix_page
 from gemmafit.reports.figures import Bar, Point, Roof
 from gemmafit.reports.pages import charts
@@ -44,8 +44,8 @@ def pages(golden: list[Source], phone_report: Phone, sources: Sources) -> dict[s
     comparison = compare_all(sources(phone_report("a"), phone_report("b")), sources(slow, phone_report("b")))
     built = matrix.build(golden, {"GPU generation": ["Arm Valhall"]}, [])
     run = [
-        Row("x-1", HOSTILE, None, "g", Ended.FAILED, error=HOSTILE),
-        Row("x-2", "b", None, "g", Ended.DONE, Verdict.PASS, "x-2/report.yaml"),
+        JobRow("x-1", HOSTILE, None, "g", Ended.FAILED, error=HOSTILE),
+        JobRow("x-2", "b", None, "g", Ended.DONE, Verdict.PASS, "x-2/report.yaml"),
     ]
     return {
         "report": report_page(full),

@@ -14,7 +14,7 @@ from gemmafit.benchmarks.measurements import Deviation
 from gemmafit.judge.device import describe
 from gemmafit.lab import allowlist, matrix
 from gemmafit.lab.collection import Source, read_all
-from gemmafit.lab.compare import Kind, compare, compare_all, speed_ratio
+from gemmafit.lab.compare import ChangeKind, compare, compare_all, speed_ratio
 from gemmafit.probes.snapshot import Identity, Snapshot
 from gemmafit.reports.report import Report
 from gemmafit.reports.writers import writer
@@ -35,31 +35,34 @@ def test_slower_wrong_or_broken_is_a_regression(phone_report: Phone, sources: So
     before = phone_report()
     assert compare(before, before) == ()
     slower = compare(before, phone_report(samples=(2.0, 2.02, 1.98)))
-    assert [(c.kind, c.what) for c in slower] == [(Kind.REGRESSION, "cpu/int8/decode/dotprod")]
+    assert [(c.kind, c.what) for c in slower] == [(ChangeKind.REGRESSION, "cpu/int8/decode/dotprod")]
     broken = compare(before, phone_report(status="error"))
-    assert broken[0].kind is Kind.REGRESSION
+    assert broken[0].kind is ChangeKind.REGRESSION
     row = replace(before.measurements[0], deviation=Deviation(9.0, 0.5, 0.1, "ffn", 0.02))
     wrong = compare(before, replace(before, measurements=(row,)))
     assert [c.what for c in wrong] == ["cpu/int8/decode/dotprod numbers"]
-    assert compare(replace(before, measurements=(row,)), before)[0].kind is Kind.IMPROVEMENT
+    assert compare(replace(before, measurements=(row,)), before)[0].kind is ChangeKind.IMPROVEMENT
 
 
 def test_verdicts_rank_and_inconclusive_is_neither_better_nor_worse(
     phone_report: Phone, sources: Sources
 ) -> None:
-    def kind(old: Verdict, new: Verdict) -> Kind:
+    def kind(old: Verdict, new: Verdict) -> ChangeKind:
         return next(
             c.kind
             for c in compare(phone_report(verdict=old), phone_report(verdict=new))
             if c.what == "verdict"
         )
 
-    assert kind(Verdict.PASS, Verdict.DEGRADED) is Kind.REGRESSION
-    assert kind(Verdict.FAIL, Verdict.DEGRADED) is Kind.IMPROVEMENT
-    assert kind(Verdict.PASS, Verdict.INCONCLUSIVE) is Kind.UNCLEAR
+    assert kind(Verdict.PASS, Verdict.DEGRADED) is ChangeKind.REGRESSION
+    assert kind(Verdict.FAIL, Verdict.DEGRADED) is ChangeKind.IMPROVEMENT
+    assert kind(Verdict.PASS, Verdict.INCONCLUSIVE) is ChangeKind.UNCLEAR
     broke = replace(phone_report(verdict=Verdict.FAIL), extra={"incomplete": "the cable was pulled"})
     assert compare(phone_report(verdict=Verdict.PASS), broke)[0].what == "recommendation"
-    assert {c.kind for c in compare(phone_report(verdict=Verdict.PASS), broke)} == {Kind.CHANGE, Kind.UNCLEAR}
+    assert {c.kind for c in compare(phone_report(verdict=Verdict.PASS), broke)} == {
+        ChangeKind.CHANGE,
+        ChangeKind.UNCLEAR,
+    }
 
 
 def test_sets_are_paired_by_phone_and_the_newest_report_counts(phone_report: Phone, sources: Sources) -> None:
@@ -116,8 +119,8 @@ def test_what_proves_nothing_is_left_out(
 
 def test_matrix_counts_phones_and_names_gaps(phone_report: Phone, sources: Sources) -> None:
     kinds = [
-        matrix.Kind("old phone", {"GPU generation": ("Arm Midgard",), "CPU core": ("Cortex-A53",)}),
-        matrix.Kind("other", {"GPU generation": ("Arm Midgard",)}),
+        matrix.PhoneKind("old phone", {"GPU generation": ("Arm Midgard",), "CPU core": ("Cortex-A53",)}),
+        matrix.PhoneKind("other", {"GPU generation": ("Arm Midgard",)}),
     ]
     known = {"GPU generation": ["Qualcomm Adreno 7xx", "Arm Midgard"], "CPU core": ["Cortex-A53"]}
     built = matrix.build(sources(phone_report("a"), phone_report("a"), phone_report("b")), known, kinds)

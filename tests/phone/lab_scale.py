@@ -16,7 +16,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from gemmafit.lab.inventory import Gate, Group, Inventory, RunOptions
+from gemmafit.base.options import Request
+from gemmafit.lab.inventory import Gate, Group, Inventory
 from gemmafit.lab.pool import ThreadPool
 from gemmafit.lab.run import LabRun, execute, make_plan
 from gemmafit.probes.adb.server import AdbServer, Address
@@ -54,7 +55,7 @@ def measure(count: int) -> None:
         for _ in range(count):
             phone = stack.enter_context(running(PROFILES / "plain-x86_64.yaml"))
             server.attach(phone.serial)
-        options = RunOptions(run=False, push=False)
+        options = Request(run=False, push=False)
         group = Group(options=options, gate=GATE, retries=0)
         inventory = Inventory(servers=(f"127.0.0.1:{port}",), groups=(group,))
         pool = ThreadPool(inventory.parallel)

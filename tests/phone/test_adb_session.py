@@ -18,6 +18,7 @@ import pytest
 from gemmafit import __version__, agent
 from gemmafit.base.errors import AgentError, DeviceBusy, ToolchainError, TransportError
 from gemmafit.base.events import Event
+from gemmafit.base.protocol import LONGEST_RUN_SECONDS
 from gemmafit.probes.adb.server import AdbServer
 from gemmafit.probes.adb.target import AdbTarget
 from gemmafit.probes.target import Command
@@ -90,6 +91,19 @@ def test_a_long_session_ends_as_well_as_a_short_one(
         assert session.run("cpu", ["run"], deadline=20).exit == 0
     assert plain_phone.left() == []
     assert [event.stage for event in events] == ["push"]  # nothing to say about the clean-up
+
+
+def test_runs_keep_a_session_alive_and_one_without_ends_by_itself(
+    connect: Connect, plain_phone: Phone, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gemmafit.probes.adb.session.LIFE_SECONDS", 4.0)
+    with connect(plain_phone, agent=script("sleep 3")).session() as session:
+        for _ in range(4):
+            assert session.run("cpu", ["run"], deadline=20).exit == 0
+        with pytest.raises(ValueError, match="the guard would end it"):
+            session.run("cpu", ["run"], deadline=LONGEST_RUN_SECONDS + 1)
+        assert plain_phone.left()
+        eventually(lambda: not plain_phone.left() and not plain_phone.processes())
 
 
 def test_the_real_agent_runs(connect: Connect, plain_phone: Phone) -> None:

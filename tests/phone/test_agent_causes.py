@@ -59,12 +59,12 @@ CASES = {
     ),
     "full": Injected(
         C.NO_SPACE,
-        r"/data/local/tmp has no place for the agent: .+; 8\.\d MB are needed, 0 kB are free",
+        r"/data/local/tmp has no place for the agent: .+; 8\.\d+ MB are needed, 0 bytes are free",
         {"size": "12m", "full": True},
     ),
     "almost full": Injected(
         C.NO_SPACE,
-        r"/data/local/tmp has [1-4]\.\d MB free, the agent needs 8\.\d MB",
+        r"/data/local/tmp has [1-4]\.\d+ MB free, the agent needs 8\.\d+ MB",
         {"size": "4m"},
     ),
     "read-only": Injected(

@@ -82,7 +82,7 @@ def test_the_system_is_asked_about_vulkan_only_without_the_agent(
     assert called(phone) == ["gpu vkjson"]
     assert read(without).vulkan.device == "Virtual Vulkan"
     assert len(target.round_trips) == 2
-    assert "vkjson" not in collect(connect(phone), push=False, vulkan=False).commands
+    assert "vkjson" not in collect(connect(phone), push=False, system=False).commands
     assert called(phone) == ["gpu vkjson"]
 
 

@@ -19,9 +19,10 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from gemmafit.base.names import Exit, ReportFormat
-from gemmafit.lab.inventory import Gate, Group, Inventory, RunOptions
+from gemmafit.base.options import Request
+from gemmafit.lab.inventory import Gate, Group, Inventory
 from gemmafit.lab.inventory import Phone as LabPhone
-from gemmafit.lab.job import Row
+from gemmafit.lab.job import JobRow
 from gemmafit.lab.pool import Pool, ThreadPool
 from gemmafit.lab.run import LabRun, execute, make_plan
 from gemmafit.probes.adb.server import AdbServer
@@ -85,7 +86,7 @@ def _refuse(connection: socket.socket) -> None:
 
 
 def _inventory(server: AdbServer, **options: object) -> Inventory:
-    group = Group(options=RunOptions(run=False), gate=OPEN, **{"retries": 0, "deadline_s": 60, **options})  # type: ignore[arg-type]
+    group = Group(options=Request(run=False), gate=OPEN, **{"retries": 0, "deadline_s": 60, **options})  # type: ignore[arg-type]
     return Inventory(servers=(str(server.address),), groups=(group,), parallel=8)
 
 
@@ -246,7 +247,7 @@ def test_a_cluster_loses_a_worker(lab_server: AdbServer, other_server: AdbServer
 
         pool = eventually(lambda: _cluster(DaskPool, address), 60)
         assert pool is not None
-        inventory = Inventory(groups=(Group(options=RunOptions(run=False), gate=OPEN, retries=0),))
+        inventory = Inventory(groups=(Group(options=Request(run=False), gate=OPEN, retries=0),))
         known = eventually(lambda: _all(pool.discover(inventory), 6), 60)
         assert known is not None
         plan = make_plan(inventory, known)
@@ -254,7 +255,7 @@ def test_a_cluster_loses_a_worker(lab_server: AdbServer, other_server: AdbServer
         run.start(plan)
         killed = threading.Event()
 
-        def first(row: Row) -> None:
+        def first(row: JobRow) -> None:
             if not killed.is_set():
                 killed.set()
                 running_programs[2].kill()

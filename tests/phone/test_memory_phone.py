@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from gemmafit.benchmarks.notes import AGENT_BYTES
+from gemmafit.base.protocol import AGENT_BYTES
 from gemmafit.probes.adb.server import AdbServer
 from gemmafit.tests.phone.vphone.handle import PROFILES, Phone
 

@@ -11,8 +11,9 @@ import pytest
 
 from gemmafit import __version__, agent
 from gemmafit.base.errors import AgentCause, AgentError, DeadlineExceeded, ToolchainError, TransportError
-from gemmafit.base.names import CheckStatus, Verdict
-from gemmafit.pipeline import Request, examine
+from gemmafit.base.names import CheckStatus, TargetKind, Verdict
+from gemmafit.base.options import Request
+from gemmafit.pipeline import examine
 from gemmafit.probes import agent_causes
 from gemmafit.probes.capture import Answer, Capture
 from gemmafit.probes.collect import collect
@@ -147,7 +148,7 @@ def test_a_full_disk_is_told_by_df_where_the_words_do_not() -> None:
     for words in ("sh: echo: I/O error", ""):
         problem = agent_causes.no_place(words, BASE, free=0, needed=8_400_000)
         assert problem.cause is C.NO_SPACE
-        assert "8.4 MB are needed, 0 kB are free" in problem.sentence
+        assert "8.4 MB are needed, 0 bytes are free" in problem.sentence
     assert agent_causes.no_place("I/O error", BASE, free=10**9, needed=1).cause is C.STORAGE
     assert agent_causes.no_place("I/O error", BASE, free=None, needed=1).cause is C.STORAGE
     silent = agent_causes.no_place("", BASE, free=None, needed=1)
@@ -273,7 +274,7 @@ def test_a_full_temporary_folder_is_one_sentence() -> None:
     with LocalTarget().session() as session, pytest.raises(AgentError, match="No space left") as caught:
         (session._directory / "plan.txt").symlink_to(full)  # type: ignore[attr-defined]
         session.push({"plan.txt": bytes(200_000)})
-    assert caught.value.cause is C.NO_SPACE and "0.2 MB are needed" in str(caught.value)
+    assert caught.value.cause is C.NO_SPACE and "200 kB are needed" in str(caught.value)
 
 
 class Silent:
@@ -291,7 +292,8 @@ class Silent:
 class Phone:
     """A phone that answers nothing and whose session raises."""
 
-    kind = "adb"
+    kind = TargetKind.ADB
+    recording = None
     serial = "phone"
 
     def __init__(self, error: Exception | None) -> None:

@@ -164,7 +164,7 @@ def test_an_agent_that_does_not_exist_leaves_it_to_the_system(phone: Phone) -> N
 
 
 def test_without_push_it_is_asked_unless_nobody_wants_to_know(phone: Phone) -> None:
-    assert "vkjson" not in collect(LocalTarget(), push=False, vulkan=False).commands
+    assert "vkjson" not in collect(LocalTarget(), push=False, system=False).commands
     assert phone.calls == []
     assert "vkjson" in collect(LocalTarget(), push=False).commands
     assert phone.calls == [ASKED]

@@ -11,12 +11,12 @@ import yaml
 
 from gemmafit.base import typed
 from gemmafit.base.errors import InputError
+from gemmafit.base.names import MEASURED, Backend
 from gemmafit.probes.snapshot import Android, Gpu, Identity, Memory, OpenCl, Snapshot
 from gemmafit.profiles.hazards import not_run, reason
 from gemmafit.profiles.knowledge import Fault, Knowledge, Step
 from gemmafit.profiles.loader import load
 
-BACKENDS = ("cpu", "opencl", "vulkan")
 PHONE = Snapshot(
     "adb",
     Identity("maker", model="TAB-8", emulator=False),
@@ -52,8 +52,8 @@ def knowledge(effect: str, more: str = "", avoid: str = "") -> Knowledge:
 
 def left(snapshot: Snapshot, known: Knowledge | None = None) -> set[tuple[Step, str]]:
     """What is left alone there: (step, backend)."""
-    asked: list[tuple[Step, str]] = [("vkjson", "vulkan")]
-    asked += [(step, backend) for step in ("open", "run") for backend in BACKENDS]
+    asked: list[tuple[Step, Backend]] = [("vkjson", Backend.VULKAN)]
+    asked += [(step, backend) for step in ("open", "run") for backend in MEASURED]
     return {(step, backend) for step, backend in asked if reason(step, backend, snapshot, known or load())}
 
 
@@ -65,7 +65,7 @@ def test_a_phone_without_such_a_fault_is_left_nothing_of() -> None:
 def test_a_driver_that_resets_the_phone_is_not_even_opened() -> None:
     both = ("opencl", "vulkan")
     assert left(CXT) == {*((step, b) for step in ("open", "run") for b in both), ("vkjson", "vulkan")}
-    why = not_run(BACKENDS, CXT, load())
+    why = not_run(MEASURED, CXT, load())
     assert set(why) == set(both)
     assert why["opencl"].startswith("known fault powervr-cxt-reset (reboot): The firmware of the GPU crashed")
     assert "ggml-org/llama.cpp#28214" in why["opencl"]
@@ -133,8 +133,8 @@ def test_a_fact_that_the_probe_brings_counts_then() -> None:
     ],
 )
 def test_the_question_that_restarts_phones(snapshot: Snapshot, asked: bool) -> None:
-    assert (reason("vkjson", "vulkan", snapshot, load()) is None) is asked
-    assert not_run(BACKENDS, snapshot, load()) == {}
+    assert (reason("vkjson", Backend.VULKAN, snapshot, load()) is None) is asked
+    assert not_run(MEASURED, snapshot, load()) == {}
 
 
 def test_a_step_that_does_not_exist_is_told(tmp_path: Path) -> None:

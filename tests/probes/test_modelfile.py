@@ -1,6 +1,7 @@
 """Model files written by the real tools (TFLite's schema, LiteRT-LM's packer, zipfile) and then damaged.
 
-The reader is written by hand, so everything it reads here was written by somebody else's code.
+The reader is written by hand, so everything it reads here was written by somebody else's code; a GGUF has the
+bytes that gguf-py writes.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gemmafit.base.errors import InputError
 from gemmafit.probes import modelfile
-from gemmafit.probes.modelfile import Format, ModelFileError, Severity, digest
+from gemmafit.probes.modelfile import CONTAINERS, Severity, digest
 from gemmafit.probes.modelfile.source import BadContentError, Source
 from gemmafit.probes.modelfile.zipdir import read_members
 
@@ -35,6 +37,7 @@ def tflite_parts(
     backend: str | None = None,
     model_type: int | None = None,
     stamp: bool = False,
+    dispatch: bool = False,
     base: int = 0,
 ) -> tuple[bytes, int, bytes]:
     """A TFLite model with three weights (int8 per channel, int4 in blocks, float32), by the generated writer.
@@ -133,8 +136,17 @@ def tflite_parts(
         for item in reversed(entries):
             b.PrependUOffsetTRelative(item)
         metadata = b.EndVector()
+        code = b.CreateString("DISPATCH_OP")
+        tflite.OperatorCodeStart(b)
+        tflite.OperatorCodeAddCustomCode(b, code)
+        operator = tflite.OperatorCodeEnd(b)
+        tflite.ModelStartOperatorCodesVector(b, 1)
+        b.PrependUOffsetTRelative(operator)
+        operators = b.EndVector()
         tflite.ModelStart(b)
         tflite.ModelAddVersion(b, 3)
+        if dispatch:
+            tflite.ModelAddOperatorCodes(b, operators)
         tflite.ModelAddSubgraphs(b, subgraphs)
         tflite.ModelAddBuffers(b, buffer_vector)
         tflite.ModelAddMetadata(b, metadata)
@@ -188,21 +200,32 @@ def task_file(tmp_path: Path) -> Any:
     return make_task(tmp_path / "gemma3-1b.task")
 
 
-def make_litertlm(folder: Path, name: str, *, constraint: str | None = None, stamp: bool = False) -> Path:
+def make_litertlm(
+    folder: Path,
+    name: str,
+    *,
+    constraint: str | None = None,
+    stamp: bool = False,
+    dispatch: bool = False,
+    models: tuple[str, ...] = ("PREFILL_DECODE",),
+    tokenizer: bool = True,
+) -> Path:
     """A container packed by Google's own tool (PyPI litert-lm-builder)."""
     builder = pytest.importorskip("litert_lm_builder.litertlm_builder", reason="needs litert-lm-builder")
     from litert_lm_builder.runtime.proto import llm_metadata_pb2
 
     metadata = llm_metadata_pb2.LlmMetadata(max_num_tokens=4096, min_runtime_version="0.12.0")
     metadata.llm_model_type.gemma3.SetInParent()
-    model = write(folder / "model.tflite", flat_tflite(inline=False, stamp=stamp))
+    model = write(folder / "model.tflite", flat_tflite(inline=False, stamp=stamp, dispatch=dispatch))
     tokens = write(folder / "tokens.spiece", SECRET)
     proto = write(folder / "metadata.pb", metadata.SerializeToString())
     pack = builder.LitertLmFileBuilder()
     pack.add_system_metadata(builder.Metadata("Authors", "gemmafit tests", builder.DType.STRING))
     pack.add_system_metadata(builder.Metadata("answer", -42, builder.DType.INT64))
-    pack.add_tflite_model(str(model), builder.TfLiteModelType.PREFILL_DECODE, backend_constraint=constraint)
-    pack.add_sentencepiece_tokenizer(str(tokens))
+    for kind in models:
+        pack.add_tflite_model(str(model), builder.TfLiteModelType[kind], backend_constraint=constraint)
+    if tokenizer:
+        pack.add_sentencepiece_tokenizer(str(tokens))
     pack.add_llm_metadata(str(proto))
     path = folder / name
     with path.open("wb") as file:
@@ -215,6 +238,30 @@ def litertlm_file(tmp_path: Path) -> Any:
     return make_litertlm(tmp_path, "gemma3-1b-it-int4.litertlm", constraint="gpu,cpu")
 
 
+def gguf_text(text: str) -> bytes:
+    return struct.pack("<Q", len(text)) + text.encode()
+
+
+def gguf(*, kind: int = 12, parts: int = 1, version: int = 3, words: int = 3) -> bytes:
+    """As gguf-py 0.19.0 writes it: two tensors of 512 weights (`kind`, F32), the data at a multiple of 64."""
+    tokens = struct.pack("<IIQ", 9, 8, words) + gguf_text("word") * words
+    pairs = {
+        "general.architecture": struct.pack("<I", 8) + gguf_text("gemma2"),
+        "general.alignment": struct.pack("<II", 4, 64),
+        "general.file_type": struct.pack("<II", 4, 15),
+        "gemma2.context_length": struct.pack("<II", 4, 8192),
+        "split.count": struct.pack("<IH", 2, parts),
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.scores": struct.pack("<IIQ", 9, 6, 3) + bytes(12),
+        "tokenizer.chat_template": struct.pack("<I", 8) + gguf_text("x" * 9000),
+    }
+    tensors = gguf_text("a.weight") + struct.pack("<IQQIQ", 2, 256, 2, kind, 0)
+    tensors += gguf_text("norm") + struct.pack("<IQIQ", 1, 512, 0, 320)
+    head = b"GGUF" + struct.pack("<IQQ", version, 2, len(pairs))
+    head += b"".join(gguf_text(key) + value for key, value in pairs.items()) + tensors
+    return head.ljust(-(-len(head) // 64) * 64, b"\0") + bytes(320 + 2048)
+
+
 def codes(found: Any) -> Any:
     return {finding.code for finding in found.findings}
 
@@ -224,7 +271,7 @@ def codes(found: Any) -> Any:
 
 def test_a_mediapipe_bin(bin_file: Any) -> None:
     found = inspect(bin_file)
-    assert (found.format, found.complete, found.findings) == (Format.TFLITE, True, ())
+    assert (found.format, found.complete, found.findings) == ("tflite", True, ())
     assert found.tflite.backend == "gpu"
     assert found.backends == ("gpu",)
     assert found.model_type == "GEMMA_2B"
@@ -248,7 +295,7 @@ def test_weights_inside_the_flatbuffer(tmp_path: Path) -> None:
 
 def test_a_task_bundle(task_file: Any) -> None:
     found = inspect(task_file)
-    assert (found.format, found.complete, found.findings) == (Format.TASK, True, ())
+    assert (found.format, found.complete, found.findings) == ("task", True, ())
     sections = {s.name: s for s in found.sections}
     assert sections["TOKENIZER_MODEL"].size == len(SECRET)
     assert sections["TF_LITE_PREFILL_DECODE"].tflite.weight_bytes == 176
@@ -278,7 +325,7 @@ def test_the_directory_agrees_with_the_standard_library(tmp_path: Path) -> None:
 
 def test_a_litertlm_by_the_official_packer(litertlm_file: Any) -> None:
     found = inspect(litertlm_file)
-    assert (found.format, found.complete, found.findings) == (Format.LITERTLM, True, ())
+    assert (found.format, found.complete, found.findings) == ("litertlm", True, ())
     assert found.header["version"].startswith("1.")
     assert found.header["system"]["Authors"] == "gemmafit tests"
     assert found.header["system"]["answer"] == -42
@@ -295,11 +342,94 @@ def test_a_litertlm_by_the_official_packer(litertlm_file: Any) -> None:
     assert found.facts()["file.format"] == "litertlm"
 
 
+def test_a_gguf_under_any_name(tmp_path: Path) -> None:
+    for name in ("gemma-2-2b-it-Q4_K_M.gguf", "sha256-4d1f"):
+        found = inspect(write(tmp_path / name, gguf()))
+        assert (found.format, found.complete, found.findings) == ("gguf", True, ())
+        assert found.what == "GGUF model, Q4_K_M"
+        assert (found.model_type, found.context, found.header["version"]) == ("gemma2", 8192, 3)
+        groups = {(g.dtype, g.scales): (g.tensors, g.elements, g.bytes, g.bits) for g in found.weights}
+        assert groups == {("F32", "none"): (1, 512, 2048, 32), ("Q4_K", "block 256"): (1, 512, 288, 4)}
+
+
+def test_a_gguf_of_a_newer_quantisation_and_one_of_several_parts(tmp_path: Path) -> None:
+    found = inspect(write(tmp_path / "x.gguf", gguf(kind=250, parts=3)))
+    assert (found.complete, codes(found)) == (True, {"split"})
+    assert [(g.dtype, g.bytes) for g in found.weights] == [("F32", 2048), ("type 250", 320)]
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (gguf()[:-1], "cut"),
+        (gguf()[:200], "tables"),
+        (gguf(words=5_000_000)[:4000] + bytes(1000), "tables"),
+        (gguf(version=1), "version"),
+        (gguf(version=3 << 24), "version"),
+    ],
+)
+def test_a_gguf_that_cannot_be_loaded(tmp_path: Path, data: bytes, code: str) -> None:
+    found = inspect(write(tmp_path / "x.gguf", data))
+    assert codes(found) == {code} and found.complete is not True and all(f.remedy for f in found.errors)
+
+
 def test_no_constraint_means_cpu_and_gpu_and_an_npu_stamp_is_read(tmp_path: Path) -> None:
     assert inspect(make_litertlm(tmp_path, "a.litertlm")).backends == ("cpu", "gpu")
     found = inspect(make_litertlm(tmp_path, "b.litertlm", constraint="npu", stamp=True))
     assert found.backends == ("npu",)
     assert found.npu == ("Qualcomm", "SM8750")
+
+
+def test_a_compiled_text_model_runs_on_its_npu_only(tmp_path: Path) -> None:
+    """Whether its maker stamped it or only its operators tell; what the section says of backends is no matter."""
+    found = inspect(make_litertlm(tmp_path, "a.litertlm", stamp=True))
+    assert (found.backends, found.npu) == (("npu",), ("Qualcomm", "SM8750"))
+    found = inspect(make_litertlm(tmp_path, "b.litertlm", dispatch=True))
+    assert (found.backends, found.npu) == (("npu",), ("", ""))
+    for code, maker in ((b"dwg_tpu_offload", "Google Tensor"), (b"--dla-file x.dla", "MediaTek"), (b"", "")):
+        model = flat_tflite(inline=False, dispatch=True) + code
+        assert inspect(write(tmp_path / "c.tflite", model)).npu == (maker, "")
+    assert inspect(write(tmp_path / "d.tflite", flat_tflite(inline=False) + b"dwg_tpu_offload")).npu is None
+
+
+def test_what_a_container_does_besides_text(tmp_path: Path) -> None:
+    models = ("PREFILL_DECODE", "VISION_ENCODER", "AUDIO_ENCODER_HW", "MTP_DRAFTER")
+    found = inspect(make_litertlm(tmp_path, "a.litertlm", models=models))
+    assert found.parts == ("vision", "audio", "speculative decoding")
+    assert (found.backends, found.findings) == (("cpu", "gpu"), ())
+
+
+def test_an_embedding_model_is_a_good_file_for_something_else(tmp_path: Path) -> None:
+    found = inspect(make_litertlm(tmp_path, "a.litertlm", models=("TEXT_ENCODER",)))
+    assert (found.complete, codes(found), found.errors) == (True, {"purpose"}, ())
+    assert "embedding" in found.findings[0].text
+    found = inspect(write(tmp_path / "embeddinggemma-300M_seq256.tflite", flat_tflite(inline=True)))
+    assert (codes(found), found.errors) == ({"purpose"}, ())
+
+
+def test_a_container_without_its_tokenizer_or_without_a_text_model(tmp_path: Path) -> None:
+    found = inspect(make_litertlm(tmp_path, "a.litertlm", tokenizer=False))
+    assert (codes(found), "tokenizer" in found.errors[0].text) == ({"section-missing"}, True)
+    found = inspect(make_litertlm(tmp_path, "b.litertlm", models=("EMBEDDER",)))
+    assert codes(found) == {"no-main-model"}
+    assert "Pack" not in str(found.errors[0].remedy)
+
+
+def test_a_bare_tflite_is_no_model_for_a_language_runtime(tmp_path: Path) -> None:
+    found = inspect(write(tmp_path / "gemma3-1B-it-int4.tflite", flat_tflite(inline=True)))
+    assert (found.complete, codes(found)) == (True, {"bare-tflite"})
+    found = inspect(write(tmp_path / "gemma3-1B-it-int4.task", flat_tflite(inline=True)))
+    assert codes(found) == {"bare-tflite"}  # renaming it would not help
+
+
+def test_nothing_is_renamed_while_it_is_incomplete(tmp_path: Path, litertlm_file: Any) -> None:
+    data = litertlm_file.read_bytes()
+    for name in ("x.litertlm.crdownload", "x.crdownload", "x.bin"):
+        found = inspect(write(tmp_path / name, data[:-40]))
+        assert found.complete is False
+        assert not [f for f in found.findings if "Rename" in str(f.remedy)]
+    found = inspect(write(tmp_path / "y.litertlm.part", data))
+    assert (found.complete, codes(found)) == (False, {"partial"})
 
 
 def test_digest_reports_progress(bin_file: Any) -> None:
@@ -490,7 +620,13 @@ def test_overlapping_zip_members(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("m.task", {"extension"}), ("m.litertlm", {"extension"}), ("m", {"extension"}), ("m.tflite", set())],
+    [
+        ("m.task", {"extension"}),
+        ("m.litertlm", {"extension"}),
+        ("m", {"extension"}),
+        ("m.tflite", set()),
+        ("m.bin.crdownload", {"partial"}),
+    ],
 )
 def test_an_extension_of_another_format(bin_file: Any, name: Any, expected: Any) -> None:
     path = bin_file.rename(bin_file.with_name(name))
@@ -503,37 +639,11 @@ def test_web_files_are_called_by_name(task_file: Any) -> None:
     assert inspect(path).facts()["file.web"] is True
 
 
-@pytest.mark.parametrize(
-    ("data", "word"),
-    [
-        (b"", "empty"),
-        (b"\n<!DOCTYPE html><html>Sign in</html>", "web page"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\n", "LFS"),
-        (b'{"error":"Access to model google/gemma is restricted"}', "error message"),
-        (b"GGUF\x03\0\0\0", "GGUF"),
-        (b'\x40\0\0\0\0\0\0\0{"__metadata__":', "safetensors"),
-        (b"\x1f\x8b\x08", "gzip"),
-        (bytes(257) + b"ustar", "tar"),
-        (bytes(5000), "zeros"),
-        (b"no model at all", "unknown"),
-        (b"PK\x03\x04", "ZIP"),
-        (b"LITERTLM", "LiteRT-LM"),
-        (b"\x1c\0\0\0TFL3", "TFLite"),
-    ],
-)
-def test_what_people_have_instead_of_a_model(tmp_path: Path, data: Any, word: Any) -> None:
-    found = inspect(write(tmp_path / "gemma.bin", data))
-    assert word in found.what
-    assert found.complete is not True
-    assert found.errors
-    assert all(f.remedy for f in found.errors)
-
-
 def test_paths_that_are_no_file(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "missing", Path("/dev/null"), Path("a\0b")):
-        with pytest.raises(ModelFileError):
+        with pytest.raises(InputError):
             inspect(path)
-        with pytest.raises(ModelFileError):
+        with pytest.raises(InputError):
             digest(path)
 
 
@@ -542,7 +652,7 @@ def test_no_permission(bin_file: Any) -> None:
     try:
         if os.geteuid() == 0:
             os.seteuid(65534)  # root reads everything
-        with pytest.raises(ModelFileError, match="Permission denied"):
+        with pytest.raises(InputError, match="Permission denied"):
             inspect(bin_file)
     finally:
         os.seteuid(os.getuid())
@@ -604,9 +714,19 @@ def test_damaged_archives_never_raise(tmp_path: Path, task_file: Any, edits: Any
 
 
 @HOSTILE
-@given(
-    data=st.binary(max_size=400), magic=st.sampled_from([b"LITERTLM", b"\x10\0\0\0TFL3", b"PK\x03\x04", b""])
-)
+@given(edits=EDITS, size=st.integers(0, 3000))
+def test_damaged_ggufs_never_raise(tmp_path: Path, edits: Any, size: int) -> None:
+    data = gguf(words=40)
+    found = inspect(write(tmp_path / "x.gguf", damage(data, edits, 1200)[: len(data) - size]))
+    if found.complete:
+        assert all(0 <= group.largest <= found.size for group in found.weights)
+
+
+MAGICS = [bytes(row.at) + row.magic for row in CONTAINERS.values()]
+
+
+@HOSTILE
+@given(data=st.binary(max_size=400), magic=st.sampled_from([*MAGICS, b"GGUF\x03\0\0\0", b"PK\x03\x04", b""]))
 def test_noise_never_raises(tmp_path: Path, data: Any, magic: Any) -> None:
     inspect(write(tmp_path / "x.bin", magic + data))
 

@@ -17,12 +17,15 @@ from pathlib import Path
 import pytest
 
 from gemmafit.base.errors import DeadlineExceeded, InputError, TargetError, TransportError, UsageError
+from gemmafit.cli.app import TARGET_HELP
 from gemmafit.probes.adb import target as adb_module
 from gemmafit.probes.adb.server import AdbServer, Address
 from gemmafit.probes.adb.target import AdbTarget
 from gemmafit.probes.adb.transport import Transport
+from gemmafit.probes.capture import Capture
 from gemmafit.probes.local import LocalTarget
-from gemmafit.probes.target import Command
+from gemmafit.probes.replay import ReplayTarget
+from gemmafit.probes.target import WORDS, Command, Target, Word
 from gemmafit.probes.targets import ADVICE, devices, resolve
 
 
@@ -202,8 +205,24 @@ def test_targets_that_need_no_adb(tmp_path: Path) -> None:
     assert isinstance(resolve("local", "127.0.0.1:1"), LocalTarget)
     with pytest.raises(InputError):
         resolve(f"replay:{tmp_path / 'missing.yaml'}", "127.0.0.1:1")
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError) as caught:
         resolve("", "127.0.0.1:1")
+    assert caught.value.hint is not None
+    for word in WORDS:
+        assert word.form in caught.value.hint and f"{word.form} for {word.means}" in TARGET_HELP
+
+
+def test_another_word_is_one_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def log(file: str) -> Target:
+        made.append(file)
+        return ReplayTarget(Capture("adb"))
+
+    monkeypatch.setattr("gemmafit.probes.targets.WORDS", (*WORDS, Word("log:FILE", "an app's log", log)))
+    assert resolve("log:a:b.txt", "127.0.0.1:1").recording is not None and made == ["a:b.txt"]
+    with pytest.raises(TargetError, match="there is no device logs"):
+        resolve("logs", "127.0.0.1:1")
 
 
 def test_a_remote_server_that_is_not_there_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,13 +188,9 @@ def _speeds(predicted: Predicted | None) -> str:
     if predicted is None:
         return "nothing predicted"
     parts = (
-        ("decode", predicted.decode_tok_s, 1, ""),
-        ("prefill", predicted.prefill_tok_s, 1, ""),
-        ("first token", predicted.ttft_s, 1, " s"),
-        ("memory", predicted.peak_memory_bytes, 1e9, " GB"),
+        ("decode", predicted.decode_tok_s, Range.text),
+        ("prefill", predicted.prefill_tok_s, Range.text),
+        ("first token, s", predicted.ttft_s, Range.text),
+        ("memory", predicted.peak_memory_bytes, Range.size),
     )
-    return ", ".join(f"{name} {_range(r, unit)}{suffix}" for name, r, unit, suffix in parts if r is not None)
-
-
-def _range(r: Range, unit: float) -> str:
-    return f"{r.value / unit:.3g} [{r.low / unit:.2g}, {r.high / unit:.2g}]"
+    return ", ".join(f"{name} {words(r)}" for name, r, words in parts if r is not None)

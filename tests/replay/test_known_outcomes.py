@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from gemmafit.judge.judge import Options, judge
+from gemmafit.base.options import Options
+from gemmafit.judge.judge import judge
 from gemmafit.judge.references import load
 from gemmafit.probes.capture import Answer, Capture
 from gemmafit.probes.read import read

@@ -14,13 +14,15 @@ from typer.testing import CliRunner
 
 from gemmafit.base.errors import UsageError
 from gemmafit.base.names import CheckStatus, Verdict
+from gemmafit.base.options import Options
 from gemmafit.judge.estimate import GIB, estimate, stated
-from gemmafit.judge.judge import Options, judge
+from gemmafit.judge.explain import remedy
+from gemmafit.judge.judge import judge
 from gemmafit.judge.modelfit import How, Identity, will_run
 from gemmafit.judge.references import load
 from gemmafit.probes.capture import Capture
 from gemmafit.probes.files import read_capture
-from gemmafit.probes.modelfile import Format, ModelFile
+from gemmafit.probes.modelfile import CONTAINERS, ModelFile
 from gemmafit.probes.read import read
 from gemmafit.probes.snapshot import Snapshot
 from gemmafit.profiles.knowledge import Model
@@ -157,11 +159,22 @@ def test_an_explanation_shows_the_reports_own_answer(path: Path, run: Any, tmp_p
         assert best is None or best.file in text
 
 
+@pytest.mark.parametrize("path", OWN, ids=lambda path: path.stem)
+def test_no_advice_names_a_file_that_fails_on_the_phone(path: Path) -> None:
+    """Whatever the message: the row's own words hold where the report does not contradict them."""
+    report = judge(read(read_capture(path)), (), KNOWLEDGE)
+    working = {v.id for v in report.variants if v.status in WORKS}
+    for signature in KNOWLEDGE.signatures.values():
+        said = remedy(signature, report, KNOWLEDGE)
+        named = {m.id for m in KNOWLEDGE.models.values() if m.file in said or f"{m.id} " in said}
+        assert not named or named & working, (signature.id, said)
+
+
 # --- model inspect ------------------------------------------------------------------------------------------
 
 
 def model_file(row: Model) -> ModelFile:
-    formats = {"bin": Format.TFLITE, "task": Format.TASK, "litertlm": Format.LITERTLM}
+    formats = {container.format: name for name, container in CONTAINERS.items()}
     return ModelFile(f"/x/{row.file}", row.size, Path(row.file).suffix, formats[row.format], "a model", True)
 
 

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from statistics import median
 
-from ...base.names import Backend, Status
+from ...base.names import MEASURED, Status
 from ...benchmarks.block.dims import GEMMA_2B, Scheme
 from ...benchmarks.measurements import Measurement
 from ...benchmarks.run import Options, measure
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--backends", default=",".join(Backend), help="cpu and others, separated by commas")
+    parser.add_argument("--backends", default=",".join(MEASURED), help="cpu and others, separated by commas")
     args = parser.parse_args(argv)
     found = speeds(args.rounds, args.backends.split(","))
     cpu: dict[tuple[Scheme, str], tuple[float, float]] = {}

@@ -22,13 +22,13 @@ from pathlib import Path
 from ...agent import binary
 from ...benchmarks.block.dims import Weight
 from ...benchmarks.opencl.plan import products
-from ...benchmarks.opencl.variants import Facts, Variant, by_name, candidates
+from ...benchmarks.opencl.variants import ClFacts, ClVariant, by_name, candidates
 from ...benchmarks.plan import Plan
 from ...benchmarks.timing import Timing
 from .cpu import AGENTS, LAYER, REST, SHAPES, WARMUP, Samples, Work, plan_of
 
 
-def opencl_plan(work: Work, variant: Variant, facts: Facts, repeats: int) -> Plan:
+def opencl_plan(work: Work, variant: ClVariant, facts: ClFacts, repeats: int) -> Plan:
     """The work's products over all copies of their weights."""
     weights = [
         Weight(f"w{copy}.{i}", rows, cols, work.bits, seed=copy, lo=1e-4, hi=2e-4)
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=4, help="in a turn")
     options = parser.parse_args()
     device = read(collect(LocalTarget())).opencl
-    facts = Facts.of(device)
+    facts = ClFacts.of(device)
     variant = by_name(options.variant) if options.variant else candidates(facts)[0]
     agent, threads = binary(AGENTS[platform.machine()]), len(os.sched_getaffinity(0))
     print(f"{device.device}, {device.driver}: {variant.name}; GB/s of weights, best and median")

@@ -70,7 +70,6 @@ const char *cpu_run(cpu_pool *pool, const cpu_kernel *kernel, const cpu_arg *arg
  * `cpus`: list as in "0-3,6", one thread pinned to each in turn; NULL or "": the fastest cores by
  * cpu_capacity or cpuinfo_max_freq, every thread allowed on all of them. At most CPU_MAX_THREADS.
  * On failure returns NULL and writes a text to `error`. */
-#define CPU_MAX_THREADS 64
 cpu_pool *cpu_pool_create(int threads, const char *cpus, char *error, size_t error_size);
 void cpu_pool_destroy(cpu_pool *pool);
 int cpu_pool_threads(const cpu_pool *pool);

@@ -5,7 +5,6 @@
 #include "isa.h"
 
 /* Performs units * PEAK_UNIT multiply-adds; returns a value > 0 that depends on all of them. */
-enum { PEAK_UNIT = 1 << 20 };
 typedef float peak_fn(int units);
 
 typedef struct peaks {

@@ -5,7 +5,7 @@
  * in the next; who is done takes from the others' shares. A share is one 64-bit word, generation | end | next: a worker
  * that takes a ticket knows from the word alone whether there is work in it, so that one which wakes up late (a busy
  * phone) never delays the others and never reads a job that is already over. */
-#include "../platform.h"
+#include "../system.h"
 #include "denormals.h"
 #include "pool.h"
 
@@ -171,12 +171,6 @@ typedef struct roll {
     int64_t end;
 } roll;
 
-static int64_t now_ns(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 /* Ends when every worker is in its own, so that none can do another's. */
 static void answer(void *context, int task, int worker) {
     roll *r = context;
@@ -185,13 +179,13 @@ static void answer(void *context, int task, int worker) {
     for (int spins = 1; __atomic_load_n(&r->present, __ATOMIC_ACQUIRE) < r->threads; spins++) {
         relax();
         if (spins % JOIN_SPINS) continue;
-        if (now_ns() > r->end) return;
+        if (clock_ns() > r->end) return;
         sched_yield();
     }
 }
 
 void cpu_pool_wake(cpu_pool *pool) {
-    roll r = {0, (uint32_t)pool->threads, now_ns() + WAKE_NS};
+    roll r = {0, (uint32_t)pool->threads, clock_ns() + WAKE_NS};
     cpu_parallel(pool, answer, &r, pool->threads, 1);
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -24,7 +25,7 @@ from gemmafit.benchmarks.vulkan import build
 from gemmafit.benchmarks.vulkan import executor as vulkan
 from gemmafit.benchmarks.vulkan.device import Instance
 from gemmafit.benchmarks.vulkan.modules import Module
-from gemmafit.benchmarks.vulkan.variants import Facts
+from gemmafit.benchmarks.vulkan.variants import VkFacts
 
 Array = NDArray[Any]
 
@@ -43,7 +44,7 @@ def built() -> list[Path]:
 
 
 @pytest.fixture(scope="session")
-def vulkan_facts(built: list[Path]) -> Facts:
+def vulkan_facts(built: list[Path]) -> VkFacts:
     """Of the preferred device of this computer."""
     try:
         instance = Instance()
@@ -57,14 +58,14 @@ def vulkan_facts(built: list[Path]) -> Facts:
         instance.close()
     if not devices:
         pytest.skip("no Vulkan device")
-    return Facts.of_probe(devices[0].facts)
+    return VkFacts.of_probe(devices[0].facts)
 
 
 @dataclass(frozen=True)
 class Driver:
     """A Vulkan driver to run workers with."""
 
-    facts: Facts
+    facts: VkFacts
     environment: Mapping[str, str]
 
 
@@ -80,9 +81,7 @@ def driver(request: pytest.FixtureRequest) -> Driver:
             "no SwiftShader (Debian: chromium-common; or set SWIFTSHADER_ICD to its vk_swiftshader_icd.json)"
         )
     environment = {"VK_ICD_FILENAMES": icd, "VK_DRIVER_FILES": icd}
-    script = (
-        "import json; from gemmafit.benchmarks.interpreter import vulkan; print(json.dumps(vulkan.probe()))"
-    )
+    script = "import json; from gemmafit.benchmarks.vulkan.executor import probe; print(json.dumps(probe()))"
     done = subprocess.run(
         [sys.executable, "-c", script],
         env={**os.environ, **environment},
@@ -90,12 +89,12 @@ def driver(request: pytest.FixtureRequest) -> Driver:
         text=True,
         timeout=60,
     )
-    import json
-
-    devices = json.loads(done.stdout)["devices"] if done.returncode == 0 else []
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    devices = answer["devices"]
     if not devices:
-        pytest.skip(f"no Vulkan loader for SwiftShader: {done.stdout}{done.stderr}")
-    return Driver(Facts.of_probe(devices[0]), environment)
+        pytest.skip(f"no Vulkan device of SwiftShader: {answer['error']}")
+    return Driver(VkFacts.of_probe(devices[0]), environment)
 
 
 @pytest.fixture
@@ -139,7 +138,7 @@ def run_plan(tmp_path: Path) -> Callable[..., dict[str, dict[str, Array]]]:
 
 
 @pytest.fixture
-def run_kernel(vulkan_facts: Facts) -> Callable[..., list[Array]]:
+def run_kernel(vulkan_facts: VkFacts) -> Callable[..., list[Array]]:
     """Run one module on arrays (or filled buffers), in this process; returns the buffers asked for."""
 
     def run(

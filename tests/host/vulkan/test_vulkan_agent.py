@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from gemmafit import agent
 from gemmafit.base.errors import GemmafitError
+from gemmafit.base.system import host_abi
 from gemmafit.benchmarks.block.dims import SMALL, Block, Phase, Scheme, decode, prefill
-from gemmafit.benchmarks.interpreter.worker import host_abi
 from gemmafit.benchmarks.timing import Timing
 from gemmafit.benchmarks.vulkan import limits
 from gemmafit.benchmarks.vulkan import plan as lowering
-from gemmafit.benchmarks.vulkan.variants import Facts, by_name
+from gemmafit.benchmarks.vulkan.variants import VkFacts, by_name
 
 RunPlan = Callable[..., dict[str, dict[str, NDArray[np.uint8]]]]
 
@@ -50,7 +50,7 @@ def test_the_block(
     assert same(here, run_plan(plan, driver.environment, command=[binary]))
 
 
-def test_the_limits(vulkan_facts: Facts, run_plan: RunPlan, binary: Path) -> None:
+def test_the_limits(vulkan_facts: VkFacts, run_plan: RunPlan, binary: Path) -> None:
     plan, _ = limits.plan(vulkan_facts, budget_ms=1)
     assert same(run_plan(plan), run_plan(plan, command=[binary]))
 
@@ -64,4 +64,4 @@ def test_the_probe(driver: Any, binary: Path, tmp_path: Path) -> None:
         check=True,
         timeout=60,
     )
-    assert Facts.of_probe(json.loads(out.read_text())["vulkan"]["devices"][0]) == driver.facts
+    assert VkFacts.of_probe(json.loads(out.read_text())["vulkan"]["devices"][0]) == driver.facts

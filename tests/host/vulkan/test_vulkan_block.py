@@ -15,7 +15,7 @@ from gemmafit.benchmarks.block import deviation, reference
 from gemmafit.benchmarks.block.dims import GEMMA_2B, SMALL, Block, Dims, Scheme, decode, prefill
 from gemmafit.benchmarks.timing import Timing
 from gemmafit.benchmarks.vulkan import plan as lowering
-from gemmafit.benchmarks.vulkan.variants import VARIANTS, Facts, Variant, by_name, candidates
+from gemmafit.benchmarks.vulkan.variants import VARIANTS, VkFacts, VkVariant, by_name, candidates
 
 RunPlan = Callable[..., dict[str, dict[str, NDArray[np.uint8]]]]
 ONCE = Timing(warmup=0, repeat_min=2, repeat_max=2)
@@ -29,7 +29,7 @@ def expected(block: Block) -> dict[str, NDArray[np.float32]]:
 
 
 def check(
-    block: Block, variant: Variant, facts: Facts, outputs: dict[str, dict[str, NDArray[np.uint8]]]
+    block: Block, variant: VkVariant, facts: VkFacts, outputs: dict[str, dict[str, NDArray[np.uint8]]]
 ) -> None:
     precision = variant.precision(facts)
     for step, found in outputs.items():
@@ -41,7 +41,7 @@ def check(
 
 @pytest.mark.parametrize("variant", [v for v in VARIANTS if not v.subgroup], ids=lambda v: v.name)
 @pytest.mark.parametrize("scheme", Scheme)
-def test_decode(driver: Any, run_plan: RunPlan, scheme: Scheme, variant: Variant) -> None:
+def test_decode(driver: Any, run_plan: RunPlan, scheme: Scheme, variant: VkVariant) -> None:
     """Every variant, whether or not it would be chosen here."""
     block = Block(SMALL, scheme, decode(37))
     if variant.work_group > driver.facts.invocations:
@@ -78,7 +78,7 @@ def test_decode_at_true_size(driver: Any, run_plan: RunPlan, scheme: Scheme) -> 
 
 
 @pytest.mark.parametrize("scheme", Scheme)
-def test_prefill_at_true_size(vulkan_facts: Facts, run_plan: RunPlan, scheme: Scheme) -> None:
+def test_prefill_at_true_size(vulkan_facts: VkFacts, run_plan: RunPlan, scheme: Scheme) -> None:
     """Not on SwiftShader, where it takes half a minute."""
     block = Block(GEMMA_2B, scheme, prefill(5, past=120))
     plan = lowering.lower(block, by_name("lanes"), vulkan_facts, ONCE)
@@ -95,14 +95,14 @@ def test_decode_with_a_long_cache(driver: Any, run_plan: RunPlan, past: int) -> 
 
 
 def stages_of(
-    run_plan: RunPlan, block: Block, facts: Facts, variant: Variant
+    run_plan: RunPlan, block: Block, facts: VkFacts, variant: VkVariant
 ) -> dict[str, NDArray[np.uint8]]:
     return run_plan(lowering.lower(block, variant, facts, ONCE))["prefill" if block.phase.n > 1 else "decode"]
 
 
 @pytest.mark.parametrize("name", ["lanes", "lanes-unfused", "engine"])
 def test_matrices_above_the_storage_range_are_split(
-    run_plan: RunPlan, vulkan_facts: Facts, name: str
+    run_plan: RunPlan, vulkan_facts: VkFacts, name: str
 ) -> None:
     """Split by rows into several buffers, the results are the same bit for bit."""
     block = Block(SMALL, Scheme.INT8, decode(5))
@@ -120,7 +120,7 @@ def test_matrices_above_the_storage_range_are_split(
 
 
 def test_long_products_are_several_dispatches(
-    run_plan: RunPlan, vulkan_facts: Facts, monkeypatch: pytest.MonkeyPatch
+    run_plan: RunPlan, vulkan_facts: VkFacts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     block = Block(SMALL, Scheme.INT4, prefill(21))
     variant = by_name("lanes")
@@ -132,7 +132,7 @@ def test_long_products_are_several_dispatches(
     assert all(np.array_equal(whole[s], split[s]) for s in whole)
 
 
-def test_no_dispatch_of_the_true_block_runs_for_long(vulkan_facts: Facts) -> None:
+def test_no_dispatch_of_the_true_block_runs_for_long(vulkan_facts: VkFacts) -> None:
     """2^30 multiply-accumulates are below a second at 3 GFLOP/s."""
     block = Block(GEMMA_2B, Scheme.INT8, prefill(128))
     plan = lowering.lower(block, by_name("lanes-split-unfused"), vulkan_facts, ONCE)
@@ -145,7 +145,7 @@ def test_no_dispatch_of_the_true_block_runs_for_long(vulkan_facts: Facts) -> Non
 @pytest.mark.parametrize("dims", [SMALL, GEMMA_2B], ids=["small", "gemma-2b"])
 def test_subgroups_share_only_what_all_need(dims: Dims, built: Any) -> None:
     """A subgroup that reached over two parts of K would hand around the wrong activations."""
-    facts = Facts(subgroups=True, shuffle=True, subgroup_size=64, invocations=256, group_width=256)
+    facts = VkFacts(subgroups=True, shuffle=True, subgroup_size=64, invocations=256, group_width=256)
     block = Block(dims, Scheme.INT8, decode(8))
     for variant in VARIANTS:
         for kernel in lowering.lower(block, variant, facts, ONCE).kernels:
@@ -156,7 +156,7 @@ def test_subgroups_share_only_what_all_need(dims: Dims, built: Any) -> None:
 
 def test_the_least_device_that_vulkan_allows_has_a_variant(built: Any) -> None:
     """128 invocations, four storage buffers, no subgroups, no fp16: also with a long cache."""
-    facts = Facts()
+    facts = VkFacts()
     found = candidates(facts)
     assert found
     for variant in found:

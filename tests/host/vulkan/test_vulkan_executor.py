@@ -24,14 +24,14 @@ from gemmafit.benchmarks.vulkan import limits
 from gemmafit.benchmarks.vulkan import plan as lowering
 from gemmafit.benchmarks.vulkan import queue as vulkan_queue
 from gemmafit.benchmarks.vulkan.modules import Module
-from gemmafit.benchmarks.vulkan.variants import Facts, by_name
+from gemmafit.benchmarks.vulkan.variants import VkFacts, by_name
 
 ADD = Module("add.comp", ("fp32",))
 ADD_KERNEL = Kernel("add", ADD.name, spec=((0, 64),), bindings=3, push=4)
 
 
 @pytest.fixture
-def executor(vulkan_facts: Facts) -> Iterator[vulkan.VulkanExecutor]:
+def executor(vulkan_facts: VkFacts) -> Iterator[vulkan.VulkanExecutor]:
     found = vulkan.open_executor({})
     yield found
     found.close()
@@ -143,7 +143,7 @@ def test_a_lost_device_is_an_error_by_name(
 
 
 def test_a_queue_without_a_clock_gives_no_device_time(
-    vulkan_facts: Facts, monkeypatch: pytest.MonkeyPatch
+    vulkan_facts: VkFacts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vulkan_queue.Queue, "timestamp_bits", 0)
     executor = vulkan.open_executor({})
@@ -197,7 +197,7 @@ def test_a_subgroup_size_that_there_is_not_is_refused(executor: vulkan.VulkanExe
         executor.build(replace(ADD_KERNEL, subgroup=512), ADD.path.read_bytes())
 
 
-def test_a_required_subgroup_size_is_taken(executor: vulkan.VulkanExecutor, vulkan_facts: Facts) -> None:
+def test_a_required_subgroup_size_is_taken(executor: vulkan.VulkanExecutor, vulkan_facts: VkFacts) -> None:
     if vulkan_facts.subgroup_sizes is None:
         pytest.skip("no subgroup size control here")
     module = Module("rmsnorm.comp", ("fp32", "sub"))
@@ -226,7 +226,7 @@ def worker(directory: Path, *arguments: str, **environment: str) -> subprocess.C
     )
 
 
-def plan_file(directory: Path, facts: Facts = Facts()) -> Plan:  # noqa: B008 (frozen)
+def plan_file(directory: Path, facts: VkFacts = VkFacts()) -> Plan:  # noqa: B008 (frozen)
     block = Block(SMALL, Scheme.INT8, decode(3))
     plan = lowering.lower(block, by_name("lanes"), facts, Timing(warmup=0, repeat_min=1, repeat_max=1))
     (directory / "plan.txt").write_text(plan.to_text())
@@ -257,7 +257,7 @@ def test_the_probe_without_a_loader_is_a_finding(tmp_path: Path) -> None:
     assert part["attempts"][0]["opened"] is False and "SDK" in part["attempts"][0]["error"]
 
 
-def test_without_a_driver_it_ends_with_3(vulkan_facts: Facts, tmp_path: Path) -> None:
+def test_without_a_driver_it_ends_with_3(vulkan_facts: VkFacts, tmp_path: Path) -> None:
     plan_file(tmp_path)
     nothing = str(tmp_path / "nothing.json")
     done = worker(
@@ -274,13 +274,13 @@ def test_without_a_driver_it_ends_with_3(vulkan_facts: Facts, tmp_path: Path) ->
     assert "no Vulkan driver" in json.loads((tmp_path / "result.json").read_text())["error"]
 
 
-def test_the_probe_names_what_the_choice_of_kernels_needs(vulkan_facts: Facts, tmp_path: Path) -> None:
+def test_the_probe_names_what_the_choice_of_kernels_needs(vulkan_facts: VkFacts, tmp_path: Path) -> None:
     done = worker(tmp_path, "probe", "--out", "probe.json")
     assert done.returncode == 0, done.stderr
     part = json.loads((tmp_path / "probe.json").read_text())["vulkan"]
     assert part["error"] is None and part["library"] and part["instance_version"].startswith("1.")
     device = part["devices"][0]
-    assert Facts.of_probe(device) == vulkan_facts
+    assert VkFacts.of_probe(device) == vulkan_facts
     assert device["VkPhysicalDeviceProperties"]["limits"]["maxStorageBufferRange"] >= 1 << 27
     assert isinstance(device["VkPhysicalDeviceFeatures"]["robustBufferAccess"], bool)
     assert device["VkPhysicalDeviceMemoryProperties"]["memoryHeaps"][0]["size"] > 0
@@ -288,11 +288,12 @@ def test_the_probe_names_what_the_choice_of_kernels_needs(vulkan_facts: Facts, t
 
 
 def test_facts_of_nothing_are_what_vulkan_guarantees() -> None:
-    assert Facts.of_probe({}) == Facts()
+    assert VkFacts.of_probe({}) == VkFacts()
     hostile = {"VkPhysicalDeviceProperties": {"limits": {"maxStorageBufferRange": "big"}}, "extensions": 3}
-    assert Facts.of_probe(hostile) == Facts()
+    assert VkFacts.of_probe(hostile) == VkFacts()
     assert (
-        Facts.of_probe({"VkPhysicalDeviceProperties": 7, "VkPhysicalDeviceSubgroupProperties": []}) == Facts()
+        VkFacts.of_probe({"VkPhysicalDeviceProperties": 7, "VkPhysicalDeviceSubgroupProperties": []})
+        == VkFacts()
     )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gemmafit.benchmarks.block import reference
 from gemmafit.benchmarks.block.dims import Weight
 from gemmafit.benchmarks.vulkan.modules import Module, product
-from gemmafit.benchmarks.vulkan.variants import Facts
+from gemmafit.benchmarks.vulkan.variants import VkFacts
 
 Run = Callable[..., list[NDArray[Any]]]
 
@@ -246,7 +246,7 @@ def test_quantize(run_kernel: Run, activation: str, lanes: str, interleaved: int
 @pytest.mark.parametrize("lanes", ["plain", "sub", "shuffle"])
 @pytest.mark.parametrize("bits", [8, 4])
 def test_linear_with_integer_dot_products(
-    run_kernel: Run, vulkan_facts: Facts, lanes: str, bits: int, tokens: int, form: str
+    run_kernel: Run, vulkan_facts: VkFacts, lanes: str, bits: int, tokens: int, form: str
 ) -> None:
     if not vulkan_facts.integer_dot:
         pytest.skip("no integer dot product on this driver")

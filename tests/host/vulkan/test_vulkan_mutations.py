@@ -17,7 +17,7 @@ from gemmafit.benchmarks.timing import Timing
 from gemmafit.benchmarks.vulkan import build
 from gemmafit.benchmarks.vulkan import plan as lowering
 from gemmafit.benchmarks.vulkan.modules import SOURCES, modules
-from gemmafit.benchmarks.vulkan.variants import Facts, by_name
+from gemmafit.benchmarks.vulkan.variants import VkFacts, by_name
 
 RunPlan = Callable[..., dict[str, dict[str, NDArray[np.uint8]]]]
 
@@ -148,7 +148,7 @@ MUTANTS = (
 
 
 def wrong_stages(
-    run_plan: RunPlan, facts: Facts, mutant: Mutant, scheme: Scheme, sources: Path, out: Path
+    run_plan: RunPlan, facts: VkFacts, mutant: Mutant, scheme: Scheme, sources: Path, out: Path
 ) -> dict[str, float]:
     """Stages outside their tolerance with the kernels from `sources`."""
     block = Block(SMALL, scheme, mutant.phase)
@@ -176,7 +176,7 @@ def patched(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("variant", ["lanes", "lanes-unfused", "lanes-dot8", "engine"])
 def test_the_kernels_themselves_pass(
-    run_plan: RunPlan, vulkan_facts: Facts, patched: Path, tmp_path: Path, variant: str
+    run_plan: RunPlan, vulkan_facts: VkFacts, patched: Path, tmp_path: Path, variant: str
 ) -> None:
     if variant == "lanes-dot8" and not vulkan_facts.integer_dot:
         pytest.skip("no integer dot product on this driver")
@@ -186,7 +186,7 @@ def test_the_kernels_themselves_pass(
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: m.name.replace(" ", "-"))
 def test_a_mutant_fails(
-    run_plan: RunPlan, vulkan_facts: Facts, patched: Path, tmp_path: Path, mutant: Mutant
+    run_plan: RunPlan, vulkan_facts: VkFacts, patched: Path, tmp_path: Path, mutant: Mutant
 ) -> None:
     source = (patched / mutant.file).read_text()
     assert mutant.old in source
