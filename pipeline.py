@@ -156,11 +156,11 @@ def _measure(
         spans += recorded_spans(target.recording, target.serial)
     elif request.run and request.push:
         from .base.names import MEASURED
-        from .benchmarks.run import Options, measure
+        from .benchmarks.run import BlockOptions, measure
         from .benchmarks.tuning import Tuning
         from .profiles.hazards import not_run
 
-        options = Options(
+        options = BlockOptions(
             backends=request.backends,
             quick=request.quick,
             tuning=Tuning(request.tuning),

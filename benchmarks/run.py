@@ -33,7 +33,7 @@ from .tuning import Choices, Tuning, memory
 
 
 @dataclass(frozen=True)
-class Options:
+class BlockOptions:
     """What to run.
 
     Attributes:
@@ -93,7 +93,7 @@ LONGEST_PREFILL_S = 1.0
 def measure(
     target: Target,
     snapshot: Snapshot,
-    options: Options,
+    options: BlockOptions,
     on_event: Listener = ignore,
     *,
     into: list[Measurement] | None = None,
@@ -128,7 +128,7 @@ def backend_rows(
     session: AgentSession,
     snapshot: Snapshot,
     backend: Backend,
-    options: Options,
+    options: BlockOptions,
     references: References,
     on_event: Listener = ignore,
 ) -> Iterator[Measurement]:
@@ -148,7 +148,7 @@ def backend_rows(
             yield replace(row, details={**row.details, **forced}) if forced else row
 
 
-def _memory(runner: Runner, options: Options) -> Choices | None:
+def _memory(runner: Runner, options: BlockOptions) -> Choices | None:
     """The memory of earlier choices. None where every variant is wanted, or named."""
     if options.thorough or options.variants:
         return None
@@ -163,7 +163,7 @@ class _Bench:
     """One backend."""
 
     runner: Runner
-    options: Options
+    options: BlockOptions
     memory: Choices | None = None
 
     @property

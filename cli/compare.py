@@ -13,7 +13,7 @@ from .app import HistoryOption, HtmlOption, ThresholdOption, app
 from .console import safe, stdout
 
 if TYPE_CHECKING:
-    from ..lab.collection import Source
+    from ..lab.collection import ReportSource
     from ..lab.compare import Comparison
 
 _STYLES = {"regression": "red", "improvement": "green", "change": "yellow", "unclear": "magenta"}
@@ -40,7 +40,7 @@ def compare(
     raise typer.Exit(comparison.exit)
 
 
-def _sources(what: str, history: str | None) -> Iterable[Source]:
+def _sources(what: str, history: str | None) -> Iterable[ReportSource]:
     """The reports a user names; `history:LABEL` are those added under a label."""
     from ..base.errors import InputError
     from ..lab.collection import read_all

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..probes.targets import Device
 
 
-class ListFormat(StrEnum):
+class DevicesAs(StrEnum):
     """How the list is printed."""
 
     TEXT = "text"
@@ -25,14 +25,14 @@ class ListFormat(StrEnum):
 
 @app.command(short_help="List phones, their state, and what to do about it.")
 def devices(
-    format: Annotated[ListFormat, typer.Option("--format", "-f", help="Output format.")] = ListFormat.TEXT,
+    format: Annotated[DevicesAs, typer.Option("--format", "-f", help="Output format.")] = DevicesAs.TEXT,
     adb: AdbOption = None,
 ) -> None:
     """List the phones that adb knows, with their state and what to do about a bad one."""
     from ..probes.targets import devices as connected
 
     found = connected(adb)
-    if format is ListFormat.JSON:
+    if format is DevicesAs.JSON:
         emit(json.dumps([{**asdict(d), "usable": d.usable} for d in found], indent=2))
     else:
         _table(found)

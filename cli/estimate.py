@@ -166,7 +166,8 @@ def _show(report: Report, knowledge: Knowledge) -> None:
         note = f"no table has the memory of a phone with {gpu}: its speed is not known"
         note += f"; GPUs named alike are {', '.join(alike)}" if alike else ""
         notes.print(f"[yellow]{safe(note)}[/yellow]")
-    if report.device["soc"]["name"] is None and (names := possible_socs(gpu, knowledge.tables)):
+    soc = report.device["soc"]
+    if not (soc["name"] or soc["one_of"]) and (names := possible_socs(gpu, knowledge.tables)):
         note = f"the CPU is not known: name the SoC with --soc ({', '.join(names[:6])})"
         notes.print(f"[dim]{safe(note)}[/dim]")
     if speeds:

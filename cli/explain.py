@@ -18,7 +18,7 @@ from .app import AdbOption, ProfilesOption, app
 from .console import emit, plain, safe, stdout
 
 if TYPE_CHECKING:
-    from ..judge.explain import Culprit, Explanation, Reading
+    from ..judge.explain import Culprit, Explanation, LogReading
     from ..probes.snapshot import Snapshot
     from ..probes.target import Target
     from ..profiles.knowledge import Knowledge
@@ -193,7 +193,7 @@ def _logcat(phone: Target) -> str:
     return answer.out
 
 
-def _show(reading: Reading, report: Report | None, knowledge: Knowledge) -> None:
+def _show(reading: LogReading, report: Report | None, knowledge: Knowledge) -> None:
     from ..judge.explain import Match
     from .render import answer, headline
 
@@ -234,7 +234,7 @@ def _show(reading: Reading, report: Report | None, knowledge: Knowledge) -> None
 def _finding(e: Explanation, report: Report | None, knowledge: Knowledge) -> None:
     from rich.markup import escape
 
-    from ..judge.explain import Answer, Match, remedy
+    from ..judge.explain import Applies, Match, remedy
 
     console, signature = stdout(), e.signature
     console.print(f"[bold red]{safe(signature.title)}[/]  [dim]{safe(signature.id)}[/dim]")
@@ -245,7 +245,7 @@ def _finding(e: Explanation, report: Report | None, knowledge: Knowledge) -> Non
     if e.count > len(e.excerpts):
         console.print(f"  [dim]and {e.count - len(e.excerpts)} more lines[/dim]")
     console.print(f"  [bold]cause[/] ({signature.cause.status}): {escape(signature.cause.text)}")
-    mark = {Answer.YES: "[red]yes[/]", Answer.NO: "[green]no[/]", Answer.UNKNOWN: "[magenta]unknown[/]"}
+    mark = {Applies.YES: "[red]yes[/]", Applies.NO: "[green]no[/]", Applies.UNKNOWN: "[magenta]unknown[/]"}
     console.print(f"  [bold]applies[/]: {mark[e.applies.answer]}: {safe(e.applies.because)}")
     console.print(f"  [bold]do[/]: {safe(remedy(signature, report, knowledge), 2000)}")
     console.print(f"  [dim]why we think so: {escape(signature.because)}[/dim]")
@@ -262,11 +262,11 @@ def _repeats(e: Explanation, first: Explanation | None) -> bool:
 
 
 def _role(e: Explanation) -> str:
-    from ..judge.explain import Answer
+    from ..judge.explain import Applies
 
     if e.signature.kind == "notice":
         return ", no failure"
-    if e.applies.answer is Answer.NO:
+    if e.applies.answer is Applies.NO:
         return ", not on this phone"
     if e.elsewhere:
         return ", in another process"
@@ -283,7 +283,7 @@ def _blame(culprit: Culprit) -> str:
     return f"line {crash.at}: {crash.signal} in {place}: {whose}"
 
 
-def _dump(reading: Reading, report: Report | None, knowledge: Knowledge, format: ExplainFormat) -> None:
+def _dump(reading: LogReading, report: Report | None, knowledge: Knowledge, format: ExplainFormat) -> None:
     data: dict[str, Any] = {
         "schema": "gemmafit.explanation/1",
         "recognised": reading.recognised,

@@ -79,7 +79,7 @@ def run(
     raise typer.Exit(code)
 
 
-class ListFormat(StrEnum):
+class PhonesAs(StrEnum):
     """How the phones of a run are listed."""
 
     TEXT = "text"
@@ -89,7 +89,7 @@ class ListFormat(StrEnum):
 @lab_app.command()
 def show(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of a lab run.")],
-    format: Annotated[ListFormat, typer.Option("--format", "-f", help="Output format.")] = ListFormat.TEXT,
+    format: Annotated[PhonesAs, typer.Option("--format", "-f", help="Output format.")] = PhonesAs.TEXT,
     html: HtmlOption = None,
 ) -> None:
     """List the phones of a run and how each ended."""
@@ -101,7 +101,7 @@ def show(
     rows = kept.rows()
     if html is not None:
         _page(html, rows, folder)
-    if format is ListFormat.MARKDOWN:
+    if format is PhonesAs.MARKDOWN:
         emit(markdown(rows))
     else:
         console = stdout()

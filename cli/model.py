@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ..benchmarks.measurements import Measurement
-    from ..judge.modelfit import Fit, Identity
+    from ..judge.modelfit import Fit, Recognised
     from ..probes.modelfile import Finding, ModelFile, Section, TensorGroup
     from ..probes.snapshot import Snapshot
     from ..profiles.knowledge import Knowledge
@@ -95,7 +95,7 @@ def inspect(
         raise typer.Exit(status)
 
 
-def exit_code(file: ModelFile, identity: Identity, fit: tuple[Fit, ...] | None) -> Exit:
+def exit_code(file: ModelFile, identity: Recognised, fit: tuple[Fit, ...] | None) -> Exit:
     """See the command's help."""
     broken = any(f.severity == "error" for f in (*file.findings, *identity.findings))
     if broken or (fit and all(f.status in ("fail", "error") for f in fit)):
@@ -146,7 +146,7 @@ def _judged(
     return None
 
 
-def show(file: ModelFile, identity: Identity, fit: tuple[Fit, ...] | None) -> None:
+def show(file: ModelFile, identity: Recognised, fit: tuple[Fit, ...] | None) -> None:
     """Print what is known of a file, and where it loads."""
     console = stdout()
     complete = {True: "[green]complete[/]", False: "[red]not complete[/]", None: "[magenta]unknown[/]"}
@@ -220,7 +220,7 @@ def _finding(console: Console, finding: Finding) -> None:
     console.print(f"[{style}]{finding.severity}[/]: {safe(finding.text, 1000)}{remedy}")
 
 
-def _dump(file: ModelFile, identity: Identity, fit: tuple[Fit, ...] | None, format: ModelFormat) -> None:
+def _dump(file: ModelFile, identity: Recognised, fit: tuple[Fit, ...] | None, format: ModelFormat) -> None:
     import msgspec
 
     data: dict[str, Any] = {"schema": SCHEMA, **msgspec.to_builtins(file)}

@@ -84,11 +84,13 @@ def _device(s: Snapshot) -> list[str]:
 
 
 def _soc(s: Snapshot) -> list[str]:
-    named = safe(s.soc.name) if s.soc.name else None
+    named = " or ".join(map(safe, s.soc.one_of)) or (safe(s.soc.name) if s.soc.name else None)
     model = safe(s.soc.model) if s.soc.model and s.soc.model != s.soc.name else None
     text = _joined(s.soc.manufacturer, None)
     parts = " ".join(part for part in (text, named, f"({model})" if model and named else model) if part)
-    return [parts + _from(s, "soc.name", "soc.model")] if parts else ([_UNKNOWN] if s.origin.android else [])
+    if not parts:
+        return [_UNKNOWN] if s.origin.android else []
+    return [parts + _from(s, "soc.name", "soc.one_of", "soc.model")]
 
 
 def _cpu(cpu: Cpu) -> list[str]:

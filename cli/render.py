@@ -82,7 +82,7 @@ def _device(report: Report) -> str:
     ram = device.get("ram_bytes")
     parts = [
         name or report.name,
-        soc.get("name") or soc.get("model"),
+        soc.get("name") or " or ".join(soc.get("one_of") or ()) or soc.get("model"),
         cores,
         gpu.get("model") or gpu.get("renderer"),
         f"Android {android['release']} (API {android.get('sdk')})" if android.get("release") else None,

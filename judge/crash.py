@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from ..profiles.signatures import Origin, Part
+from ..profiles.signatures import Origin, SignaturePart
 
 MAX_CRASHES = 32
 MAX_FRAMES = 48
@@ -127,7 +127,7 @@ class Owners:
         """The innermost frame that lies in a library and not in the system's."""
         for frame in frames:
             owner = self.of(frame.library)
-            if frame.library.endswith(".so") and (owner is None or owner.part is not Part.SYSTEM):
+            if frame.library.endswith(".so") and (owner is None or owner.part is not SignaturePart.SYSTEM):
                 return frame
         return None
 

@@ -16,7 +16,7 @@ def describe(snapshot: Snapshot) -> dict[str, Any]:
         "brand": identity.brand,
         "model": identity.model,
         "device": identity.device,
-        "soc": asdict(snapshot.soc),
+        "soc": {**asdict(snapshot.soc), "one_of": list(snapshot.soc.one_of)},
         "android": {
             "release": android.release,
             "sdk": android.sdk,

@@ -14,7 +14,7 @@ Nothing ran, so every answer is `predicted`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass, replace
 from difflib import get_close_matches
 from types import UnionType
@@ -26,10 +26,12 @@ from ..base.bounds import require
 from ..base.errors import UsageError
 from ..base.names import TargetKind
 from ..base.options import Options
-from ..probes.readers.gpu import identify, read_driver
+from ..probes.readers.gpu import Identified, identify, read_driver
+from ..probes.readers.soc import Shown, narrowed
 from ..probes.snapshot import ABI_BITS, Android, AppVisibility, Cluster, Cpu, Gpu, Memory, Snapshot, Soc
 from ..profiles.knowledge import Knowledge
-from ..profiles.tables import SocRow, Tables
+from ..profiles.socs import SocRow, common
+from ..profiles.tables import Tables
 from ..reports.report import Report
 from .judge import judge
 from .predict import Anchor
@@ -127,7 +129,8 @@ def stated(
         )
     if abi is not None and abi not in ABI_BITS:
         raise UsageError(f"unknown ABI {abi!r}", hint=f"ABIs: {', '.join(ABI_BITS)}.")
-    row = _soc(tables, found.model, soc)
+    rows = _socs(tables, found, soc)
+    row = common(rows)
     known = read_driver(tables.gpus, found.vendor, [("stated", driver)]) if driver else None
     graphics = replace(
         known[1] if known else Gpu(driver=driver),
@@ -142,7 +145,7 @@ def stated(
         kind=TargetKind.STATED,
         android=Android(sdk=sdk, abis=(abi,) if abi else None, bits=ABI_BITS[abi] if abi else None),
         gpu=graphics,
-        soc=Soc(row.manufacturer, row.models[0] if row.models else None, row.name) if row else Soc(name=soc),
+        soc=_stated_soc(rows),
         cpu=Cpu(_clusters(cpu) if cpu else _clusters_of(row)),
         memory=Memory(total_bytes=None if ram_gb is None else int(ram_gb * GIB * usable)),
     )
@@ -205,7 +208,7 @@ def _value(name: str, kind: Any, text: str) -> Any:
 
 def similar(gpu: str, knowledge: Knowledge, most: int = 3) -> list[str]:
     """Names of GPUs whose data sheet is known and that are written like this one, the most similar first."""
-    names = [row.gpu.model for row in knowledge.tables.socs if row.gpu.model]
+    names = [row.gpu.model for row in knowledge.tables.socs.rows if row.gpu.model]
     names += [name for chip in knowledge.chips.values() for name in chip.gpu]
     known = {name.casefold(): name for name in names}
     return [known[found] for found in get_close_matches(gpu.strip().casefold(), known, most, cutoff=0.7)]
@@ -213,20 +216,28 @@ def similar(gpu: str, knowledge: Knowledge, most: int = 3) -> list[str]:
 
 def possible_socs(gpu: str, tables: Tables) -> list[str]:
     """Names of the SoCs that have a GPU, where there are several: without a choice the CPU stays unknown."""
-    names = [row.name for row in tables.socs if row.gpu.model == gpu]
+    names = [row.name for row in tables.socs.rows if row.gpu.model == gpu]
     return names if len(names) > 1 else []
 
 
-def _soc(tables: Tables, gpu: str, name: str | None) -> SocRow | None:
-    rows = tables.socs
-    if name is not None:
-        wanted = name.casefold()
-        matching = [r for r in rows if wanted in (r.name.casefold(), *(m.casefold() for m in r.models))]
-        matching = matching or [r for r in rows if r.name.casefold().endswith(wanted)]
-        if not matching:
-            raise UsageError(
-                f"unknown SoC {name!r}", hint="Give its name (Snapdragon 8 Gen 2) or part number (SM8550)."
-            )
-        return matching[0]
-    matching = [r for r in rows if r.gpu.model == gpu]
-    return matching[0] if len(matching) == 1 else None
+def _stated_soc(rows: Sequence[SocRow]) -> Soc:
+    if len(rows) > 1:
+        return Soc(rows[0].manufacturer, one_of=tuple(row.name for row in rows))
+    return next((Soc(row.manufacturer, next(iter(row.models), None), row.name) for row in rows), Soc())
+
+
+def _socs(tables: Tables, gpu: Identified, name: str | None) -> tuple[SocRow, ...]:
+    """The chips that are meant: those of a name, or the bins of the only one with this GPU; else ()."""
+    socs = tables.socs
+    if name is None:
+        having = tuple(row for row in socs.rows if row.gpu.model == gpu.model)
+        return having if having and any(set(having) <= set(socs.family(m)) for m in having[0].models) else ()
+    meant = socs.find(name, spoken=True).rows
+    if not meant:
+        alike = socs.near(name)
+        raise UsageError(
+            f"unknown SoC {name!r}",
+            hint=(f"Perhaps {', '.join(alike)}. " if alike else "")
+            + "Give its name (Snapdragon 8 Gen 2) or part number (SM8550).",
+        )
+    return narrowed(meant, Shown(gpu)) or meant

@@ -23,7 +23,7 @@ from ..base.names import Backend, CheckStatus
 from ..probes.snapshot import Snapshot
 from ..profiles.conditions import Facts, evaluate
 from ..profiles.knowledge import Knowledge
-from ..profiles.signatures import Kind, Origin, Part, Pattern, Signature
+from ..profiles.signatures import Kind, Origin, Pattern, Signature, SignaturePart
 from ..reports.report import Report
 from .crash import Crash, Crashes, Frame, Owners
 
@@ -70,7 +70,7 @@ class Match(StrEnum):
     RESEMBLES = "resembles"
 
 
-class Answer(StrEnum):
+class Applies(StrEnum):
     """Whether a failure's cause holds on the phone; unknown where the facts it asks for are."""
 
     YES = "yes"
@@ -82,7 +82,7 @@ class Answer(StrEnum):
 class Applicability:
     """Whether the cause is possible on this phone (or with this file), and the facts that say so."""
 
-    answer: Answer
+    answer: Applies
     because: str
 
 
@@ -131,7 +131,7 @@ class Culprit:
 
 
 @dataclass(frozen=True)
-class Reading:
+class LogReading:
     """What a text says.
 
     Attributes:
@@ -156,7 +156,7 @@ def explain(
     knowledge: Knowledge,
     snapshot: Snapshot | None = None,
     facts: Mapping[str, Any] | None = None,
-) -> Reading:
+) -> LogReading:
     """What is known about the failures in a text.
 
     Args:
@@ -181,8 +181,8 @@ def explain(
         scan.search_joined(short)
     known = Facts(snapshot, facts)
     found = [replace(e, applies=_applies(e.signature, known)) for e in scan.results()]
-    found = [e for e in found if not e.signature.on_phone_only or e.applies.answer is Answer.YES]
-    return Reading(tuple(sorted(found, key=_rank)), scan.culprits, scan.origins())
+    found = [e for e in found if not e.signature.on_phone_only or e.applies.answer is Applies.YES]
+    return LogReading(tuple(sorted(found, key=_rank)), scan.culprits, scan.origins())
 
 
 _KINDS = {Kind.FAILURE: 0, Kind.GENERAL: 1, Kind.NOTICE: 2}
@@ -193,7 +193,7 @@ def _rank(e: Explanation) -> tuple[Any, ...]:
     return (
         e.match is Match.RESEMBLES,
         _KINDS[e.signature.kind],
-        e.applies.answer is Answer.NO,
+        e.applies.answer is Applies.NO,
         e.elsewhere,
         -e.score,
         e.excerpts[0].line if e.excerpts else 0,
@@ -204,12 +204,12 @@ def _rank(e: Explanation) -> tuple[Any, ...]:
 def _applies(signature: Signature, facts: Facts) -> Applicability:
     condition = signature.applies_when
     if condition is None:
-        return Applicability(Answer.YES, "the cause does not depend on the phone")
+        return Applicability(Applies.YES, "the cause does not depend on the phone")
     about_file = all(name.startswith("file.") for name in condition.facts())
     if facts.snapshot is None and not about_file:
-        return Applicability(Answer.UNKNOWN, "no phone was named")
+        return Applicability(Applies.UNKNOWN, "no phone was named")
     truth = evaluate(condition, facts)
-    answer = {True: Answer.YES, False: Answer.NO, None: Answer.UNKNOWN}[truth.value]
+    answer = {True: Applies.YES, False: Applies.NO, None: Applies.UNKNOWN}[truth.value]
     return Applicability(answer, truth.because)
 
 
@@ -243,7 +243,7 @@ def answer(report: Report) -> str:
 
 _NAME = re.compile(r"[\w.-]*\w")
 
-_UNJUDGED = Applicability(Answer.UNKNOWN, "")
+_UNJUDGED = Applicability(Applies.UNKNOWN, "")
 
 
 class _Scan:
@@ -293,7 +293,7 @@ class _Scan:
             found.append(Culprit(crash, frame, owner))
             if crash.process is not None:
                 self._failing.add(crash.process)
-            if owner is not None and owner.part is not Part.SYSTEM:
+            if owner is not None and owner.part is not SignaturePart.SYSTEM:
                 self._bears[owner.id] += 1
             line = self._owners.line(crash)
             self._match(crash.at, line, line.lower(), owner, self._patterns)
@@ -347,7 +347,7 @@ class _Scan:
         """Whether a line of `owner` can show this failure: its own ones, and those of what lies below it."""
         if owner is None or not _foreign(owner) or signature.of == owner.id:
             return True
-        return signature.of is not None and self._origins[signature.of].part is not Part.RUNTIME
+        return signature.of is not None and self._origins[signature.of].part is not SignaturePart.RUNTIME
 
     def _match(
         self,
@@ -385,7 +385,7 @@ class _Scan:
 
 
 def _foreign(origin: Origin) -> bool:
-    return origin.part is Part.RUNTIME and not origin.ours
+    return origin.part is SignaturePart.RUNTIME and not origin.ours
 
 
 def _more(found: Explanation, number: int, text: str) -> Explanation:

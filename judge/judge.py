@@ -196,8 +196,9 @@ def _judge_variant(
     ]
     if (delay := speed.first_token(case, variant, predicted)) is not None:
         checks.append(delay)
-    remarks = [c for c in checks if c.reason in rules.remarks_only] + fits.busy(case, variant, predicted)
-    checks = [c for c in checks if c.reason not in rules.remarks_only]
+    aside = rules.remarks_only | {speed.FIRST_TOKEN_UNKNOWN}
+    remarks = [c for c in checks if c.reason in aside] + fits.busy(case, variant, predicted)
+    checks = [c for c in checks if c.reason not in aside]
     if variant.backend.about.is_gpu and (other := _counterpart(variant, predictions)) is not None:
         compared = speed.better(case, variant, predicted, other)
         remarks += [compared] if compared is not None else []

@@ -29,7 +29,7 @@ from .case import Case, worst
 from .judge import judge_files
 
 
-class How(StrEnum):
+class RecognisedBy(StrEnum):
     """By what a file was recognised, in falling order of trust."""
 
     SHA256 = "sha256"
@@ -38,11 +38,11 @@ class How(StrEnum):
 
 
 @dataclass(frozen=True)
-class Identity:
+class Recognised:
     """The catalogue's row for a file, or None, and what differs from it."""
 
     model: Model | None = None
-    how: How | None = None
+    how: RecognisedBy | None = None
     findings: tuple[Finding, ...] = ()
 
 
@@ -61,24 +61,24 @@ class Fit:
     reasons: tuple[str, ...] = ()
 
 
-def identify(file: ModelFile, knowledge: Knowledge) -> Identity:
+def identify(file: ModelFile, knowledge: Knowledge) -> Recognised:
     """Find a file in the catalogue by digest (if it was computed), exact size, then name."""
     rows = list(knowledge.models.values())
     digest = file.sha256
     for row in rows:
         if digest is not None and digest in row.sha256:
-            return Identity(row, How.SHA256, _naming(file, row))
+            return Recognised(row, RecognisedBy.SHA256, _naming(file, row))
     name = _plain_name(file)
     named = [row for row in rows if row.file == name]
     sized = [row for row in rows if row.bytes == file.size]
     if same := [row for row in sized if row in named] or sized:
-        return Identity(same[0], How.SIZE, (*_naming(file, same[0]), *_digest(file, same[0])))
+        return Recognised(same[0], RecognisedBy.SIZE, (*_naming(file, same[0]), *_digest(file, same[0])))
     if former := [row for row in named or rows if _earlier(row, file.size) is not None]:
-        return Identity(former[0], How.SIZE, (*_naming(file, former[0]), _former(file, former[0])))
+        return Recognised(former[0], RecognisedBy.SIZE, (*_naming(file, former[0]), _former(file, former[0])))
     if named:
         row = min(named, key=lambda r: abs(r.size - file.size))
-        return Identity(row, How.NAME, (*_size(file, row), *_digest(file, row)))
-    return Identity(findings=_no_runtime(file, knowledge))
+        return Recognised(row, RecognisedBy.NAME, (*_size(file, row), *_digest(file, row)))
+    return Recognised(findings=_no_runtime(file, knowledge))
 
 
 def _plain_name(file: ModelFile) -> str:
@@ -151,7 +151,7 @@ def _size(file: ModelFile, row: Model) -> tuple[Finding, ...]:
 
 def will_run(
     file: ModelFile,
-    identity: Identity,
+    identity: Recognised,
     snapshot: Snapshot,
     knowledge: Knowledge,
     *,

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from ..base.errors import UsageError
 from ..base.names import Backend
 from ..base.units import stated
@@ -21,6 +23,7 @@ from ..probes.snapshot import Snapshot
 from ..profiles.calibration import Calibration, Engine, Phase, Specification
 from ..profiles.conditions import Facts
 from ..profiles.knowledge import Chip, Knowledge, Model
+from ..profiles.socs import SocRow, least
 from ..reports.report import Predicted, Range
 from .calibration import Workload, around, engine_for, gpu_class, joined, specified_rate
 
@@ -296,34 +299,60 @@ def peak_memory(model: Model, backend: Backend, context: int, knowledge: Knowled
 
 def find_chip(snapshot: Snapshot, knowledge: Knowledge) -> Chip | None:
     """The limits of this device: its chip's row; of several for one GPU the SoC decides, then the cores, then
-    the slowest. Without a row: what the table of SoCs states, or None."""
+    the slowest. Without a row: what the table of SoCs states, or None. Where it may be one of several
+    chips: the least of each limit, and none that is not known of all."""
+    if not snapshot.soc.one_of:
+        return _chip_of(snapshot, knowledge)
+    found = [
+        _chip_of(replace(snapshot, soc=replace(snapshot.soc, name=name, model=None, one_of=())), knowledge)
+        for name in snapshot.soc.one_of
+    ]
+    chips = [chip for chip in found if chip is not None]
+    if len(chips) < len(found):
+        return None
+    first = min(chips, key=lambda chip: chip.read_gb_s or chip.dram_gb_s)
+    return msgspec.structs.replace(
+        first,
+        dram_gb_s=min(chip.dram_gb_s for chip in chips),
+        **{limit: least([getattr(c, limit) for c in chips]) for limit in _LIMITS},
+    )
+
+
+_LIMITS = ("fp16_gflops", "read_gb_s", "compute_gflops")
+
+
+def _chip_of(snapshot: Snapshot, knowledge: Knowledge) -> Chip | None:
     name = (snapshot.gpu.model or "").casefold()
     rows = [row for row in knowledge.chips.values() if name in (g.casefold() for g in row.gpu)]
-    socs = {s.casefold() for s in (snapshot.soc.name, snapshot.soc.model) if s}
-    by_soc = [row for row in rows if any(s.casefold() in socs for s in row.socs)]
+    soc = knowledge.tables.socs.named(snapshot.soc.name) if snapshot.soc.name else None
+    by_soc = [row for row in rows if soc is not None and soc in _socs_of(row, knowledge)]
     by_cores = [row for row in rows if row.cores is not None and row.cores == snapshot.gpu.cores]
     # A row that is for other SoCs says nothing about this one's memory once this one is known.
-    stated = _from_soc(snapshot, knowledge)
+    stated = _from_soc(soc, snapshot.gpu.model)
     if not by_soc and stated is not None:
         open_rows = [row for row in rows if not row.socs]
         return open_rows[0] if open_rows else stated
     return min(by_soc or by_cores or rows, key=lambda row: row.read_gb_s or row.dram_gb_s, default=stated)
 
 
-def _from_soc(snapshot: Snapshot, knowledge: Knowledge) -> Chip | None:
-    """A chip row from the table of memory by SoC."""
-    for row in knowledge.memory.values():
-        if snapshot.soc.name is not None and snapshot.soc.name in row.socs:
-            return Chip(
-                id=snapshot.soc.name,
-                gpu=(snapshot.gpu.model or "unknown",),
-                basis="estimated",
-                dram_gb_s=row.dram_gb_s,
-                fp16_gflops=row.socs[snapshot.soc.name],
-                because=row.because,
-                source=row.source,
-            )
-    return None
+def _socs_of(chip: Chip, knowledge: Knowledge) -> set[SocRow]:
+    """The SoCs that a row is for."""
+    return {row for name in chip.socs for row in knowledge.tables.socs.find(name, spoken=True).rows}
+
+
+def _from_soc(soc: SocRow | None, gpu: str | None) -> Chip | None:
+    """What the table of SoCs states of a chip's memory and GPU, as a row like those of chips.yaml."""
+    if soc is None or soc.dram_gb_s is None:
+        return None
+    return Chip(
+        id=soc.name,
+        gpu=(gpu or "unknown",),
+        basis="estimated",
+        dram_gb_s=soc.dram_gb_s,
+        fp16_gflops=soc.gpu.fp16_gflops,
+        because=soc.because or soc.name,
+        source=soc.source or soc.name,
+    )
 
 
 def _cpu_peak(snapshot: Snapshot, knowledge: Knowledge) -> float | None:

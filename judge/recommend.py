@@ -47,6 +47,12 @@ class Judged:
         )
         return tuple(dict.fromkeys(c.reason for c in found if c.reason is not None))
 
+    @property
+    def only_speed_open(self) -> bool:
+        """Whether nothing speaks against it, and all that is not known is how fast it is."""
+        left = [c for c in self.checks if c.status not in (CheckStatus.PASS, CheckStatus.SKIP)]
+        return bool(left) and all(c.reason in ("speed.unknown", "speed.disturbed") for c in left)
+
     def has(self, *reasons: str) -> bool:
         return not set(reasons).isdisjoint(self.reasons)
 
@@ -58,13 +64,23 @@ def gravity(judged: Judged) -> int:
 
 def best_of_family(case: Case, all_judged: Iterable[Judged]) -> Judged | None:
     """The best working file of the family asked for."""
-    rank = _rank(case)
-    return min((j for j in all_judged if j.works and case.of_family(j.variant)), key=rank, default=None)
+    return _best([j for j in all_judged if case.of_family(j.variant)], _rank(case))
 
 
 def best_of_all(case: Case, all_judged: Iterable[Judged]) -> Judged | None:
     """The most capable file that works without reservation, on a maintained runtime where possible."""
-    return min((j for j in all_judged if j.works), key=_rank(case, by_capability=True), default=None)
+    return _best(list(all_judged), _rank(case, by_capability=True))
+
+
+def _best(all_judged: Sequence[Judged], rank: Callable[[Judged], tuple[float, ...]]) -> Judged | None:
+    """The best that works. A GPU with reservations is not better than a CPU of which only the speed is not
+    known."""
+    best = min((j for j in all_judged if j.works), key=rank, default=None)
+    if best is None or best.status is CheckStatus.PASS or best.variant.backend == "cpu":
+        return best
+    return min(
+        (j for j in all_judged if j.variant.backend == "cpu" and j.only_speed_open), key=rank, default=best
+    )
 
 
 def _rank(case: Case, by_capability: bool = False) -> Callable[[Judged], tuple[float, ...]]:
@@ -80,11 +96,12 @@ def _rank(case: Case, by_capability: bool = False) -> Callable[[Judged], tuple[f
         model = judged.variant.model
         seconds = speed.job_seconds(case, judged.predicted) or float("inf")
         stands_for = family is not None and model.id == family.primary and judged.variant.backend.about.is_gpu
+        unsure = judged.has("gpu.slower-than-cpu", speed.FIRST_TOKEN_UNKNOWN)
         return (
             judged.status is not CheckStatus.PASS,
             gravity(judged),
             seconds if judged.has("speed.slow", "speed.first-token") else 0.0,
-            by_capability or not stands_for or judged.has("gpu.slower-than-cpu"),
+            by_capability or not stands_for or unsure,
             case.runtime(model).deprecated,
             -case.architecture(model).capability,
             -model.bits.ffn,
@@ -103,10 +120,10 @@ def status_order(case: Case, judged: Judged) -> tuple[float, ...]:
 
 
 def _backend_rank(judged: Judged) -> float:
-    """Of the table; a GPU that is slower than the CPU comes next after it."""
+    """Of the table; a GPU that is slower than the CPU, as far as is known, comes next after it."""
     return (
         Backend.CPU.about.rank + 0.5
-        if judged.has("gpu.slower-than-cpu")
+        if judged.has("gpu.slower-than-cpu", speed.FIRST_TOKEN_UNKNOWN)
         else judged.variant.backend.about.rank
     )
 

@@ -11,6 +11,7 @@ from ..reports.report import Check, Predicted, Recommendation
 from .case import ANY_FAMILY, Case
 from .recommend import Judged, best_of_family, recommendation, status_order
 from .recommend import best_of_all as best_of_all_judged
+from .rules.speed import FIRST_TOKEN_UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def _successor(case: Case, chosen: Judged, judged: Sequence[Judged]) -> str:
 
 
 def _reservations(judged: Judged) -> str:
-    problems = [c for c in judged.checks if c.status is CheckStatus.WARN]
+    problems = [c for c in judged.checks if c.status in (CheckStatus.WARN, CheckStatus.UNKNOWN)]
     return "".join(f" Reservation: {c.because}" for c in problems)
 
 
@@ -140,6 +141,8 @@ def _summary(
         case Verdict.PASS:
             assert chosen is not None  # the primary works, so something does
             sooner = "" if chosen.variant.backend.about.is_gpu else ", and sooner without it"
+            if sooner and primary is not None and primary.has(FIRST_TOKEN_UNKNOWN):
+                sooner = ", though how soon its first token comes there is not known"
             return f"{name} runs here on the GPU{sooner}; use {_use(chosen)}."
         case Verdict.DEGRADED:
             assert chosen is not None

@@ -16,7 +16,7 @@ from typing import Any
 
 from ..base.names import Evidence, Verdict
 from ..reports.report import Report
-from .collection import Source, text
+from .collection import ReportSource, text
 
 MIN_DEVICES = 2
 """Different devices that must agree before their SoC, GPU and driver range get a rule of their own."""
@@ -127,7 +127,7 @@ class Allowlist:
         return Allowlist(rules, self.conflicts, self.left_out)
 
 
-def outcome(source: Source) -> Seen | LeftOut:
+def outcome(source: ReportSource) -> Seen | LeftOut:
     """Reduce a report; computers, emulators and undecided phones are left out and said so."""
     report = source.report
     device = report.device
@@ -186,7 +186,7 @@ def weakest(several: Iterable[Evidence]) -> Evidence:
     return min(several, key=list(Evidence).index, default=Evidence.PREDICTED)
 
 
-def build(sources: Iterable[Source]) -> Allowlist:
+def build(sources: Iterable[ReportSource]) -> Allowlist:
     """Generalise reports to rules, as far as they agree."""
     outcomes: list[Seen] = []
     left_out: list[LeftOut] = []

@@ -17,7 +17,7 @@ from ..base.errors import TargetError, UsageError
 from ..base.units import seconds
 from .discovery import discover
 from .inventory import READY, Inventory, Phone
-from .job import Control, Ended, Finished, Job, ended, run_phone
+from .job import Control, Finished, Job, JobEnd, ended, run_phone
 from .pool import limit_s
 
 try:
@@ -98,10 +98,10 @@ class DaskPool:
                     yield finished
             for future, why in self._given_up(futures, began, missing_since):
                 future.cancel()
-                yield ended(futures.pop(future), Ended.FAILED, why)
+                yield ended(futures.pop(future), JobEnd.FAILED, why)
             for future in self._waiting(futures) if control.stop.is_set() else ():
                 future.cancel()
-                yield ended(futures.pop(future), Ended.STOPPED, "stopped before it was examined")
+                yield ended(futures.pop(future), JobEnd.STOPPED, "stopped before it was examined")
             time.sleep(0 if not futures else POLL_S)
 
     def _given_up(
@@ -157,7 +157,7 @@ def _result(future: AnyFuture, job: Job) -> Finished | None:
             return None
         return finished
     if future.status in ("error", "cancelled"):
-        return ended(job, Ended.FAILED, f"its job ended as {future.status} on the cluster")
+        return ended(job, JobEnd.FAILED, f"its job ended as {future.status} on the cluster")
     return None
 
 

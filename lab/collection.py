@@ -15,7 +15,7 @@ SUFFIXES = (".yaml", ".yml", ".json")
 
 
 @dataclass(frozen=True)
-class Source:
+class ReportSource:
     """A report and where it came from."""
 
     path: str
@@ -44,13 +44,13 @@ def expand(paths: Iterable[Path]) -> Iterator[Path]:
             raise InputError(f"{path}: no such file or folder")
 
 
-def read_all(paths: Iterable[Path]) -> tuple[list[Source], list[Unreadable]]:
+def read_all(paths: Iterable[Path]) -> tuple[list[ReportSource], list[Unreadable]]:
     """Load every report below `paths`. Files that are not reports come back with their reason."""
-    sources: list[Source] = []
+    sources: list[ReportSource] = []
     unreadable: list[Unreadable] = []
     for path in expand(paths):
         try:
-            sources.append(Source(str(path), load(path)))
+            sources.append(ReportSource(str(path), load(path)))
         except InputError as error:
             unreadable.append(Unreadable(str(path), str(error)))
     return sources, unreadable
@@ -75,7 +75,7 @@ def phone(report: Report) -> str:
     return ":".join((kind, *(text(report.device, key) or "?" for key in ("manufacturer", "model", "device"))))
 
 
-def newest(sources: Iterable[Source]) -> dict[str, Report]:
+def newest(sources: Iterable[ReportSource]) -> dict[str, Report]:
     """Of several reports of one phone the newest; by what pairs them."""
     found: dict[str, Report] = {}
     for source in sources:

@@ -16,7 +16,7 @@ from ..base.units import seconds
 from ..benchmarks.measurements import Measurement
 from ..benchmarks.statistics import gain
 from ..reports.report import Report
-from .collection import Source, newest, text
+from .collection import ReportSource, newest, text
 
 THRESHOLD = 0.10
 """Relative change of a median below which a speed counts as unchanged: warm phones vary by as much."""
@@ -85,7 +85,7 @@ class Comparison:
 
 
 def compare_all(
-    before: Iterable[Source], after: Iterable[Source], threshold: float = THRESHOLD
+    before: Iterable[ReportSource], after: Iterable[ReportSource], threshold: float = THRESHOLD
 ) -> Comparison:
     """Pair the newest report of each phone in both sets and compare the pairs.
 

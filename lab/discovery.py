@@ -46,5 +46,6 @@ def _with_facts(phone: Phone) -> Phone:
             "gpu": snapshot.gpu.model,
             "android": android.release if android else None,
         }
-        return replace(phone, facts={key: value for key, value in facts.items() if value})
+        socs = (snapshot.soc.name,) if snapshot.soc.name else snapshot.soc.one_of
+        return replace(phone, facts={key: value for key, value in facts.items() if value}, socs=socs)
     return phone

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..probes.readers.gpu import identify
-from ..profiles.tables import SocRow, Tables
+from ..profiles.socs import SocRow
+from ..profiles.tables import Tables
 from .matrix import PhoneKind, generation
 
 ARM_V8_PARTS = {0x41: 0xD02, 0x51: 0x200}
@@ -16,7 +17,7 @@ Krait are 32-bit). Engines exist for arm64 only, so 32-bit chips are no gap in a
 def field(tables: Tables) -> tuple[Mapping[str, Sequence[str]], Sequence[PhoneKind]]:
     """(axis title -> values that exist, kinds of phones) for `matrix.build`."""
     old = _cores_of_32_bit(tables)
-    kinds = [kind for row in tables.socs if (kind := _kind(tables, row, old)) is not None]
+    kinds = [kind for row in tables.socs.rows if (kind := _kind(tables, row, old)) is not None]
     known: dict[str, dict[str, None]] = {}
     for kind in kinds:
         for title, values in kind.values.items():

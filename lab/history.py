@@ -19,7 +19,7 @@ import msgspec
 
 from ..base.errors import InputError, UsageError
 from ..reports.report_io import from_dict, to_dict
-from .collection import Source, phone, text
+from .collection import ReportSource, phone, text
 
 try:
     import sqlalchemy as sa
@@ -82,7 +82,7 @@ class History:
         self._engine = engine
         _METADATA.create_all(engine)
 
-    def add(self, sources: Iterable[Source], label: str = "") -> tuple[int, int]:
+    def add(self, sources: Iterable[ReportSource], label: str = "") -> tuple[int, int]:
         """Append reports; returns (added, already there). A report is known by the hash of its content."""
         added = known = 0
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -118,7 +118,7 @@ class History:
         with self._engine.connect() as connection:
             return [HistoryEntry(*row) for row in connection.execute(query)]
 
-    def report(self, identifier: int) -> Source:
+    def report(self, identifier: int) -> ReportSource:
         """One report by its id. Raises InputError if there is none."""
         with self._engine.connect() as connection:
             body = connection.scalar(sa.select(_REPORTS.c.body).where(_REPORTS.c.id == identifier))
@@ -126,7 +126,7 @@ class History:
             raise InputError(f"no report {identifier} in this history")
         return _source(identifier, body)
 
-    def newest(self, selection: Selection = Selection()) -> Iterator[Source]:
+    def newest(self, selection: Selection = Selection()) -> Iterator[ReportSource]:
         """The newest report of each phone within the selection, one at a time."""
         ranked = (
             sa.select(
@@ -180,7 +180,7 @@ def _masked(url: str) -> str:
     return sa.make_url(url).render_as_string(hide_password=True) if "://" in url else url
 
 
-def _row(source: Source, label: str, now: str) -> dict[str, Any]:
+def _row(source: ReportSource, label: str, now: str) -> dict[str, Any]:
     report = source.report
     body = msgspec.json.encode(to_dict(report))
     best = report.recommendation
@@ -199,9 +199,9 @@ def _row(source: Source, label: str, now: str) -> dict[str, Any]:
     }
 
 
-def _source(identifier: int, body: bytes) -> Source:
+def _source(identifier: int, body: bytes) -> ReportSource:
     where = f"history:{identifier}"
-    return Source(where, from_dict(msgspec.json.decode(zlib.decompress(body)), where))
+    return ReportSource(where, from_dict(msgspec.json.decode(zlib.decompress(body)), where))
 
 
 def _conditions(selection: Selection) -> list[sa.ColumnElement[bool]]:

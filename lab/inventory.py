@@ -13,6 +13,7 @@ from ..base.errors import InputError
 from ..base.files import read_text
 from ..base.options import Request, Strict
 from ..base.yaml_input import load_yaml
+from ..profiles.loader import load as load_tables
 
 SCHEMA = "gemmafit.lab/1"
 MAX_BYTES = 1 << 20
@@ -68,6 +69,7 @@ class Phone:
     Attributes:
         state: as adb names it; `advice` says what to do about one that is not `device`.
         facts: property -> value.
+        socs: names of the chip, or of those that it may be.
     """
 
     server: str | None
@@ -75,6 +77,7 @@ class Phone:
     state: str
     advice: str | None = None
     facts: Mapping[str, str] = field(default_factory=dict[str, str])
+    socs: tuple[str, ...] = ()
 
 
 def load(path: Path) -> Inventory:
@@ -134,8 +137,16 @@ def takes(group: Group, phone: Phone) -> bool:
         return False
     facts = {**phone.facts, "serial": phone.serial}
     return all(
-        fnmatchcase(facts.get(name, "").lower(), pattern.lower()) for name, pattern in group.match.items()
+        fnmatchcase(facts.get(name, "").lower(), pattern.lower())
+        or (name == "soc" and _is_soc(pattern, phone.socs))
+        for name, pattern in group.match.items()
     )
+
+
+def _is_soc(pattern: str, names: Sequence[str]) -> bool:
+    """Whether a pattern, or a chip's name as people write it, means all of the chips that it may be."""
+    meant = {row.name for row in load_tables().tables.socs.find(pattern, spoken=True).rows}
+    return bool(names) and all(n in meant or fnmatchcase(n.lower(), pattern.lower()) for n in names)
 
 
 def absent(inventory: Inventory, phones: Sequence[Phone]) -> list[tuple[str, Group]]:

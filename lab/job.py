@@ -40,7 +40,7 @@ class Job:
     group: Group
 
 
-class Ended(StrEnum):
+class JobEnd(StrEnum):
     """How a phone of a run ended."""
 
     DONE = "done"
@@ -63,7 +63,7 @@ class JobRow:
     serial: str
     server: str | None
     group: str
-    status: Ended
+    status: JobEnd
     verdict: Verdict | None = None
     report: str | None = None
     error: str | None = None
@@ -74,9 +74,9 @@ class JobRow:
 
     def exit(self, *, strict: bool = False) -> Exit:
         """What the phone adds to the exit status of the run."""
-        if self.status is Ended.DONE and self.verdict is not None:
+        if self.status is JobEnd.DONE and self.verdict is not None:
             return Exit.of(self.verdict, strict=strict)
-        return Exit.NO_TARGET if self.status is Ended.UNREACHABLE else Exit.BROKE
+        return Exit.NO_TARGET if self.status is JobEnd.UNREACHABLE else Exit.BROKE
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Control:
     stop: threading.Event = field(default_factory=threading.Event)
 
 
-def ended(job: Job, status: Ended, error: str) -> Finished:
+def ended(job: Job, status: JobEnd, error: str) -> Finished:
     """A job that ended from outside: lost, stopped, given up."""
     phone = job.phone
     return Finished(JobRow(job.id, phone.serial, phone.server, job.group.name, status, error=error))
@@ -103,7 +103,7 @@ def ended(job: Job, status: Ended, error: str) -> Finished:
 def run_phone(job: Job, control: Control | None = None, on_event: Listener = ignore) -> Finished:
     """Examine one phone. Transport faults are tried again; a wrong state or a verdict is not."""
     clock = _Clock(job, control or Control(), on_event)
-    row = JobRow(job.id, job.phone.serial, job.phone.server, job.group.name, Ended.FAILED)
+    row = JobRow(job.id, job.phone.serial, job.phone.server, job.group.name, JobEnd.FAILED)
     while True:
         row = replace(row, attempts=row.attempts + 1)
         finished, again = _attempt(job, row, clock)
@@ -124,15 +124,15 @@ def _attempt(job: Job, row: JobRow, clock: _Clock) -> tuple[Finished, bool]:
             except DeviceBusy as error:
                 clock.wait_once(str(error))
             else:
-                return finished, finished.row.status is Ended.PARTIAL
+                return finished, finished.row.status is JobEnd.PARTIAL
     except Stopped:
-        return Finished(replace(row, status=Ended.STOPPED, error="stopped before it was examined")), False
+        return Finished(replace(row, status=JobEnd.STOPPED, error="stopped before it was examined")), False
     except TransportError as error:
-        return Finished(_failed(row, Ended.FAILED, error)), True
+        return Finished(_failed(row, JobEnd.FAILED, error)), True
     except TargetError as error:
-        return Finished(_failed(row, Ended.UNREACHABLE, error)), False
+        return Finished(_failed(row, JobEnd.UNREACHABLE, error)), False
     except GemmafitError as error:
-        return Finished(_failed(row, Ended.FAILED, error)), False
+        return Finished(_failed(row, JobEnd.FAILED, error)), False
     except Exception as error:  # a defect of ours costs this phone's row, not the run
         return Finished(replace(row, error=f"unexpected {type(error).__name__}: {error}")), False
 
@@ -190,7 +190,7 @@ class _Clock:
         self.waited += GATE_POLL_S
 
 
-def _failed(row: JobRow, status: Ended, error: GemmafitError) -> JobRow:
+def _failed(row: JobRow, status: JobEnd, error: GemmafitError) -> JobRow:
     return replace(row, status=status, error=str(error), hint=error.hint)
 
 
@@ -206,7 +206,7 @@ def _examine(job: Job, target: Target, row: JobRow, listener: Listener) -> Finis
     examination = examine(target, job.group.options, listener)
     report = examination.report
     broken = examination.broken
-    status = Ended.DONE if broken is None else Ended.PARTIAL
+    status = JobEnd.DONE if broken is None else JobEnd.PARTIAL
     row = replace(row, status=status, verdict=report.verdict)
     if broken is not None:
         row = replace(row, error=str(broken), hint=broken.hint)

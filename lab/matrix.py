@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from ..reports.report import Report
-from .collection import Source, newest, text
+from .collection import ReportSource, newest, text
 
 RAM_CLASSES_GB = (2, 3, 4, 6, 8, 12, 16)
 """What phones are sold with; a phone belongs to the smallest class that holds its MemTotal."""
@@ -104,7 +104,7 @@ AXES: Mapping[str, Callable[[Report], tuple[str, ...]]] = {
 
 
 def build(
-    sources: Iterable[Source], known: Mapping[str, Sequence[str]], kinds: Sequence[PhoneKind]
+    sources: Iterable[ReportSource], known: Mapping[str, Sequence[str]], kinds: Sequence[PhoneKind]
 ) -> Matrix:
     """Count.
 

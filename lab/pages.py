@@ -11,7 +11,7 @@ from ..base.units import percent
 from ..reports.pages import charts
 from ..reports.pages.render import environment
 from .compare import ChangeKind, Comparison
-from .job import Ended, JobRow
+from .job import JobEnd, JobRow
 from .matrix import Matrix
 
 _KINDS = {
@@ -50,11 +50,11 @@ def matrix_page(matrix: Matrix) -> str:
 
 
 _ENDED = {
-    Ended.DONE: "pass",
-    Ended.PARTIAL: "fail",
-    Ended.FAILED: "fail",
-    Ended.UNREACHABLE: "warn",
-    Ended.STOPPED: "unknown",
+    JobEnd.DONE: "pass",
+    JobEnd.PARTIAL: "fail",
+    JobEnd.FAILED: "fail",
+    JobEnd.UNREACHABLE: "warn",
+    JobEnd.STOPPED: "unknown",
 }
 
 

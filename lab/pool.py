@@ -14,7 +14,7 @@ from typing import Protocol
 from ..base.units import seconds
 from .discovery import discover
 from .inventory import Inventory, Phone
-from .job import Control, Ended, Finished, Job, ended, run_phone
+from .job import Control, Finished, Job, JobEnd, ended, run_phone
 
 GRACE_S = 60.0
 """How long a job may take beyond its own deadline and patience before it is given up."""
@@ -61,7 +61,9 @@ class ThreadPool:
             now = time.monotonic()
             for job in [job for job, until in running.values() if now > until]:
                 del running[job.id]
-                yield ended(job, Ended.FAILED, f"did not end within {seconds(limit_s(job))} and was given up")
+                yield ended(
+                    job, JobEnd.FAILED, f"did not end within {seconds(limit_s(job))} and was given up"
+                )
 
 
 def _work(job: Job, control: Control, ready: queue.SimpleQueue[Finished]) -> None:

@@ -23,13 +23,13 @@ from ..base.errors import GemmafitError, InputError, UsageError
 from ..base.names import ReportFormat
 from ..reports.writers import writer
 from .inventory import NO_SERVER, READY, Group, Inventory, Phone, absent, assign
-from .job import Control, Ended, Finished, Job, JobRow
+from .job import Control, Finished, Job, JobEnd, JobRow
 from .pool import Pool
 
 PLAN, RESULTS = "plan.json", "results.jsonl"
 MAX_BYTES = 256 << 20
 """Of a plan and of its results. A phone has some 500 bytes in each."""
-FINAL = frozenset({Ended.DONE, Ended.UNREACHABLE})
+FINAL = frozenset({JobEnd.DONE, JobEnd.UNREACHABLE})
 """Rows that `--resume` does not run again; broken, failed and stopped ones it does."""
 
 
@@ -66,7 +66,7 @@ def _unreachable(phone: Phone, group: Group, error: str) -> JobRow:
         phone.serial,
         phone.server,
         group.name,
-        Ended.UNREACHABLE,
+        JobEnd.UNREACHABLE,
         error=error,
         hint=phone.advice,
     )

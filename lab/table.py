@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from ..base.names import Exit
 from ..base.units import seconds
 from ..reports.writers.markdown import table
-from .job import Ended, JobRow
+from .job import JobEnd, JobRow
 
 
 def markdown(rows: Sequence[JobRow]) -> str:
     """A headline with counts and a row a phone; those that need somebody first."""
-    counts = Counter(row.verdict if row.status is Ended.DONE and row.verdict else row.status for row in rows)
+    counts = Counter(row.verdict if row.status is JobEnd.DONE and row.verdict else row.status for row in rows)
     ordered = sorted(rows, key=lambda row: (row.exit() is Exit.PASS, row.serial))
     lines = ["# gemmafit: " + ", ".join(f"{n} {what}" for what, n in counts.most_common()), ""]
     lines += table(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Part:
+class ProbePart:
     """What is peculiar to the probe of a backend, which else is one process of the agent.
 
     Attributes:
@@ -42,10 +42,10 @@ class Part:
     otherwise: tuple[Command, Step] | None = None
 
 
-PARTS: Mapping[Backend, Part] = {
-    Backend.CPU: Part(),
-    Backend.OPENCL: Part(sections=("isolated", "system")),
-    Backend.VULKAN: Part(otherwise=(VKJSON, "vkjson")),
+PARTS: Mapping[Backend, ProbePart] = {
+    Backend.CPU: ProbePart(),
+    Backend.OPENCL: ProbePart(sections=("isolated", "system")),
+    Backend.VULKAN: ProbePart(otherwise=(VKJSON, "vkjson")),
 }
 """One for each backend that the agent looks at: those that something runs on."""
 

@@ -15,12 +15,12 @@ from .parsers.libraries import parse_public_libraries
 from .parsers.proc import parse_cpuinfo
 from .readers.agent import agent_problem, read_sections
 from .readers.android import read_android, read_identity
-from .readers.cpu import read_cpu
+from .readers.cpu import read_cpu, shown_cpus
 from .readers.emulator import emulator_facts, recognise
-from .readers.facts import Facts
-from .readers.gpu import read_gpu
+from .readers.facts import Readout
+from .readers.gpu import read_gpu, shown_gpu
 from .readers.opencl import opencl_files, read_opencl, section_differences
-from .readers.soc import read_soc
+from .readers.soc import Shown, makers, read_soc
 from .readers.state import read_conditions, read_memory
 from .readers.visibility import app_visibility
 from .readers.vulkan import read_vulkan
@@ -30,7 +30,7 @@ from .snapshot import Snapshot
 def read(capture: Capture, tables: Tables | None = None) -> Snapshot:
     """All that the capture tells. No content makes this raise: what cannot be read is unknown, and
     `Snapshot.answers` and `warnings` say why."""
-    facts = Facts(capture, tables or load().tables)
+    facts = Readout(capture, tables or load().tables)
     services = facts.services()
     cpuinfo = facts.parse("cpuinfo", parse_cpuinfo)
     gles = facts.parse("surfaceflinger", parse_gles)
@@ -46,13 +46,15 @@ def read(capture: Capture, tables: Tables | None = None) -> Snapshot:
 
     identity = read_identity(facts)
     android = read_android(facts)
-    soc, row = read_soc(facts, cpuinfo)
-    cpu = read_cpu(facts, cpuinfo, row)
     opencl = read_opencl(facts, libraries)
     vulkan = read_vulkan(facts)
+    shown = Shown(shown_gpu(facts, gles, opencl, vulkan), *shown_cpus(facts, cpuinfo))
+    soc, row = read_soc(facts, cpuinfo, shown)
+    cpu = read_cpu(facts, cpuinfo, row)
     gpu = read_gpu(facts, gles, opencl, vulkan, row)
     opencl = replace(opencl, app=app_visibility(android, libraries, opencl_files(facts), package))
-    signs = emulator_facts(facts, identity, android, cpu, cpuinfo, gles, gpu)
+    of = makers(facts, cpuinfo)
+    signs = emulator_facts(facts, identity, android, cpu, cpuinfo, gles, gpu, vulkan, of)
     # A computer that is asked for itself presents nothing else.
     emulator, kind = recognise(facts.tables, signs) if capture.origin.android else (None, None)
     facts.warnings += section_differences(opencl.attempts) + read_sections(facts)

@@ -61,6 +61,13 @@ class Soc:
     build_manufacturer: str | None = None
     build_model: str | None = None
     """Build.SOC_MANUFACTURER and SOC_MODEL, exactly: what apps and Play compare with. None before API 31."""
+    one_of: tuple[str, ...] = ()
+    """Names of the chips that it may be, where what the device says does not decide; `name` is None then."""
+
+    @property
+    def title(self) -> str | None:
+        """What to call it: its name, or those that it may have, or its part number."""
+        return self.name or " or ".join(self.one_of) or self.model
 
 
 ABI_BITS = {"arm64-v8a": 64, "x86_64": 64, "armeabi-v7a": 32, "armeabi": 32, "x86": 32}
@@ -182,6 +189,8 @@ class OpenCl:
     route: str | None = None
     attempts: tuple[LibraryAttempt, ...] = ()
     error: str | None = None
+    platforms: int | None = None
+    """How many the opened library named, where that was counted: a loader without a driver has none."""
     platform: str | None = None
     platform_version: str | None = None  # CL_PLATFORM_VERSION
     device: str | None = None

@@ -308,14 +308,7 @@ class Chip(Entry, frozen=True, kw_only=True):
     compute_gflops: Positive | None = None
 
 
-class Dram(Entry, frozen=True, kw_only=True):
-    """Theoretical DRAM bandwidth in GB/s of some SoCs, each with its GPU's fp16 GFLOP/s where known."""
-
-    dram_gb_s: Positive
-    socs: Annotated[dict[SocName, Positive | None], Meta(min_length=1)]
-
-
-class Use(Row, frozen=True, kw_only=True):
+class UseThresholds(Row, frozen=True, kw_only=True):
     """What a use asks for. None: no limit."""
 
     prompt_tokens: Count
@@ -343,7 +336,7 @@ class MemoryThresholds(Row, frozen=True, kw_only=True):
 class Thresholds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is enough (thresholds.yaml)."""
 
-    uses: Annotated[dict[Text, Use], Meta(min_length=1)]
+    uses: Annotated[dict[Text, UseThresholds], Meta(min_length=1)]
     speed: SpeedThresholds
     memory: MemoryThresholds
     contexts: Annotated[tuple[Count, ...], Meta(min_length=1)]
@@ -455,7 +448,6 @@ class Knowledge(msgspec.Struct, frozen=True, kw_only=True):
     drivers: dict[str, Fault]
     kernels: dict[str, KernelClass]
     chips: dict[str, Chip]
-    memory: dict[str, Dram]
     reasons: dict[str, Reason]
     tflite_compat: dict[str, ListRule]
     signatures: dict[str, Signature]

@@ -27,7 +27,6 @@ from .conditions import Condition
 from .knowledge import (
     Architecture,
     Chip,
-    Dram,
     Family,
     Fault,
     KernelClass,
@@ -40,8 +39,9 @@ from .knowledge import (
     Thresholds,
     WebGpuFallback,
 )
-from .rows import Asks, Holes, Ref
+from .rows import Asks, Holes, Listed, Ref
 from .signatures import Origin, Signature
+from .socs import How
 from .tablefile import compose, convert, laid_over, place, rows
 
 FOLDER = Path(__file__).parent
@@ -74,7 +74,6 @@ TABLES: Mapping[str, TableKind] = {
     "drivers": TableKind(Fault),
     "kernels": TableKind(KernelClass),
     "chips": TableKind(Chip),
-    "memory": TableKind(Dram),
     "reasons": TableKind(Reason),
     "tflite_compat": TableKind(ListRule),
     "signatures": TableKind(Signature),
@@ -83,7 +82,7 @@ TABLES: Mapping[str, TableKind] = {
     "prediction": TableKind(Prediction, "settings"),
     "calibration": TableKind(Calibration, "settings"),
     "cores": TableKind(tables.Cores, "lists"),
-    "socs": TableKind(tables.Socs, "lists"),
+    "socs": TableKind(tables.SocFile, "lists"),
     "gpus": TableKind(tables.GpuFile, "lists"),
     "emulators": TableKind(tables.Emulators, "lists"),
     "powermodes": TableKind(tables.PowerModes, "lists"),
@@ -216,8 +215,9 @@ def _listed(name: str, file: Any, node: Node) -> Iterator[ReadRow]:
     yield ReadRow(name, "", file, node)
     for section in file.__struct_fields__:
         first: dict[str, int] = {}
-        for i, row in enumerate(getattr(file, section)):
-            if isinstance(row, tables.Row) and first.setdefault(row.key, i) != i:
+        listed = getattr(file, section)
+        for i, row in enumerate(listed if isinstance(listed, tuple) else ()):
+            if isinstance(row, Listed) and first.setdefault(row.key, i) != i:
                 there = place(node, (section, first[row.key]))
                 raise InputError(f"{place(node, (section, i))}: {row.key!r} is already stated at {there}")
 
@@ -250,9 +250,9 @@ def listing(knowledge: Knowledge) -> dict[str, dict[str, Any]]:
     return found
 
 
-_LISTS: Mapping[str, Callable[[tables.Tables], Iterable[tables.Row]]] = {
-    "cores": lambda t: t.cores.values(),
-    "socs": lambda t: t.socs,
+_LISTS: Mapping[str, Callable[[tables.Tables], Iterable[Listed]]] = {
+    "cores": lambda t: (*t.cores.values(), *dict.fromkeys(t.x86.values())),
+    "socs": lambda t: t.socs.rows,
     "gpus": lambda t: (
         *t.gpus.rules, *t.gpus.software, *t.gpus.architectures, *t.gpus.drivers, *t.gpus.mali_products
     ),
@@ -261,9 +261,9 @@ _LISTS: Mapping[str, Callable[[tables.Tables], Iterable[tables.Row]]] = {
 }  # fmt: skip
 
 
-def _by_name(listed: Iterable[tables.Row]) -> dict[str, tables.Row]:
+def _by_name(listed: Iterable[Listed]) -> dict[str, Listed]:
     """By the name that people use; by name and key where several have it, by the key where there is none."""
-    found: dict[str, tables.Row] = {}
+    found: dict[str, Listed] = {}
     for row in listed:
         name = getattr(row, "name", row.key)
         found[name if name not in found else f"{name} [{row.key}]"] = row
@@ -414,10 +414,12 @@ def _of_table(table: str) -> Names:
 
 
 def _socs(knowledge: Knowledge) -> Callable[[str], bool]:
-    """A chip's name, another name of it, or its part number; the maker's name may be left out."""
-    names = {name.casefold() for row in knowledge.tables.socs for name in (row.name, *row.names, *row.models)}
-    known = names | {" ".join(name.split()[1:]) for name in names if " " in name}
-    return lambda name: name.casefold() in known
+    """A chip's name or its part number, as people write them."""
+    return lambda name: knowledge.tables.socs.find(name, spoken=True).how in (How.PART, How.NAME)
+
+
+def _core_names(of: tables.Tables) -> set[str]:
+    return {core.name for core in of.cores.values()} | {core.name for core in of.x86.values()}
 
 
 def _vendors(knowledge: Knowledge) -> Callable[[str], bool]:
@@ -437,7 +439,7 @@ def _architectures(knowledge: Knowledge) -> Callable[[str], bool]:
 _NAMES: Mapping[str, Names] = {
     **{name: _of_table(name) for name, kind in TABLES.items() if kind.form == "rows"},
     "SoC": _socs,
-    "core": lambda knowledge: {core.name for core in knowledge.tables.cores.values()}.__contains__,
+    "core": lambda knowledge: _core_names(knowledge.tables).__contains__,
     "GPU vendor": _vendors,
     "GPU vendor or *": lambda knowledge: lambda name: name == "*" or _vendors(knowledge)(name),
     "GPU architecture": _architectures,

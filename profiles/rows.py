@@ -73,3 +73,17 @@ def ordered(*values: float) -> None:
     """Raises ValueError unless the values rise."""
     if list(values) != sorted(values):
         raise ValueError("low, value and high are not in this order")
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A row of a list: why it is there and where its facts are from; None: what its file says.
+
+    `name` of a row is what people call it, `key` what no other row of its file may have.
+    """
+
+    because: Text | None = None
+    source: Text | None = None
+
+    @property
+    def key(self) -> str:
+        return str(getattr(self, "name"))  # noqa: B009 - of most rows

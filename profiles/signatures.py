@@ -107,7 +107,7 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return tuple(Description.parse(text) for text in self.described)
 
 
-class Part(StrEnum):
+class SignaturePart(StrEnum):
     """What an origin is to somebody who runs a model."""
 
     RUNTIME = "runtime"
@@ -128,7 +128,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     id: Text
     title: Text
-    part: Part
+    part: SignaturePart
     because: Text
     source: Annotated[tuple[Text, ...], Meta(min_length=1)]
     ours: bool = False

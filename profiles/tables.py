@@ -8,7 +8,7 @@ the built-in ones, so that they decide where both apply.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from string import Formatter
 from typing import Annotated, Literal, TypeVar
@@ -16,32 +16,18 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from ..base.errors import InputError
-from .rows import CoreName, Count, GpuName, Holes, Ref, Text
+from .rows import Count, GpuName, Holes, Listed, Ref, Text
+from .socs import SocRow, Socs, Spelling
 
 Pattern = re.Pattern[str]
 """A regular expression that is searched, case ignored."""
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why a row is there and where its facts are from; None: what its file says.
-
-    `name` of a row is what people call it, `key` what no other row of its file may have.
-    """
-
-    because: Text | None = None
-    source: Text | None = None
-
-    @property
-    def key(self) -> str:
-        return str(getattr(self, "name"))  # noqa: B009 - of most rows
-
-
-R = TypeVar("R", bound=Row)
+R = TypeVar("R", bound=Listed)
 VendorName = Annotated[str, Meta(min_length=1), Ref("GPU vendor")]
 
 
-class Core(Row, frozen=True, kw_only=True):
+class Core(Listed, frozen=True, kw_only=True):
     """A CPU core design: MIDR implementer and part -> name. A row with a variant wins over one without."""
 
     implementer: Annotated[int, Meta(ge=0, le=0xFF)]
@@ -55,40 +41,15 @@ class Core(Row, frozen=True, kw_only=True):
         return f"{self.implementer:#04x}:{self.part:#05x}{variant}"
 
 
-class SocCluster(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Cores of one kind in a SoC; `mhz` is the top frequency the vendor states, or None."""
+class X86Core(Listed, frozen=True, kw_only=True):
+    """An x86 core design: CPUID family and models -> name."""
 
-    count: Count
-    core: CoreName
-    mhz: Count | None = None
-
-
-class SocGpu(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The GPU of a SoC; None where unknown."""
-
-    model: GpuName | None = None
-    cores: Count | None = None
-
-
-class SocRow(Row, frozen=True, kw_only=True):
-    """A system on a chip.
-
-    Attributes:
-        models: part numbers as devices state them (SM8450, MT6789, EXYNOS8890).
-        names: other names that the same part is sold under.
-        platforms: code names of ro.board.platform and the like that mean exactly this chip.
-    """
-
+    family: Annotated[int, Meta(ge=0, le=0x1FF)]
+    models: Annotated[tuple[Annotated[int, Meta(ge=0, le=0xFF)], ...], Meta(min_length=1)]
     name: Text
-    manufacturer: Text
-    models: tuple[Text, ...] = ()
-    platforms: tuple[Text, ...] = ()
-    names: tuple[Text, ...] = ()
-    cpu: tuple[SocCluster, ...] = ()
-    gpu: SocGpu = SocGpu()
 
 
-class GpuRule(Row, frozen=True, kw_only=True):
+class GpuRule(Listed, frozen=True, kw_only=True):
     """A pattern over a renderer or device name. `model`, `architecture` are templates of its groups.
 
     Attributes:
@@ -115,7 +76,7 @@ class GpuRule(Row, frozen=True, kw_only=True):
                     raise ValueError(f"{template!r}: the pattern has no group {group!r}")
 
 
-class Software(Row, frozen=True, kw_only=True):
+class Software(Listed, frozen=True, kw_only=True):
     """A renderer that no GPU executes."""
 
     pattern: Pattern
@@ -126,7 +87,7 @@ class Software(Row, frozen=True, kw_only=True):
         return self.pattern.pattern
 
 
-class GpuArchitecture(Row, frozen=True, kw_only=True):
+class GpuArchitecture(Listed, frozen=True, kw_only=True):
     """The architecture of models whose names do not tell it."""
 
     vendor: VendorName
@@ -138,7 +99,7 @@ class GpuArchitecture(Row, frozen=True, kw_only=True):
         return f"{self.vendor}: {self.models.pattern}"
 
 
-class MaliProduct(Row, frozen=True, kw_only=True):
+class MaliProduct(Listed, frozen=True, kw_only=True):
     """A row of Arm's product ids: `(id & mask) == product_id` with at least `min_cores` cores."""
 
     product_id: int = msgspec.field(name="id")
@@ -151,7 +112,7 @@ class MaliProduct(Row, frozen=True, kw_only=True):
         return f"{self.product_id:#06x}, {self.min_cores} cores or more"
 
 
-class DriverPattern(Row, frozen=True, kw_only=True):
+class DriverPattern(Listed, frozen=True, kw_only=True):
     """How a vendor's driver string is read: groups of `pattern` in order form the version."""
 
     vendor: Annotated[str, Meta(min_length=1), Ref("GPU vendor or *")]
@@ -163,7 +124,7 @@ class DriverPattern(Row, frozen=True, kw_only=True):
         return f"{self.vendor}: {self.pattern.pattern}"
 
 
-class EmulatorRule(Row, frozen=True, kw_only=True):
+class EmulatorRule(Listed, frozen=True, kw_only=True):
     """A sign that the device is not what it says: `facts` are patterns that must all match.
 
     Attributes:
@@ -180,7 +141,7 @@ class EmulatorRule(Row, frozen=True, kw_only=True):
         return f"{self.name}: {signs}"
 
 
-class PowerMode(Row, frozen=True, kw_only=True):
+class PowerMode(Listed, frozen=True, kw_only=True):
     """A maker's power mode that caps the clocks while `setting` (`PLACE:KEY`) has one of `values`."""
 
     name: Text
@@ -213,13 +174,15 @@ class Cores(File, frozen=True, kw_only=True):
 
     schema: Literal["gemmafit.cores/1"]
     cores: tuple[Core, ...] = ()
+    x86: tuple[X86Core, ...] = ()
 
 
-class Socs(File, frozen=True, kw_only=True):
+class SocFile(File, frozen=True, kw_only=True):
     """The content of socs.yaml."""
 
     schema: Literal["gemmafit.socs/1"]
     designators: tuple[Pattern, ...] = ()
+    spelling: Spelling | None = None
     socs: tuple[SocRow, ...] = ()
 
 
@@ -272,17 +235,14 @@ class Gpus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tables(msgspec.Struct, frozen=True, kw_only=True):
-    """All identity tables. `by_model` has upper-case keys, `by_platform` and `by_name` lower-case ones."""
+    """All identity tables."""
 
     cores: Mapping[tuple[int, int, int | None], Core]
-    socs: tuple[SocRow, ...]
-    designators: tuple[Pattern, ...]
+    x86: Mapping[tuple[int, int], X86Core]
+    socs: Socs
     gpus: Gpus
     emulators: tuple[EmulatorRule, ...]
     power_modes: tuple[PowerMode, ...]
-    by_model: Mapping[str, SocRow]
-    by_platform: Mapping[str, SocRow]
-    by_name: Mapping[str, SocRow]
 
     def core(self, implementer: int, part: int, variant: int | None) -> Core | None:
         """The design behind a MIDR; a row with a variant wins over the one without."""
@@ -291,22 +251,29 @@ class Tables(msgspec.Struct, frozen=True, kw_only=True):
 
 def index(
     cores: Sequence[Cores],
-    socs: Sequence[Socs],
+    socs: Sequence[SocFile],
     gpus: Sequence[GpuFile],
     emulators: Sequence[Emulators],
     powermodes: Sequence[PowerModes],
 ) -> Tables:
     """The tables of their files, of which the first counts most. Raises InputError for an ambiguous SoC."""
-    soc_rows = [file.rows(file.socs) for file in socs]
-    by_name = _index(soc_rows, lambda row: (name.casefold() for name in (row.name, *row.names)))
     return Tables(
         cores={
             (core.implementer, core.part, core.variant): core
             for file in reversed(cores)
             for core in file.rows(file.cores)
         },
-        socs=tuple(row for rows in soc_rows for row in rows if by_name[row.name.casefold()] is row),
-        designators=tuple(chain.from_iterable(file.designators for file in socs)),
+        x86={
+            (core.family, model): core
+            for file in reversed(cores)
+            for core in file.rows(file.x86)
+            for model in core.models
+        },
+        socs=Socs(
+            [file.rows(file.socs) for file in socs],
+            [pattern for file in socs for pattern in file.designators],
+            [file.spelling for file in socs if file.spelling is not None],
+        ),
         gpus=Gpus(
             rules=tuple(chain.from_iterable(file.rows(file.rules) for file in gpus)),
             software=tuple(chain.from_iterable(file.rows(file.software) for file in gpus)),
@@ -317,20 +284,4 @@ def index(
         ),
         emulators=tuple(chain.from_iterable(file.rows(file.emulators) for file in emulators)),
         power_modes=tuple(chain.from_iterable(file.rows(file.modes) for file in powermodes)),
-        by_model=_index(soc_rows, lambda row: (model.upper() for model in row.models)),
-        by_platform=_index(soc_rows, lambda row: (platform.lower() for platform in row.platforms)),
-        by_name=by_name,
     )
-
-
-def _index(files: list[tuple[SocRow, ...]], keys: Callable[[SocRow], Iterable[str]]) -> dict[str, SocRow]:
-    """Key -> row. Raises InputError for a key that stands for two chips of one file."""
-    found: dict[str, SocRow] = {}
-    for rows in files:
-        own: dict[str, SocRow] = {}
-        for row in rows:
-            for key in keys(row):
-                if own.setdefault(key, row) is not row:
-                    raise InputError(f"socs.yaml: {key} stands for {own[key].name} and for {row.name}")
-        found = own | found
-    return found

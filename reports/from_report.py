@@ -34,7 +34,12 @@ def snapshot_of(report: Report) -> Snapshot:
             abis=tuple(str(abi) for abi in abis) if isinstance(abis, list | tuple) else None,
             bits=_number(device, "bits"),
         ),
-        soc=Soc(_text(soc, "manufacturer"), _text(soc, "model"), _text(soc, "name")),
+        soc=Soc(
+            _text(soc, "manufacturer"),
+            _text(soc, "model"),
+            _text(soc, "name"),
+            one_of=tuple(map(str, soc["one_of"])) if isinstance(soc.get("one_of"), list) else (),
+        ),
         memory=Memory(total_bytes=_number(device, "ram_bytes")),
         gpu=Gpu(
             vendor=_text(gpu, "vendor"),

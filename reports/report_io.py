@@ -41,7 +41,7 @@ class _Device(TypedDict, total=False):
     brand: str | None
     model: str | None
     device: str | None
-    soc: _Texts | None
+    soc: dict[str, str | list[str] | None] | None
     android: _Texts | None
     abis: list[str] | None
     bits: int | None

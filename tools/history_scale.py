@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..lab import matrix
-from ..lab.collection import Source
+from ..lab.collection import ReportSource
 from ..lab.compare import compare_all
 from ..lab.field import field
 from ..lab.history import Selection, open_history
@@ -29,7 +29,7 @@ from ..reports.report_io import load
 T = TypeVar("T")
 
 
-def synthetic(base: Report, reports: int, phones: int, seed: int) -> Iterator[Source]:
+def synthetic(base: Report, reports: int, phones: int, seed: int) -> Iterator[ReportSource]:
     """`reports` variations of `base` over `phones` devices, one day after another."""
     chance = random.Random(seed)
     for number in range(reports):
@@ -43,7 +43,7 @@ def synthetic(base: Report, reports: int, phones: int, seed: int) -> Iterator[So
         created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(1_700_000_000 + 86400 * day + phone))
         target = {"kind": "adb", "serial": f"serial{phone}"}
         report = replace(base, device=device, measurements=tuple(rows), created=created, target=target)
-        yield Source(f"synthetic/{number}", report)
+        yield ReportSource(f"synthetic/{number}", report)
 
 
 def timed(what: str, work: Callable[[], T]) -> T:

@@ -25,8 +25,8 @@ from ..probes.snapshot import Cluster, Cpu, Gpu, Snapshot, Soc
 from ..profiles.calibration import Calibration, Engine, GpuClass, Phase
 from ..profiles.conditions import Facts
 from ..profiles.knowledge import Knowledge
-from ..profiles.tables import SocRow
-from .published import Speed, plain
+from ..profiles.socs import common
+from .published import Speed
 
 PHASES: tuple[Phase, ...] = ("decode", "prefill")
 REFERENCES = (("gemma-2b", 8), ("gemma-2b", 4))
@@ -336,7 +336,7 @@ def cpu_from_data_sheet(rows: Sequence[Speed], phase: Phase, knowledge: Knowledg
     template = next(iter(knowledge.models.values()))
     scores = []
     for row in rows:
-        truth, soc = value(row, phase), _soc(row.soc, knowledge.tables.socs)
+        truth, soc = value(row, phase), common(knowledge.tables.socs.find(row.soc, spoken=True).rows)
         if truth is None or soc is None:
             continue
         network = row.workload.architecture
@@ -361,13 +361,6 @@ def cpu_from_data_sheet(rows: Sequence[Speed], phase: Phase, knowledge: Knowledg
         if found is not None:
             scores.append(Score(row, math.log(found.value / truth), found.low <= truth <= found.high))
     return scores
-
-
-def _soc(name: str, socs: Sequence[SocRow]) -> SocRow | None:
-    """`SD 8 Gen 3`, `SD 8 Elite Gen 5 (SM8850)`, `Dimensity 9300` -> the row, or None."""
-    wanted = plain(name.partition("(")[0].replace("SD ", "Snapdragon "))
-    found = [soc for soc in socs if wanted and plain(soc.name).endswith(wanted)]
-    return found[0] if found else None
 
 
 def by_chance(

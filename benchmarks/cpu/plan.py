@@ -40,7 +40,7 @@ class _Unfused(Lowering[Int8]):
     def q8(self, name: str, d: int) -> Int8:
         return self.new(f"{name}.q", self.n * d), self.floats(f"{name}.qs", self.n)
 
-    def run(self, routine: str, names: tuple[str, ...], *numbers: int) -> None:
+    def dispatch(self, routine: str, names: tuple[str, ...], *numbers: int) -> None:
         self.kernels.setdefault(routine, Kernel(routine, routine=routine, isa=self.isa))
         self.dispatches.append(Dispatch(routine, buffers(*names) + ints(*numbers)))
 
@@ -50,38 +50,38 @@ class _Unfused(Lowering[Int8]):
         self.buffers.setdefault(w.name, w.buffer(CPU_TILES["int8" if w.bits == 8 else "int4"]))
         self.buffers.setdefault(w.scale_name, w.scale_buffer())
         names = (*x, w.name, w.scale_name, self.floats(y, self.n * rows))
-        self.run(f"{routine}_i{w.bits}", names, self.n, rows, w.cols)
+        self.dispatch(f"{routine}_i{w.bits}", names, self.n, rows, w.cols)
         return y
 
     def quantize(self, x: str, d: int) -> Int8:
         q = self.q8(x, d)
-        self.run("quantize", (x, *q), self.n, d)
+        self.dispatch("quantize", (x, *q), self.n, d)
         return q
 
     def normed(self, x: str, weight: str, y: str) -> Int8:
         """A norm that quantises."""
         d = self.block.dims.d_model
         q = self.q8(y, d)
-        self.run("rmsnorm_q8", (x, self.tensor(weight), *q), self.n, d)
+        self.dispatch("rmsnorm_q8", (x, self.tensor(weight), *q), self.n, d)
         return q
 
     def rmsnorm(self, x: str, weight: str, y: str) -> Int8:
         if y == "norm3":  # no stage
             return self.normed(x, weight, y)
         d = self.block.dims.d_model
-        self.run("rmsnorm", (x, self.tensor(weight), self.floats(y, self.n * d)), self.n, d)
+        self.dispatch("rmsnorm", (x, self.tensor(weight), self.floats(y, self.n * d)), self.n, d)
         return self.quantize(y, d)
 
     def attend(self, norm: Int8) -> Int8:
         d, w, n, past = self.block.dims, self.block.weights, self.n, self.block.phase.past
         (kcache, vcache), tables = self.caches(), self.rope_tables()
         q, k, v = (self.linear(norm, w[f"w{name}"], name) for name in ("q", "k", "v"))
-        self.run("rope", (q, *tables), n, d.heads, d.head_dim)
-        self.run("rope", (k, *tables), n, 1, d.head_dim)
-        self.run("copy_rows", (k, kcache), n, d.head_dim, past)
-        self.run("copy_rows", (v, vcache), n, d.head_dim, past)
+        self.dispatch("rope", (q, *tables), n, d.heads, d.head_dim)
+        self.dispatch("rope", (k, *tables), n, 1, d.head_dim)
+        self.dispatch("copy_rows", (k, kcache), n, d.head_dim, past)
+        self.dispatch("copy_rows", (v, vcache), n, d.head_dim, past)
         attn = self.floats("attn", n * d.q_dim)
-        self.run("attention", (q, kcache, vcache, attn), n, d.heads, d.head_dim, past)
+        self.dispatch("attention", (q, kcache, vcache, attn), n, d.heads, d.head_dim, past)
         return self.quantize(attn, d.q_dim)
 
     def residual_norm(self, x: str, projected: str) -> tuple[str, Int8]:
@@ -96,12 +96,12 @@ class _Unfused(Lowering[Int8]):
         d, w, n = self.block.dims, self.block.weights, self.n
         gate, up = (self.linear(norm, w[f"w{name}"], name) for name in ("gate", "up"))
         geglu = self.floats("geglu", n * d.hidden)
-        self.run("geglu", (gate, up, geglu), n, d.hidden)
+        self.dispatch("geglu", (gate, up, geglu), n, d.hidden)
         return geglu
 
     def add(self, a: str, b: str, y: str) -> str:
         count = self.n * self.block.dims.d_model
-        self.run("add", (a, b, self.floats(y, count)), count)
+        self.dispatch("add", (a, b, self.floats(y, count)), count)
         return y
 
 
@@ -116,15 +116,15 @@ class _Fused(_Unfused):
         caches = self.caches()
         qkv = self.linear(norm, self.block.weights["wqkv"], "qkv")
         q = self.floats("q", n * d.q_dim)
-        self.run("rope_append", (qkv, *self.rope_tables(), q, *caches), n, d.heads, d.head_dim, past)
+        self.dispatch("rope_append", (qkv, *self.rope_tables(), q, *caches), n, d.heads, d.head_dim, past)
         attn = self.q8("attn", d.q_dim)
-        self.run("attention_q8", (q, *caches, *attn), n, d.heads, d.head_dim, past)
+        self.dispatch("attention_q8", (q, *caches, *attn), n, d.heads, d.head_dim, past)
         return attn
 
     def residual_norm(self, x: str, projected: str) -> tuple[str, Int8]:
         n, d = self.n, self.block.dims.d_model
         mid, norm2 = self.floats("mid", n * d), self.q8("norm2", d)
-        self.run("add_rmsnorm_q8", (x, projected, mid, self.tensor("w_norm2"), *norm2), n, d)
+        self.dispatch("add_rmsnorm_q8", (x, projected, mid, self.tensor("w_norm2"), *norm2), n, d)
         return mid, norm2
 
     def gated(self, norm: Int8) -> str:

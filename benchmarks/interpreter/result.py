@@ -39,7 +39,7 @@ class Build:
 
 
 @dataclass(frozen=True)
-class Output:
+class StepOutput:
     """Where a returned buffer lies in the .bin file."""
 
     name: str
@@ -59,7 +59,7 @@ class StepResult:
     samples_ns: tuple[int, ...] = ()
     device_ns: tuple[int, ...] = ()
     bits: tuple[str, ...] = ()
-    outputs: tuple[Output, ...] = ()
+    outputs: tuple[StepOutput, ...] = ()
     peak_rss_bytes: int = 0
     contention: StepContention | None = None
 
@@ -122,13 +122,13 @@ class ResultWriter:
         self.steps: list[StepResult] = []
         self._load = {"before": load_now().to_dict()}
 
-    def append(self, outputs: Mapping[str, NDArray[np.uint8]]) -> tuple[Output, ...]:
+    def append(self, outputs: Mapping[str, NDArray[np.uint8]]) -> tuple[StepOutput, ...]:
         """Store the outputs of one step."""
-        rows: list[Output] = []
+        rows: list[StepOutput] = []
         with self._bin.open("ab") as f:
             for name, data in outputs.items():
                 f.write(data.tobytes())
-                rows.append(Output(name, self._offset, data.nbytes))
+                rows.append(StepOutput(name, self._offset, data.nbytes))
                 self._offset += data.nbytes
         return tuple(rows)
 
@@ -220,11 +220,11 @@ class _Fields:
 
 
 def _result(f: _Fields, data: Path | None, available: int) -> Result:
-    def output(o: _Fields) -> Output:
+    def output(o: _Fields) -> StepOutput:
         offset, size = o.get("offset", int), o.get("bytes", int)
         if offset < 0 or size < 0 or offset + size > available:
             raise ValueError(f"outputs: {offset}+{size} is not within the {available} bytes of data")
-        return Output(o.get("name", str), offset, size)
+        return StepOutput(o.get("name", str), offset, size)
 
     def step(s: _Fields) -> StepResult:
         samples, device = s.items("samples_ns", int), s.items("device_ns", int)

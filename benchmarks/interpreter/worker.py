@@ -206,7 +206,7 @@ def _say(event: dict[str, object]) -> None:
         print(json.dumps(event), flush=True)
 
 
-def run(module: ExecutorModule, backend: str, plan_path: Path, out: Path, seconds: float) -> int:
+def run_plan(module: ExecutorModule, backend: str, plan_path: Path, out: Path, seconds: float) -> int:
     """Execute a plan file; the result lies beside it. Returns the exit status."""
     deadline = time.monotonic() + seconds
     try:
@@ -276,7 +276,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     module = cast(ExecutorModule, importlib.import_module(f"..{args.backend}.executor", __package__))
     if args.command == "probe":
         return probe(module, args.backend, args.out)
-    return run(module, args.backend, args.plan, args.out, args.deadline)
+    return run_plan(module, args.backend, args.plan, args.out, args.deadline)
 
 
 if __name__ == "__main__":

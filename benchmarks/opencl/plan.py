@@ -65,7 +65,7 @@ class _Lowering(Lowering[str]):
 
     # Kernels
 
-    def run(
+    def dispatch(
         self, kernel: Kernel, args: tuple[Arg, ...], size: tuple[int, ...], local: tuple[int, ...] = ()
     ) -> None:
         self.kernels.setdefault(kernel.name, kernel)
@@ -102,7 +102,7 @@ class _Lowering(Lowering[str]):
         if self.variant.layout is ClLayout.ROWS:
             size, local = size[::-1], local[::-1]
         args = buffers(x, *self.weight(w), *extra, y) + ints(w.rows, w.cols)
-        self.run(kernel, args, size, local)
+        self.dispatch(kernel, args, size, local)
         return y
 
     def quantized(self, x: str, d: int) -> tuple[str, str]:
@@ -112,7 +112,7 @@ class _Lowering(Lowering[str]):
             self.buffers[q] = Buffer(q, self.n * d)
             group = self.norm_group
             args = buffers(x, q, self.floats(scale, self.n)) + ints(d)
-            self.run(self.part("quantize"), args, (self.n * group,), (group,))
+            self.dispatch(self.part("quantize"), args, (self.n * group,), (group,))
         return q, scale
 
     def _gemm(self, x: str, w: Weight, y: str) -> None:
@@ -135,14 +135,14 @@ class _Lowering(Lowering[str]):
             rows = min(longest, w.rows - first)
             args = buffers(*inputs, *self.weight(w), y) + ints(self.n, w.rows, w.cols, first)
             if lanes:
-                self.run(kernel, args, (self.n // tokens, rows // 16), (1, 1))
+                self.dispatch(kernel, args, (self.n // tokens, rows // 16), (1, 1))
             else:
                 groups = -(-self.n // _GEMM_TOKENS)
-                self.run(kernel, args, (rows // _GEMM_ROWS * 16, groups * 8), (16, 8))
+                self.dispatch(kernel, args, (rows // _GEMM_ROWS * 16, groups * 8), (16, 8))
 
     def quads(self, entry: str, inputs: tuple[str, ...], y: str, count: int, *numbers: int) -> str:
         """An element-wise kernel of block.cl over `count` values, four a work-item."""
-        self.run(self.part(entry), buffers(*inputs, y) + ints(*numbers), (count // 4,))
+        self.dispatch(self.part(entry), buffers(*inputs, y) + ints(*numbers), (count // 4,))
         return y
 
     def rmsnorm(self, x: str, weight: str, y: str) -> str:
@@ -150,7 +150,7 @@ class _Lowering(Lowering[str]):
         self.activations(y, self.n * d)
         group = self.norm_group
         args = buffers(x, self.tensor(weight), y) + ints(d)
-        self.run(self.part("rmsnorm"), args, (self.n * group,), (group,))
+        self.dispatch(self.part("rmsnorm"), args, (self.n * group,), (group,))
         return y
 
     def attend(self, norm: str) -> str:
@@ -162,13 +162,13 @@ class _Lowering(Lowering[str]):
         if self.variant.fused:
             qkv = self.linear(norm, w["wqkv"], "qkv")
             args = buffers(qkv, *tables, q, kcache, vcache) + ints(d.heads, past)
-            self.run(self.part("rope_append"), args, ((d.heads + 2) * half, n), (half, 1))
+            self.dispatch(self.part("rope_append"), args, ((d.heads + 2) * half, n), (half, 1))
         else:
             k, v = (self.linear(norm, w[name], name[1:]) for name in ("wk", "wv"))
             self.linear(norm, w["wq"], q)
             rope = self.part("rope")
-            self.run(rope, buffers(q, *tables, q) + ints(d.heads, 0), (d.heads * half, n))
-            self.run(rope, buffers(k, *tables, kcache) + ints(1, past), (half, n))
+            self.dispatch(rope, buffers(q, *tables, q) + ints(d.heads, 0), (d.heads * half, n))
+            self.dispatch(rope, buffers(k, *tables, kcache) + ints(1, past), (half, n))
             self.quads("copy_rows", (v,), vcache, n * d.head_dim, d.head_dim, past)
         return self._attention(q, kcache, vcache)
 
@@ -180,16 +180,16 @@ class _Lowering(Lowering[str]):
         pieces = -(-keys // KEYS_AT_ONCE) if n == 1 else 1
         if pieces == 1:
             args = (*buffers(q, kcache, vcache, out), *ints(d.heads, self.block.phase.past), scale)
-            self.run(self.part("attention"), args, (d.heads * lanes, n), (lanes, 1))
+            self.dispatch(self.part("attention"), args, (d.heads * lanes, n), (lanes, 1))
             return out
         sums, totals = (
             self.floats("attn.sums", pieces * d.q_dim),
             self.floats("attn.totals", 2 * pieces * d.heads),
         )
         args = (*buffers(q, kcache, vcache, sums, totals), *ints(keys, KEYS_AT_ONCE), scale)
-        self.run(self.part("attention_pieces"), args, (d.heads * lanes, pieces), (lanes, 1))
+        self.dispatch(self.part("attention_pieces"), args, (d.heads * lanes, pieces), (lanes, 1))
         args = buffers(sums, totals, out) + ints(pieces)
-        self.run(self.part("attention_merge"), args, (d.heads * lanes,), (lanes,))
+        self.dispatch(self.part("attention_merge"), args, (d.heads * lanes,), (lanes,))
         return out
 
     def residual_norm(self, x: str, projected: str) -> tuple[str, str]:
@@ -197,7 +197,7 @@ class _Lowering(Lowering[str]):
         mid, norm2 = self.activations("mid", n * d), self.activations("norm2", n * d)
         if self.variant.fused:
             args = buffers(x, projected, self.tensor("w_norm2"), mid, norm2) + ints(d)
-            self.run(self.part("add_rmsnorm"), args, (n * self.norm_group,), (self.norm_group,))
+            self.dispatch(self.part("add_rmsnorm"), args, (n * self.norm_group,), (self.norm_group,))
             return mid, norm2
         return self.quads("add", (x, projected), mid, n * d), self.rmsnorm(mid, "w_norm2", norm2)
 

@@ -44,8 +44,8 @@ OnRow = Callable[[Measurement], None]
 
 
 @dataclass(frozen=True)
-class Wish(run.Options):
-    """What to measure: the block as `run.Options` say, and beyond it.
+class Wish(run.BlockOptions):
+    """What to measure: the block as `run.BlockOptions` say, and beyond it.
 
     Attributes:
         sweeps: None for the usual ones.
@@ -214,7 +214,7 @@ class _Run:
         for sweep in self.wish.swept:
             self.next("sweep", f"{backend} {sweep}")
             late = self.wish.sweeps is None and time.monotonic() - self.started > USUAL_S
-            self.add([_late(sweep, backend, base)] if late else sweeps.run(sweep, runner, base, cores))
+            self.add([_late(sweep, backend, base)] if late else sweeps.sweep_rows(sweep, runner, base, cores))
         return runner, base
 
     def base(self, runner: Runner, rows: list[Measurement]) -> Base | None:

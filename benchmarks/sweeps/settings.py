@@ -122,7 +122,7 @@ def thread_counts(cores: int) -> tuple[int, ...]:
     return (*(n for n in (1, 2, 4, 6, 8, 12, 16, 24, 32) if n < cores), min(cores, CPU_MAX_THREADS))
 
 
-def run(sweep: Sweep, runner: Runner, base: Base, cores: int) -> Iterator[Measurement]:
+def sweep_rows(sweep: Sweep, runner: Runner, base: Base, cores: int) -> Iterator[Measurement]:
     """The rows of a sweep on one backend; each with a status, and a reason where it is not OK.
 
     Raises TransportError if the device is lost.

@@ -68,7 +68,7 @@ class _Lowering(Lowering[str]):
 
     # Kernels
 
-    def run(
+    def dispatch(
         self,
         module: Module,
         constants: Sequence[int | float],
@@ -114,7 +114,7 @@ class _Lowering(Lowering[str]):
     def _norm(self, form: tuple[str, ...], names: tuple[str, ...]) -> None:
         module = Module("rmsnorm.comp", (*form, self.activation, self.lanes))
         d = self.block.dims
-        self.run(module, (self.group, d.d_model, float(d.eps)), names, (), self.n)
+        self.dispatch(module, (self.group, d.d_model, float(d.eps)), names, (), self.n)
 
     def linear(self, x: str, w: Weight, y: str, residual: str = "") -> str:
         """y = x . w^T, or y = residual + x . w^T."""
@@ -151,7 +151,7 @@ class _Lowering(Lowering[str]):
             for token in range(0, tokens, at_once):
                 end = min(tokens, token + at_once)
                 push = (end, rows, first, token)
-                self.run(
+                self.dispatch(
                     module, constants, names, push, -(-rows // rows_per_group), -(-(end - token) // tile)
                 )
             first += rows
@@ -163,7 +163,7 @@ class _Lowering(Lowering[str]):
             self.new(q, self.n * w.cols)
             self.floats(scales, self.n)
             module = Module("quantize.comp", (self.activation, self.lanes))
-            self.run(module, (self.group, w.cols, int(w.bits == 4)), (x, q, scales), (), self.n)
+            self.dispatch(module, (self.group, w.cols, int(w.bits == 4)), (x, q, scales), (), self.n)
         return q, scales
 
     def sharing(self, width: int, parts: int) -> str:
@@ -191,13 +191,15 @@ class _Lowering(Lowering[str]):
         dim = self.block.dims.head_dim
         module = Module("rope.comp", (*form, self.activation))
         groups = -(-self.n * stack * dim // 8 // self.group)
-        self.run(module, (self.group, heads, dim), names, (self.n, at), groups)
+        self.dispatch(module, (self.group, heads, dim), names, (self.n, at), groups)
 
     def append(self, rows: str, cache: str) -> None:
         d = self.block.dims
         module = Module("rows.comp", (self.activation,))
         groups = -(-self.n * d.head_dim // 4 // self.group)
-        self.run(module, (self.group, d.head_dim), (rows, cache), (self.n, self.block.phase.past), groups)
+        self.dispatch(
+            module, (self.group, d.head_dim), (rows, cache), (self.n, self.block.phase.past), groups
+        )
 
     def attention(self, q: str, k: str, v: str, y: str) -> str:
         d, past = self.block.dims, self.block.phase.past
@@ -207,23 +209,23 @@ class _Lowering(Lowering[str]):
         pieces = -(-self.block.phase.context // POSITIONS_AT_ONCE) if self.n == 1 else 1
         if pieces == 1 or self.facts.storage_buffers < 5:
             module = Module("attention.comp", axes)
-            self.run(module, constants, (q, k, v, y), (past,), d.heads, self.n)
+            self.dispatch(module, constants, (q, k, v, y), (past,), d.heads, self.n)
             return y
         sums, maximum = f"{y}.sums", f"{y}.maximum"
         self.floats(sums, pieces * d.q_dim)
         self.floats(maximum, 2 * pieces * d.heads)
         module = Module("attention.comp", ("pieces", *axes))
         names = (q, k, v, sums, maximum)
-        self.run(module, (*constants, POSITIONS_AT_ONCE), names, (past,), d.heads, 1, pieces)
+        self.dispatch(module, (*constants, POSITIONS_AT_ONCE), names, (past,), d.heads, 1, pieces)
         merge = Module("attention_merge.comp", (self.activation,))
-        self.run(merge, (self.group, d.heads, d.head_dim), (sums, maximum, y), (pieces,), d.heads)
+        self.dispatch(merge, (self.group, d.heads, d.head_dim), (sums, maximum, y), (pieces,), d.heads)
         return y
 
     def elementwise(self, source: str, a: str, b: str, y: str, elements: int) -> str:
         """add.comp or geglu.comp."""
         module = Module(f"{source}.comp", (self.activation,))
         names = (a, b, self.activations(y, elements))
-        self.run(module, (self.group,), names, (elements // 4,), -(-elements // 4 // self.group))
+        self.dispatch(module, (self.group,), names, (elements // 4,), -(-elements // 4 // self.group))
         return y
 
     # The block

@@ -11,6 +11,7 @@ from ..case import Case, Question, Variant
 PASS, WARN, FAIL, UNKNOWN = CheckStatus.PASS, CheckStatus.WARN, CheckStatus.FAIL, CheckStatus.UNKNOWN
 
 
+FIRST_TOKEN_UNKNOWN = "speed.first-token-unknown"
 _BY_ESTIMATE = "Fast enough by the best estimate; its interval reaches beyond the limit."
 
 
@@ -25,7 +26,7 @@ def decode(case: Case, variant: Variant, predicted: Predicted) -> Check:
     required = f"{stated(wanted)} tokens/s" if wanted is not None else "no limit"
     speed = predicted.decode_tok_s
     if speed is None:
-        return _unknown(case, variant, about, required)
+        return _unknown(case, variant, about, required, "speed.unknown")
     found = f"{speed.text()} tokens/s ({predicted.rests_on})"
     floor = case.knowledge.thresholds.speed.floor_tok_s
     if speed.value < floor and predicted.capped is not None:
@@ -70,8 +71,11 @@ def first_token(case: Case, variant: Variant, predicted: Predicted) -> Check | N
         return None
     about = Question(variant, "first-token", Column.SPEED)
     required = f"{stated(wanted)} s for {case.demand.prompt_tokens} tokens"
+    if delay is None and predicted.decode_tok_s is not None:
+        # It decides nothing, and no column shows it.
+        return _unknown(case, variant, Question(variant, "first-token"), required, FIRST_TOKEN_UNKNOWN)
     if delay is None:
-        return _unknown(case, variant, about, required)
+        return _unknown(case, variant, about, required, "speed.unknown")
     slow = delay.value > wanted
     return case.check(
         about,
@@ -95,13 +99,43 @@ def _capped(what: str, predicted: Predicted) -> str | None:
     return f"{what} It was measured while {predicted.capped}; without that it may be fast enough."
 
 
-def _unknown(case: Case, variant: Variant, about: Question, required: str) -> Check:
-    """No speed: because nothing was measured, or nothing that counts."""
+def _unknown(case: Case, variant: Variant, about: Question, required: str, reason: str) -> Check:
+    """No speed: because nothing was measured, or nothing that counts, and a figure is missing."""
     void = [row for row in case.rows(variant.backend) if not row.valid]
-    reason, found = "speed.unknown", "not predictable"
+    found, ran = "not predictable", "Nothing was measured on this backend"
+    lacks = _lacks_arithmetic if reason == FIRST_TOKEN_UNKNOWN else _lacks_memory
+    what = "the time to its first token" if reason == FIRST_TOKEN_UNKNOWN else "its speed"
     if void:
-        reason, found = "speed.disturbed", f"{found}: {void[0].reason or 'conditions changed'}"
-    return case.check(about, UNKNOWN, reason, found=found, required=required)
+        reason = "speed.disturbed" if reason == "speed.unknown" else reason
+        found = f"{found}: {void[0].reason or 'conditions changed'}"
+        ran = "What was measured here does not count, as the device was busy or throttled meanwhile,"
+    lack = lacks(case, variant.backend)
+    because = f"{ran} and {lack}, so {what} cannot be predicted."
+    return case.check(about, UNKNOWN, reason, found=found, required=required, because=because)
+
+
+def _lacks_memory(case: Case, backend: str) -> str:
+    """Why nothing follows from the tables for decoding, as a clause."""
+    if backend not in case.knowledge.prediction.spec:
+        return "no engine's speed on it is known"
+    soc = case.snapshot.soc.title
+    known = case.snapshot.soc.name or case.snapshot.soc.one_of
+    if known:
+        return f"the tables do not have the memory of {soc}"
+    return f"the chip ({soc}) is not in the tables" if soc else "the chip is not known"
+
+
+def _lacks_arithmetic(case: Case, backend: str) -> str:
+    """Why nothing follows from the tables for the prompt, as a clause."""
+    if backend != "cpu":
+        gpu = case.snapshot.gpu.model
+        return f"the tables do not have the arithmetic rate of {gpu} here" if gpu else "the GPU is not known"
+    clusters = case.snapshot.cpu.clusters
+    if not clusters:
+        return "the cores of the CPU are not known"
+    if any(cluster.max_mhz is None for cluster in clusters):
+        return "the clocks of the CPU are not known"
+    return "the tables do not have what its cores compute in a clock"
 
 
 def busy(case: Case) -> list[Check]:

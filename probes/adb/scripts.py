@@ -152,7 +152,7 @@ def guard(name: str, token: str, life: float, loaders: Sequence[str], *, awake: 
     )
 
 
-def run(name: str, args: Sequence[str], *, seconds: float, remove: Sequence[str], section: str) -> str:
+def agent_run(name: str, args: Sequence[str], *, seconds: float, remove: Sequence[str], section: str) -> str:
     """One process of the agent in the session's directory.
 
     Args:

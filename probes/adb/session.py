@@ -123,7 +123,7 @@ class AdbSession:
         what = f"running the agent for {backend} on {self._transport.serial}"
         progress = Progress(backend, on_line)
         output = self._transport.shell(
-            scripts.run(
+            scripts.agent_run(
                 self._name,
                 args,
                 seconds=deadline + WATCHDOG,

@@ -19,7 +19,7 @@ MAX_TEXT = 4096
 
 
 @dataclass(frozen=True)
-class Range:
+class Extent:
     """The bytes [begin, end) of a file, in which one FlatBuffer lies."""
 
     source: Source
@@ -36,9 +36,9 @@ class Range:
     def u32(self, position: int) -> int:
         return int.from_bytes(self.read(position, 4), "little")
 
-    def root(self) -> Table:
+    def root(self) -> FlatTable:
         """The root table."""
-        return Table(self, self.begin + self.u32(self.begin))
+        return FlatTable(self, self.begin + self.u32(self.begin))
 
     @property
     def identifier(self) -> bytes:
@@ -50,7 +50,7 @@ class Range:
 class Vector:
     """A vector: position of its first element and the number of elements; not yet read."""
 
-    range: Range
+    range: Extent
     start: int
     length: int
 
@@ -69,21 +69,21 @@ class Vector:
         count = min(self.length, limit)
         return list(struct.unpack(f"<{count}I", self.range.read(self.start, 4 * count)))
 
-    def tables(self) -> Iterator[Table]:
+    def tables(self) -> Iterator[FlatTable]:
         """Its tables. Raises BadContentError for more than MAX_ELEMENTS."""
         if self.length > MAX_ELEMENTS:
             raise BadContentError(f"a vector claims {self.length} tables")
         for i in range(self.length):
             position = self.start + 4 * i
-            yield Table(self.range, position + self.range.u32(position))
+            yield FlatTable(self.range, position + self.range.u32(position))
 
 
-class Table:
+class FlatTable:
     """A table. A field that is absent gives the default, one that points outside raises BadContentError."""
 
     __slots__ = ("_fields", "_position", "_range")
 
-    def __init__(self, range: Range, position: int) -> None:
+    def __init__(self, range: Extent, position: int) -> None:
         self._range = range
         self._position = position
         back = int.from_bytes(range.read(position, 4), "little", signed=True)
@@ -113,9 +113,9 @@ class Table:
         value: float = struct.unpack("<f" if width == 4 else "<d", self._range.read(at, width))[0]
         return value
 
-    def table(self, field: int) -> Table | None:
+    def table(self, field: int) -> FlatTable | None:
         at = self._at(field)
-        return None if at is None else Table(self._range, at + self._range.u32(at))
+        return None if at is None else FlatTable(self._range, at + self._range.u32(at))
 
     def vector(self, field: int) -> Vector | None:
         at = self._at(field)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-from .flat import Range, Table
+from .flat import Extent, FlatTable
 from .model import Finding, ModelFile, Section, Severity, Tflite, error
 from .protobuf import fields
 from .source import BadContentError, Source
@@ -133,7 +133,7 @@ def _header(source: Source) -> tuple[dict[str, Any], list[tuple[Section, int]]]:
         raise BadContentError(f"claims to end at byte {end} of a file of {source.size} bytes")
     if end > MAX_HEADER:
         raise BadContentError(f"claims {end} bytes; real ones have a few thousand")
-    root = Range(source, HEADER_BEGIN, end).root()
+    root = Extent(source, HEADER_BEGIN, end).root()
     system = root.table(0)
     header["system"] = _items(system, 0) if system else {}
     table = root.table(1)
@@ -145,7 +145,7 @@ def _header(source: Source) -> tuple[dict[str, Any], list[tuple[Section, int]]]:
     return header, [_section(item) for item in objects.tables()]
 
 
-def _section(table: Table) -> tuple[Section, int]:
+def _section(table: FlatTable) -> tuple[Section, int]:
     items = _items(table, 0)
     begin, end, code = table.integer(1, 8), table.integer(2, 8), table.integer(3, 1)
     kind = TYPES[code] if code < len(TYPES) else f"type {code}"
@@ -153,7 +153,7 @@ def _section(table: Table) -> tuple[Section, int]:
     return Section(f"{kind}: {name}" if name else kind, begin, end, items), code
 
 
-def _items(table: Table, field: int) -> dict[str, Any]:
+def _items(table: FlatTable, field: int) -> dict[str, Any]:
     """KeyValuePairs whose value is one of the union's tables; of a key given twice the first counts."""
     vector = table.vector(field)
     if vector is not None and vector.length > MAX_SECTIONS:
@@ -171,7 +171,7 @@ _INTEGERS = {1: (1, False), 2: (1, True), 3: (2, False), 4: (2, True), 5: (4, Fa
 """Member of the union VData -> (bytes, signed)."""
 
 
-def _value(kind: int, table: Table) -> Any:
+def _value(kind: int, table: FlatTable) -> Any:
     if kind in _INTEGERS:
         width, signed = _INTEGERS[kind]
         return table.integer(0, width, signed=signed)

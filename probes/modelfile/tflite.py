@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 
-from .flat import Range, Table, Vector
+from .flat import Extent, FlatTable, Vector
 from .model import Finding, ModelFile, Severity, TensorGroup, Tflite, error
 from .source import BadContentError, Source
 
@@ -117,7 +117,7 @@ def _bin_findings(model: Tflite, size: int) -> tuple[Finding, ...]:
 
 def read_tflite(source: Source, begin: int, end: int) -> Tflite:
     """Read the model in the bytes [begin, end) of a file. Raises BadContentError naming what is wrong."""
-    whole = Range(source, begin, end)
+    whole = Extent(source, begin, end)
     if whole.read(begin + 4, 4) != IDENTIFIER:
         raise BadContentError(f"does not start with a TFLite model (no {IDENTIFIER.decode()} at byte 4)")
     root = whole.root()
@@ -138,12 +138,12 @@ def read_tflite(source: Source, begin: int, end: int) -> Tflite:
     )
 
 
-def _tables(root: Table, field: int) -> list[Table]:
+def _tables(root: FlatTable, field: int) -> list[FlatTable]:
     vector = root.vector(field)
     return [] if vector is None else list(vector.tables())
 
 
-def _buffer(table: Table, whole: Range) -> _Buffer:
+def _buffer(table: FlatTable, whole: Extent) -> _Buffer:
     data = table.vector(_DATA)
     if data is not None and data.length:
         data.end(1)
@@ -159,7 +159,7 @@ def _buffer(table: Table, whole: Range) -> _Buffer:
     return _Buffer(whole.begin + offset, size)
 
 
-def _weights(root: Table, buffers: list[_Buffer]) -> tuple[tuple[TensorGroup, ...], int]:
+def _weights(root: FlatTable, buffers: list[_Buffer]) -> tuple[tuple[TensorGroup, ...], int]:
     """Groups of the tensors that have data, each buffer once, and the number of subgraphs."""
     sizes: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     seen: set[int] = set()
@@ -197,7 +197,7 @@ def _elements(shape: Vector | None) -> int:
     return 1 if shape is None else prod(shape.u32s(limit=16))
 
 
-def _scales(tensor: Table) -> str:
+def _scales(tensor: FlatTable) -> str:
     quantization = tensor.table(_QUANTIZATION)
     if quantization is None:
         return "none"
@@ -236,7 +236,7 @@ def _npu(source: Source, buffers: list[_Buffer], index: int | None) -> tuple[str
     return maker, soc.upper() if soc.islower() else soc
 
 
-def _compiled(root: Table, whole: Range) -> tuple[str, str] | None:
+def _compiled(root: FlatTable, whole: Extent) -> tuple[str, str] | None:
     """Whose NPU a model without a stamp is compiled for; ("", "") where that is not told."""
     if not any(table.text(_CUSTOM_CODE) == DISPATCH for table in _tables(root, _OPERATORS)):
         return None

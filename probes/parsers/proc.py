@@ -20,6 +20,10 @@ class Processor:
     revision: int | None = None
     features: frozenset[str] = frozenset()
     model_name: str | None = None
+    x86_model: tuple[int, int] | None = None
+    """Family and model of an x86 processor."""
+    thread_of: tuple[int, int] | None = None
+    """Package and core that an x86 CPU is a thread of."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +49,16 @@ _MIDR = ("implementer", "part", "variant", "revision")
 
 
 def parse_cpuinfo(text: str) -> CpuInfo:
-    """Both layouts of ARM kernels, and x86's.
+    """The layouts of ARM kernels, and x86's.
 
     New: every entry holds its own identification. Old (3.x, vendor kernels up to Android 6): entries
-    with only a number, then one block with `Features` and the MIDR fields of whichever core printed it.
+    with only a number, then one block with `Features` and the MIDR fields of whichever core printed it; or
+    several such groups, each with the block of its own kind of core.
     """
     entries: list[dict[str, str]] = []
     current: dict[str, str] = {}
     common: dict[str, str] = {}
+    blocks: list[tuple[int, dict[str, str]]] = []
     x86 = False
     for line in lines(text):
         field = _FIELD.match(line)
@@ -66,6 +72,9 @@ def parse_cpuinfo(text: str) -> CpuInfo:
         if key == "processor" and integer(value) is not None:
             if len(entries) >= limits.CPUS:
                 continue
+            if "cpu implementer" in common:
+                blocks.append((len(entries), common))
+                common = {key: common[key] for key in ("hardware",) if key in common}
             current = {"processor": value}
             entries.append(current)
         elif lowered == "hardware":
@@ -74,9 +83,14 @@ def parse_cpuinfo(text: str) -> CpuInfo:
             x86 = x86 or key in ("vendor_id", "cpu family")
             target = current if current else common
             target.setdefault(lowered, value)
+    if blocks:
+        common = _grouped(entries, [*blocks, (len(entries), common)])
     if not entries and "cpu implementer" not in common:
         raise ParseError("no `processor` entry in /proc/cpuinfo")
     owners = [entry for entry in entries if "cpu implementer" in entry]
+    if 1 < len(owners) < len(entries):
+        _share_with_group(entries)
+        owners = [entry for entry in entries if "cpu implementer" in entry]
     if len(entries) > 1 and owners == entries[-1:]:
         # Old arm64 kernels: no blank line before the block, so it landed in the last entry.
         last = entries[-1]
@@ -90,6 +104,32 @@ def parse_cpuinfo(text: str) -> CpuInfo:
     return CpuInfo(processors, name(common.get("hardware", "")), shared, x86)
 
 
+def _grouped(entries: list[dict[str, str]], blocks: list[tuple[int, dict[str, str]]]) -> dict[str, str]:
+    """Gives the entries before each block what it says; what is left over holds for all."""
+    start, last = 0, blocks[-1][1]
+    for end, block in blocks:
+        if "cpu implementer" in block:
+            for entry in entries[start:end]:
+                entry |= {key: value for key, value in block.items() if key not in entry}
+            start = end
+    return {key: value for key, value in last.items() if not key.startswith("cpu ")}
+
+
+def _share_with_group(entries: list[dict[str, str]]) -> None:
+    """Without blank lines a group's block landed in the last of its entries."""
+    block: dict[str, str] = {}
+    for entry in reversed(entries):
+        if "cpu implementer" in entry:
+            block = entry
+        else:
+            entry |= {key: value for key, value in block.items() if key not in entry}
+
+
+def _pair(entry: dict[str, str], first: str, second: str) -> tuple[int, int] | None:
+    a, b = integer(entry.get(first, "")), integer(entry.get(second, ""))
+    return (a, b) if a is not None and b is not None else None
+
+
 def _processor(entry: dict[str, str]) -> Processor:
     implementer, part, variant, revision = (integer(entry.get(f"cpu {key}", "")) for key in _MIDR)
     flags = entry.get("features") or entry.get("flags") or ""
@@ -101,6 +141,8 @@ def _processor(entry: dict[str, str]) -> Processor:
         revision,
         frozenset(flags.split()[: limits.ITEMS]),
         name(entry.get("model name", "")),
+        _pair(entry, "cpu family", "model"),
+        _pair(entry, "physical id", "core id"),
     )
 
 

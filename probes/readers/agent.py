@@ -7,7 +7,7 @@ from ...base.errors import AgentCause
 from ...base.names import MEASURED
 from ..capture import Capture
 from ..snapshot import AgentProblem
-from .facts import Facts
+from .facts import Readout
 
 _USUAL = frozenset({AgentCause.REFUSED, AgentCause.NO_FOLDER, AgentCause.READ_ONLY, AgentCause.NO_EXEC})
 """On most phones one of the stricter sections' places cannot be used, which says nothing."""
@@ -30,7 +30,7 @@ def agent_problem(capture: Capture) -> AgentProblem | None:
     return AgentProblem(first.cause, first.sentence, tuple(rows), ended=len(rows) == len(MEASURED))
 
 
-def read_sections(facts: Facts) -> list[str]:
+def read_sections(facts: Readout) -> list[str]:
     """Warnings: the agent could not look from one of the linker's stricter sections, for no usual reason."""
     sections = (facts.capture.agent or {}).get("sections")
     found: list[str] = []

@@ -5,12 +5,12 @@ from __future__ import annotations
 from ...base import limits
 from ..parsers.text import integer, name
 from ..snapshot import Android, Identity
-from .facts import Facts
+from .facts import Readout
 
 _PLACES = ("", "odm.", "vendor.", "product.", "system.", "system_ext.", "bootimage.")
 
 
-def read_identity(facts: Facts) -> Identity:
+def read_identity(facts: Readout) -> Identity:
     """Manufacturer, model and so on; the emulator fields are filled in later (readers/emulator.py)."""
 
     def product(key: str) -> str | None:
@@ -27,7 +27,7 @@ def read_identity(facts: Facts) -> Identity:
     )
 
 
-def read_android(facts: Facts) -> Android | None:
+def read_android(facts: Readout) -> Android | None:
     """None where nothing says that this is an Android device."""
     release = facts.prop("ro.build.version.release", *(f"ro.{p}build.version.release" for p in _PLACES[1:]))
     sdk_names = ("ro.build.version.sdk", *(f"ro.{p}build.version.sdk" for p in _PLACES[1:]))
@@ -56,7 +56,7 @@ def read_android(facts: Facts) -> Android | None:
 _ZYGOTES = {"zygote64": 64, "zygote64_32": 64, "zygote32_64": 32, "zygote32": 32}
 
 
-def _bits(facts: Facts, abis: tuple[str, ...] | None, zygote: str | None, sdk: int | None) -> int | None:
+def _bits(facts: Readout, abis: tuple[str, ...] | None, zygote: str | None, sdk: int | None) -> int | None:
     """Whether a 64-bit app can run: the zygote and the ABI list decide, not the chip.
 
     With zygote32_64 the primary zygote is 32-bit and 64-bit apps run too; the ABI list says so.

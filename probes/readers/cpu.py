@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ...base import limits
-from ...profiles.tables import Core, SocRow, Tables
+from ...profiles.socs import SocRow
+from ...profiles.tables import Core, Tables
 from ..parsers.proc import CpuInfo, Processor
 from ..parsers.sysfs import CpuTopology, parse_cpu_topology
 from ..parsers.text import name
 from ..snapshot import Cluster, Cpu
-from .facts import Facts
+from .facts import Readout
 
 _MACHINES = ("aarch64", "armv8l", "armv7l", "armv6l", "x86_64", "i686", "i386", "riscv64")
 _X86_NOISE = re.compile(r"\((?:R|TM)\)|\bCPU\b|@.*|\s+\d+-Core Processor\b|\bProcessor\b", re.IGNORECASE)
@@ -33,12 +35,12 @@ class _Identified:
     features: frozenset[str] = frozenset()
 
 
-def read_cpu(facts: Facts, cpuinfo: CpuInfo | None, soc: SocRow | None) -> Cpu:
+def read_cpu(facts: Readout, cpuinfo: CpuInfo | None, soc: SocRow | None) -> Cpu:
     """Clusters in the order of their first CPU number (little cores first on almost all phones)."""
     topology = facts.parse("cpu_topology", parse_cpu_topology) or CpuTopology()
     features = _features(facts, cpuinfo)
     architecture = _architecture(facts, cpuinfo)
-    cpus = _cpu_numbers(cpuinfo, topology)
+    cpus = _with_sleeping(_cpu_numbers(cpuinfo, topology), topology, soc)
     if not cpus:
         if soc is None or not soc.cpu:
             return Cpu((), features, architecture)
@@ -50,9 +52,23 @@ def read_cpu(facts: Facts, cpuinfo: CpuInfo | None, soc: SocRow | None) -> Cpu:
     if _complete(facts, known, cpus, topology, cpuinfo, soc):
         sources.append(f"socs.yaml: {soc.name}" if soc else "CPUs of one frequency domain are alike")
     facts.note("cpu.clusters", ", ".join(filter(None, sources)))
+    khz = _awake(known, topology, soc)
     if soc is not None:
         _compare(facts, known, soc)
-    return Cpu(_clusters(known, cpus, _awake(known, topology, soc)), features, architecture)
+        if _clocks_of_table(known, khz, cpus, soc):
+            facts.note("cpu.max_mhz", f"socs.yaml: {soc.name}")
+    threads = _threads(known, cpus, cpuinfo, soc)
+    return Cpu(_clusters(known, cpus, khz, threads), features, architecture)
+
+
+def shown_cpus(facts: Readout, cpuinfo: CpuInfo | None) -> tuple[Mapping[str, int], int | None, float | None]:
+    """What the CPUs say without knowing the chip: cores by name with their count, how many CPUs there are,
+    and the fastest one's MHz."""
+    topology = facts.parse("cpu_topology", parse_cpu_topology) or CpuTopology()
+    known = _identify(facts.tables, cpuinfo, topology, _cpu_numbers(cpuinfo, topology))
+    cores = Counter(row.core for row in known.values() if row.core)
+    top = max(topology.max_khz.values(), default=0)
+    return cores, len(topology.present) or None, top / 1000 if top else None
 
 
 def _cpu_numbers(cpuinfo: CpuInfo | None, topology: CpuTopology) -> tuple[int, ...]:
@@ -60,6 +76,15 @@ def _cpu_numbers(cpuinfo: CpuInfo | None, topology: CpuTopology) -> tuple[int, .
     if cpuinfo and (cpuinfo.processors[0].number is not None or not numbers):
         numbers |= {row.number if row.number is not None else i for i, row in enumerate(cpuinfo.processors)}
     return tuple(sorted(numbers))
+
+
+def _with_sleeping(cpus: tuple[int, ...], topology: CpuTopology, soc: SocRow | None) -> tuple[int, ...]:
+    """The CPUs with those that the chip has beside them, where nothing says which there are: old kernels list
+    only those that are awake."""
+    total = sum(cluster.count * cluster.threads for cluster in soc.cpu) if soc else 0
+    if topology.present or not cpus or any(c.threads > 1 for c in (soc.cpu if soc else ())):
+        return cpus
+    return tuple(range(total)) if len(cpus) < total and cpus[-1] < total else cpus
 
 
 def _identify(
@@ -82,6 +107,11 @@ def _identify(
 
 def _core(tables: Tables, row: Processor, x86: bool) -> str | None:
     if x86:
+        design = tables.x86.get(row.x86_model) if row.x86_model else None
+        if design is not None:
+            return design.name
+        if tables.socs.find(row.model_name or "").rows:
+            return None  # the name of a chip says nothing of its cores
         return name(" ".join(_X86_NOISE.sub(" ", row.model_name or "").split()))
     if row.implementer is None or row.part is None:
         return None
@@ -90,7 +120,7 @@ def _core(tables: Tables, row: Processor, x86: bool) -> str | None:
 
 
 def _complete(
-    facts: Facts,
+    facts: Readout,
     known: dict[int, _Identified],
     cpus: tuple[int, ...],
     topology: CpuTopology,
@@ -110,7 +140,8 @@ def _complete(
         alike = next((known[cpu] for cpu in group if cpu in known and known[cpu].core), None)
         if alike:
             known.update({cpu: alike for cpu in group if cpu in before})
-    if missing() and soc is not None:
+    if missing() and soc is not None and soc.cpu:
+        _by_order(known, cpus, soc)
         _from_table(known, missing(), topology, soc)
     if missing() and soc is None and cpuinfo is not None and cpuinfo.shared:
         # Without a table the one identification holds for all only where all CPUs run at one frequency.
@@ -122,6 +153,19 @@ def _complete(
                 {cpu: _Identified(row.implementer, row.part, core, row.features) for cpu in missing()}
             )
     return len(missing()) < len(before)
+
+
+def _by_order(known: dict[int, _Identified], cpus: tuple[int, ...], soc: SocRow) -> None:
+    """Where there are as many CPUs as the table lists, and those that speak stand where it has their kind,
+    the others are what it has in their place."""
+    layout = [c.core for c in soc.cpu for _ in range(c.count * c.threads)]
+    if len(layout) != len(cpus):
+        return
+    said = {cpu: row.core for cpu, row in known.items() if row.core is not None}
+    if said and all(said.get(cpu, core) == core for cpu, core in zip(cpus, layout, strict=True)):
+        alike = {row.core: row for row in known.values()}
+        for cpu, core in zip(cpus, layout, strict=True):
+            known.setdefault(cpu, alike.get(core) or _Identified(core=core))
 
 
 def _from_table(
@@ -159,7 +203,7 @@ def _from_table(
         known.update({cpu: _Identified(core=row.core) for cpu in group})
 
 
-def _compare(facts: Facts, known: dict[int, _Identified], soc: SocRow) -> None:
+def _compare(facts: Readout, known: dict[int, _Identified], soc: SocRow) -> None:
     """Note where the cores that identified themselves are not those of the SoC named."""
     found = {row.core for row in known.values() if row.core}
     listed = {row.core for row in soc.cpu}
@@ -186,12 +230,52 @@ def _awake(known: dict[int, _Identified], topology: CpuTopology, soc: SocRow | N
     return khz
 
 
+def _clocks_of_table(
+    known: dict[int, _Identified], khz: dict[int, int], cpus: tuple[int, ...], soc: SocRow
+) -> bool:
+    """Clocks of the table for kinds of cores of which the device states none; True if there were."""
+    before = len(khz)
+    for core in {cluster.core for cluster in soc.cpu}:
+        rows = [cluster for cluster in soc.cpu if cluster.core == core]
+        members = [cpu for cpu in cpus if cpu in known and known[cpu].core == core]
+        if not any(cpu in khz for cpu in members):
+            clocks = [c.mhz for c in rows for _ in range(c.count * c.threads)]
+            if len(clocks) != len(members):
+                clocks = [c.mhz for c in rows for _ in range(c.count)]
+            if len({c.mhz for c in rows}) == 1:
+                clocks = [rows[0].mhz] * len(members)
+            if len(clocks) == len(members):
+                khz.update({cpu: mhz * 1000 for cpu, mhz in zip(members, clocks, strict=True) if mhz})
+    return len(khz) > before
+
+
+def _threads(
+    known: dict[int, _Identified], cpus: tuple[int, ...], cpuinfo: CpuInfo | None, soc: SocRow | None
+) -> frozenset[int]:
+    """CPUs that are a further thread of a core that another CPU stands for."""
+    further: set[int] = set()
+    seen: set[tuple[int, int]] = set()
+    for index, row in enumerate(cpuinfo.processors if cpuinfo else ()):
+        if row.thread_of is not None and row.thread_of in seen:
+            further.add(row.number if row.number is not None else index)
+        elif row.thread_of is not None:
+            seen.add(row.thread_of)
+    for core in {cluster.core for cluster in soc.cpu} if soc else ():
+        rows = [cluster for cluster in soc.cpu if cluster.core == core] if soc else []
+        members = [cpu for cpu in cpus if cpu in known and known[cpu].core == core]
+        if len(members) == sum(c.count * c.threads for c in rows) and {c.threads for c in rows} != {1}:
+            owner = [(i, j, t) for i, c in enumerate(rows) for j in range(c.count) for t in range(c.threads)]
+            further |= {cpu for cpu, (_, _, t) in zip(members, owner, strict=True) if t}
+    return frozenset(further)
+
+
 def _clusters(
-    known: dict[int, _Identified], cpus: tuple[int, ...], max_khz: dict[int, int]
+    known: dict[int, _Identified], cpus: tuple[int, ...], max_khz: dict[int, int], further: frozenset[int]
 ) -> tuple[Cluster, ...]:
+    """CPUs that are alike, each core once: a second thread of one (`further`) is no core more."""
     groups: dict[tuple[str | None, int | None, int | None, int | None], list[int]] = {}
     nothing = _Identified()
-    for cpu in cpus:
+    for cpu in (cpu for cpu in cpus if cpu not in further):
         row = known.get(cpu, nothing)
         key = (row.core, row.implementer, row.part, max_khz.get(cpu))
         groups.setdefault(key, []).append(cpu)
@@ -209,7 +293,7 @@ def _clusters(
     )
 
 
-def _features(facts: Facts, cpuinfo: CpuInfo | None) -> frozenset[str] | None:
+def _features(facts: Readout, cpuinfo: CpuInfo | None) -> frozenset[str] | None:
     """Features that all CPUs have: the agent's (from HWCAP) before the kernel's text."""
     probe = facts.probe("cpu") or {}
     listed = probe.get("features")
@@ -223,7 +307,7 @@ def _features(facts: Facts, cpuinfo: CpuInfo | None) -> frozenset[str] | None:
     return frozenset.intersection(*sets)
 
 
-def _architecture(facts: Facts, cpuinfo: CpuInfo | None) -> str | None:
+def _architecture(facts: Readout, cpuinfo: CpuInfo | None) -> str | None:
     """The kernel's architecture: uname, else what its cpuinfo looks like."""
     uname = facts.capture.commands.get("uname")
     words = uname.out.split()[: limits.FEW] if uname else []

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from ...profiles.tables import Tables
 from ..parsers.gles import GlesStrings
 from ..parsers.proc import CpuInfo
-from ..snapshot import Android, Cpu, Gpu, Identity
-from .facts import Facts
+from ..snapshot import Android, Cpu, Gpu, Identity, Vulkan
+from .facts import Readout
 from .gpu import Identified, identify
 
 
@@ -20,7 +20,7 @@ from .gpu import Identified, identify
 class _Seen:
     """What the signs are taken from. `said`: the GPU by its OpenGL renderer alone."""
 
-    facts: Facts
+    facts: Readout
     identity: Identity
     android: Android | None
     cpu: Cpu
@@ -28,21 +28,30 @@ class _Seen:
     gles: GlesStrings | None
     gpu: Gpu
     said: Identified | None
+    makers: frozenset[str]
+    names: str
 
 
 def emulator_facts(
-    facts: Facts,
+    facts: Readout,
     identity: Identity,
     android: Android | None,
     cpu: Cpu,
     cpuinfo: CpuInfo | None,
     gles: GlesStrings | None,
     gpu: Gpu,
+    vulkan: Vulkan,
+    makers: frozenset[str],
 ) -> dict[str, str]:
-    """Name of a sign -> text; one that is unknown is left out, so that no rule can match it."""
+    """Name of a sign -> text; one that is unknown is left out, so that no rule can match it.
+
+    Args:
+        makers: of the chips that the properties name.
+    """
     renderer = gles.renderer if gles else None
     said = identify(facts.tables.gpus, renderer) if renderer else None
-    seen = _Seen(facts, identity, android, cpu, cpuinfo, gles, gpu, said)
+    names = "\n".join(filter(None, (renderer, vulkan.device)))
+    seen = _Seen(facts, identity, android, cpu, cpuinfo, gles, gpu, said, makers, names)
     return {name: value for name, of in SIGNS.items() if (value := of(seen))}
 
 
@@ -50,6 +59,15 @@ def _gpu_class(seen: _Seen) -> str | None:
     if seen.said is None:
         return None
     return "software" if seen.said.software else "desktop" if seen.said.desktop else "phone"
+
+
+def _foreign_gpu(seen: _Seen) -> str | None:
+    vendor = seen.said.vendor if seen.said else None
+    if vendor is None or len(seen.makers) != 1:
+        return None
+    (maker,), tables = seen.makers, seen.facts.tables
+    own = {found.vendor for model in tables.socs.makes(maker) if (found := identify(tables.gpus, model))}
+    return f"{maker} with {vendor}" if own and vendor not in own else None
 
 
 SIGNS: Mapping[str, Callable[[_Seen], str | None]] = {
@@ -73,6 +91,9 @@ SIGNS: Mapping[str, Callable[[_Seen], str | None]] = {
     "gpu_vendor": lambda s: s.gpu.vendor,
     "gpu_model": lambda s: s.gpu.model,
     "gpu_class": _gpu_class,
+    "gpu_names": lambda s: s.names or None,
+    "foreign_gpu": _foreign_gpu,
+    "properties": lambda s: "\n".join(s.facts.props) or None,
     "cpu_model": lambda s: s.cpuinfo.processors[0].model_name if s.cpuinfo else None,
     "core": lambda s: ",".join(sorted({row.core for row in s.cpu.clusters if row.core})) or None,
     "midr": lambda s: _midr(s.cpuinfo),
@@ -80,7 +101,9 @@ SIGNS: Mapping[str, Callable[[_Seen], str | None]] = {
 """What rows of emulators.yaml may ask for.
 
 machine: x86 | arm, the instruction set of the processor; abi: the app ABIs; core, cpu_model, midr: the CPU
-by name and by identification; gpu_class: phone | desktop | software, of the renderer.
+by name and by identification; gpu_class: phone | desktop | software, of the renderer; gpu_names: what OpenGL
+and Vulkan call the GPU, a line each; foreign_gpu: `MAKER with VENDOR` where no chip of the maker that the
+properties name has a GPU of this vendor; properties: the names of all, a line each.
 """
 
 

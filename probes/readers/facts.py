@@ -28,7 +28,7 @@ _NO_WORD = frozenset({AnswerStatus.DOWN, AnswerStatus.TIMEOUT, AnswerStatus.MISS
 
 
 @dataclass
-class Facts:
+class Readout:
     """One reading of one capture.
 
     Attributes:

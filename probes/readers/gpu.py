@@ -10,12 +10,13 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from ...profiles.tables import Gpus, SocGpu, SocRow
+from ...profiles.socs import SocGpu, SocRow
+from ...profiles.tables import Gpus
 from ..parsers.gles import GlesStrings
 from ..parsers.gpu_nodes import MaliGpuInfo, parse_kgsl_model, parse_mali_gpuinfo
 from ..parsers.text import integer
 from ..snapshot import Gpu, OpenCl, Vulkan
-from .facts import Facts
+from .facts import Readout
 
 _GLES_VERSION = re.compile(r"OpenGL ES(?:-CM|-CL)? (\d\.\d)")
 
@@ -77,7 +78,7 @@ def mali_model(gpus: Gpus, product_id: int, cores: int | None) -> str | None:
 
 
 def read_gpu(
-    facts: Facts, gles: GlesStrings | None, opencl: OpenCl, vulkan: Vulkan, soc: SocRow | None
+    facts: Readout, gles: GlesStrings | None, opencl: OpenCl, vulkan: Vulkan, soc: SocRow | None
 ) -> Gpu:
     """The GPU, with every contradiction between sources noted."""
     gpus = facts.tables.gpus
@@ -88,7 +89,7 @@ def read_gpu(
         return Gpu(renderer=gles.renderer if gles else None, gles_version=_gles_version(facts, gles))
     source, said = best.source, best.said
     table = next((claim.said for claim in claims if claim.table), None)
-    if said.model and not said.architecture and table and table.model and _same(said.model, table.model):
+    if said.model and not said.architecture and table and table.model and same_gpu(said.model, table.model):
         # A driver that names only the family (`NVIDIA Tegra`): the chip tells which.
         said = replace(said, model=table.model, architecture=table.architecture)
     facts.note("gpu.model" if said.model else "gpu.vendor", source)
@@ -96,7 +97,7 @@ def read_gpu(
         other = claim.said
         if not (other.model and said.model) or (said.software and other.software):
             continue
-        if other.model != said.model and not _same(said.model, other.model):
+        if other.model != said.model and not same_gpu(said.model, other.model):
             facts.disagree(
                 "gpu.model",
                 said.model,
@@ -125,8 +126,14 @@ def read_gpu(
     )
 
 
+def shown_gpu(facts: Readout, gles: GlesStrings | None, opencl: OpenCl, vulkan: Vulkan) -> Identified | None:
+    """What drivers and the kernel call the GPU, before anybody knows the chip."""
+    said = [claim.said for claim in _claims(facts, gles, opencl, vulkan, None)]
+    return next((one for one in said if one.model and not one.software), None)
+
+
 def _claims(
-    facts: Facts, gles: GlesStrings | None, opencl: OpenCl, vulkan: Vulkan, soc: SocRow | None
+    facts: Readout, gles: GlesStrings | None, opencl: OpenCl, vulkan: Vulkan, soc: SocRow | None
 ) -> list[_Claim]:
     gpus = facts.tables.gpus
     texts = [
@@ -153,10 +160,15 @@ def _mali(gpus: Gpus, info: MaliGpuInfo) -> Identified:
     return replace(named or Identified("Arm"), cores=info.cores)
 
 
-def _same(model: str, other: str) -> bool:
+def same_gpu(model: str, other: str) -> bool:
     """`Mali-G78` and `Mali-G78AE`, `Mali-G715` and `Immortalis-G715`: one says less than the other."""
-    short, long = sorted((model.split("-", 1)[-1], other.split("-", 1)[-1]), key=len)
+    short, long = sorted((bare_gpu(model), bare_gpu(other)), key=len)
     return long.startswith(short)
+
+
+def bare_gpu(model: str) -> str:
+    """Without Arm's `Mali` or `Immortalis`, which some drivers give for the other."""
+    return model.removeprefix("Mali-").removeprefix("Immortalis-")
 
 
 def _cores(
@@ -168,13 +180,13 @@ def _cores(
     if opencl.compute_units and said.vendor in gpus.unit_vendors and not said.software:
         return opencl.compute_units, "OpenCL CL_DEVICE_MAX_COMPUTE_UNITS"
     own = soc.gpu if soc is not None else SocGpu()
-    if soc is not None and own.cores and own.model and said.model and _same(said.model, own.model):
+    if soc is not None and own.cores and own.model and said.model and same_gpu(said.model, own.model):
         return own.cores, f"socs.yaml: {soc.name}"
     return None, None
 
 
 def _driver(
-    facts: Facts, vendor: str | None, gles: GlesStrings | None, opencl: OpenCl, vulkan: Vulkan
+    facts: Readout, vendor: str | None, gles: GlesStrings | None, opencl: OpenCl, vulkan: Vulkan
 ) -> Gpu:
     """The driver's version from whichever string states one; compiler and driver strings of OpenCL first."""
     texts = [
@@ -212,7 +224,7 @@ def read_driver(
     return None
 
 
-def _gles_version(facts: Facts, gles: GlesStrings | None) -> str | None:
+def _gles_version(facts: Readout, gles: GlesStrings | None) -> str | None:
     found = _GLES_VERSION.search(gles.version) if gles and gles.version else None
     if found:
         return found[1]

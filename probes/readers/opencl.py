@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from ...base import limits
@@ -11,7 +12,7 @@ from ..parsers.clinfo import parse_clinfo
 from ..parsers.libraries import FileEntry, PublicLibrary, parse_ls
 from ..parsers.text import number
 from ..snapshot import LibraryAttempt, OpenCl
-from .facts import Facts, probes
+from .facts import Readout, probes
 
 ENGINE_LIBRARIES = ("libOpenCL.so", "libGLES_mali.so", "libOpenCL-pixel.so", "libOpenCL-car.so")
 """The names that Google's engine tries, in its order (ml_drift/cl/opencl_wrapper.cc)."""
@@ -21,7 +22,7 @@ ENGINE_LIBRARIES = ("libOpenCL.so", "libGLES_mali.so", "libOpenCL-pixel.so", "li
 LIBRARY = re.compile(r"lib(?:OpenCL|GLES_mali|PVROCL|mali)(?:[-_.]\w+)*\.so\Z", re.IGNORECASE)
 
 
-def read_opencl(facts: Facts, public: tuple[PublicLibrary, ...] | None) -> OpenCl:
+def read_opencl(facts: Readout, public: tuple[PublicLibrary, ...] | None) -> OpenCl:
     """Everything but `app`, which readers/visibility.py adds."""
     files = opencl_files(facts)
     paths = tuple(entry.path for entry in files) if files is not None else None
@@ -42,11 +43,18 @@ def read_opencl(facts: Facts, public: tuple[PublicLibrary, ...] | None) -> OpenC
     gpus = [row for row in devices if "gpu" in _words(row.properties.get("CL_DEVICE_TYPE"))]
     device: dict[str, Any] = dict((gpus or devices)[0].properties) if devices else {}
     platform = dict(listing.platforms[0]) if listing.platforms else {}
-    present = True if devices else False if listing.count == 0 else None
-    return _facts_of({**platform, **device}, present=present, public=named, paths=paths, attempts=())
+    if listing.count == 0:
+        # The loader that a listing program brings knows of no driver; the vendor's library may be there.
+        facts.warnings.append(
+            "clinfo: its loader named no platform, which says nothing of the vendor's library"
+        )
+    found = _facts_of(
+        {**platform, **device}, present=True if devices else None, public=named, paths=paths, attempts=()
+    )
+    return replace(found, platforms=listing.count)
 
 
-def opencl_files(facts: Facts) -> tuple[FileEntry, ...] | None:
+def opencl_files(facts: Readout) -> tuple[FileEntry, ...] | None:
     """The library files that exist; () where they were looked for and none is there."""
     entries = facts.parse("opencl_files", parse_ls)
     if entries is None:
@@ -120,7 +128,7 @@ def _silence(attempt: LibraryAttempt) -> int:
     return 1 if name == attempt.name else 0  # another name: a library that it needs is missing
 
 
-def _attempts(facts: Facts) -> tuple[LibraryAttempt, ...]:
+def _attempts(facts: Readout) -> tuple[LibraryAttempt, ...]:
     found: list[LibraryAttempt] = []
     for section, probe in probes(facts.capture).items():
         part = probe.get("opencl")

@@ -8,12 +8,12 @@ from ..parsers.state import Power, parse_power, parse_power_modes, parse_tempera
 from ..parsers.sysfs import CpuTopology, parse_cpu_topology
 from ..parsers.text import number
 from ..snapshot import Conditions, Memory
-from .facts import Facts
+from .facts import Readout
 
 _DATA = ("/data/local/tmp", "/data", "/data/data", "/storage/emulated", "/")
 
 
-def read_memory(facts: Facts) -> Memory:
+def read_memory(facts: Readout) -> Memory:
     """RAM from /proc/meminfo (else from the agent), free storage where models are stored."""
     meminfo = facts.parse("meminfo", parse_meminfo) or {}
     probe = facts.probe("memory") or {}
@@ -30,7 +30,7 @@ def read_memory(facts: Facts) -> Memory:
     )
 
 
-def read_conditions(facts: Facts) -> Conditions:
+def read_conditions(facts: Readout) -> Conditions:
     """Battery, screen, power modes, thermal status, how far the CPU may clock, and how busy it is."""
     battery = facts.parse("battery", parse_battery)
     topology = facts.parse("cpu_topology", parse_cpu_topology) or CpuTopology()
@@ -55,7 +55,7 @@ def read_conditions(facts: Facts) -> Conditions:
     )
 
 
-def _power_modes(facts: Facts) -> tuple[str, ...] | None:
+def _power_modes(facts: Readout) -> tuple[str, ...] | None:
     """Names of the modes that are on; None where their settings were not read. A phone has the keys of its
     own maker."""
     stated = facts.parse("power_modes", parse_power_modes)

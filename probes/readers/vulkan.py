@@ -10,14 +10,14 @@ from ..parsers.text import number
 from ..parsers.versions import vulkan_version
 from ..parsers.vulkan import Device, parse_extensions, parse_vkjson
 from ..snapshot import Vulkan
-from .facts import Facts
+from .facts import Readout
 
 _TYPES = {0: "other", 1: "integrated", 2: "discrete", 3: "virtual", 4: "cpu"}
 _ORDER = (1, 2, 3, 4, 0)
 """docs: the device used is the first of type integrated, discrete, virtual, cpu, other."""
 
 
-def read_vulkan(facts: Facts) -> Vulkan:
+def read_vulkan(facts: Readout) -> Vulkan:
     """Present, absent with an error, or unknown where nobody looked."""
     part = facts.probe("vulkan")
     if part is not None:
@@ -47,7 +47,7 @@ def read_vulkan(facts: Facts) -> Vulkan:
     return _read(choose(dumped)) if dumped else Vulkan(present=False, error="no Vulkan device")
 
 
-def _not_asked(facts: Facts) -> str | None:
+def _not_asked(facts: Readout) -> str | None:
     """Why `cmd gpu vkjson` was left out, where it was."""
     left = facts.capture.recorded.get("left_alone")
     why = left.get("vkjson") if isinstance(left, dict) else None

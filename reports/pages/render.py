@@ -65,7 +65,7 @@ def device_facts(device: Mapping[str, Any]) -> list[str]:
     soc, gpu, android = (device.get(key) or {} for key in ("soc", "gpu", "android"))
     ram = device.get("ram_bytes")
     facts = [
-        soc.get("name") or soc.get("model"),
+        soc.get("name") or " or ".join(soc.get("one_of") or ()) or soc.get("model"),
         gpu.get("model") or gpu.get("renderer"),
         f"driver {gpu['driver']}" if gpu.get("driver") else None,
         f"Android {android['release']}" if android.get("release") else None,

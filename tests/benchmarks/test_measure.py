@@ -27,7 +27,7 @@ from gemmafit.benchmarks.interpreter.interface import DeviceInfo
 from gemmafit.benchmarks.interpreter.result import ResultWriter, StepResult
 from gemmafit.benchmarks.measurements import Deviation, Measurement
 from gemmafit.benchmarks.plan import Plan, parse
-from gemmafit.benchmarks.run import Options, fastest, measure
+from gemmafit.benchmarks.run import BlockOptions, fastest, measure
 from gemmafit.benchmarks.states import Span
 from gemmafit.benchmarks.tuning import Tuning
 from gemmafit.probes.capture import Answer
@@ -35,7 +35,7 @@ from gemmafit.probes.snapshot import Memory, OpenCl, Snapshot
 from gemmafit.probes.target import AgentRun, Awake, Command
 
 GPU = Snapshot("local", opencl=OpenCl(present=True, device_type="gpu", max_work_group_size=256))
-OPTIONS = Options(backends=("opencl",), dims=SMALL, limits=False, schemes=(Scheme.INT8,))
+OPTIONS = BlockOptions(backends=("opencl",), dims=SMALL, limits=False, schemes=(Scheme.INT8,))
 
 
 def block_of(plan: Plan) -> Block:
@@ -123,7 +123,7 @@ def device(tmp_path: Path) -> Device:
     return Device(tmp_path)
 
 
-def rows_of(device: Device, snapshot: Snapshot = GPU, options: Options = OPTIONS) -> list[Measurement]:
+def rows_of(device: Device, snapshot: Snapshot = GPU, options: BlockOptions = OPTIONS) -> list[Measurement]:
     return measure(device, snapshot, options)  # type: ignore[arg-type]
 
 
@@ -243,7 +243,7 @@ def test_rows_of_a_device_that_is_hot_all_the_while_say_so(device: Device) -> No
 
 def test_the_state_is_asked_once_before_and_once_after_each_backend_and_kept(device: Device) -> None:
     device.states = [thermal(0), thermal(1), thermal(1)]
-    options = Options(backends=("cpu", "opencl"), dims=SMALL, limits=False, schemes=(Scheme.INT8,))
+    options = BlockOptions(backends=("cpu", "opencl"), dims=SMALL, limits=False, schemes=(Scheme.INT8,))
     spans: list[Span] = []
     rows = measure(device, GPU, options, spans=spans)  # type: ignore[arg-type]
     asked = [(span.what, span.before.thermal_status, span.after.thermal_status) for span in spans]
@@ -280,7 +280,7 @@ def test_other_backends_go_on_where_one_cannot_start(device: Device, error: Exce
         return None
 
     device.behaviour = refuse
-    options = Options(backends=("cpu", "opencl"), dims=SMALL, limits=False, schemes=(Scheme.INT8,))
+    options = BlockOptions(backends=("cpu", "opencl"), dims=SMALL, limits=False, schemes=(Scheme.INT8,))
     rows = rows_of(device, GPU, options)
     cpu = [r for r in rows if r.backend is Backend.CPU]
     assert [(r.status, r.reason) for r in cpu] == [(Status.SKIPPED, str(error))]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gemmafit.benchmarks.block.dims import SMALL
-from gemmafit.benchmarks.run import Options, measure
+from gemmafit.benchmarks.run import BlockOptions, measure
 from gemmafit.judge.judge import judge
 from gemmafit.judge.references import load
 from gemmafit.probes.collect import collect
@@ -22,7 +22,7 @@ def report() -> Report:
     """What `check local` yields, of a block that is small enough for a test."""
     target = LocalTarget()
     snapshot = read(collect(target))
-    rows = measure(target, snapshot, Options(backends=("cpu", "opencl"), dims=SMALL, chunk=8))
+    rows = measure(target, snapshot, BlockOptions(backends=("cpu", "opencl"), dims=SMALL, chunk=8))
     return judge(snapshot, rows, load(), created="2026-11-23", serial=target.serial)
 
 

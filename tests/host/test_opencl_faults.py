@@ -12,13 +12,13 @@ import pytest
 from gemmafit.base.names import Status
 from gemmafit.benchmarks.block.dims import SMALL, Scheme
 from gemmafit.benchmarks.measurements import Measurement
-from gemmafit.benchmarks.run import Options, measure
+from gemmafit.benchmarks.run import BlockOptions, measure
 from gemmafit.probes.collect import collect
 from gemmafit.probes.local import LocalTarget
 from gemmafit.probes.read import read
 from gemmafit.probes.snapshot import Snapshot
 
-OPTIONS = Options(backends=("opencl",), dims=SMALL, limits=False, schemes=(Scheme.INT4,), chunk=8)
+OPTIONS = BlockOptions(backends=("opencl",), dims=SMALL, limits=False, schemes=(Scheme.INT4,), chunk=8)
 Measure = Callable[..., list[Measurement]]
 
 

@@ -16,7 +16,7 @@ from gemmafit.benchmarks import notes, tuning
 from gemmafit.benchmarks.backends import lowerer
 from gemmafit.benchmarks.block.dims import SMALL, Block, Scheme, decode
 from gemmafit.benchmarks.measurements import Measurement
-from gemmafit.benchmarks.run import Options, measure
+from gemmafit.benchmarks.run import BlockOptions, measure
 from gemmafit.benchmarks.timing import DEFAULT
 from gemmafit.benchmarks.tuning import Tuning
 from gemmafit.probes.collect import collect
@@ -25,7 +25,7 @@ from gemmafit.probes.read import read
 from gemmafit.probes.snapshot import Conditions, Snapshot
 from gemmafit.probes.target import AgentRun, AgentSession
 
-OPTIONS = Options(
+OPTIONS = BlockOptions(
     backends=("opencl",),
     dims=SMALL,
     limits=False,
@@ -51,7 +51,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "tuning"
 
 
-def run(gpu: Snapshot, options: Options = OPTIONS, target: Any = None) -> list[Measurement]:
+def run(gpu: Snapshot, options: BlockOptions = OPTIONS, target: Any = None) -> list[Measurement]:
     return measure(target or LocalTarget(), gpu, options)
 
 

@@ -180,7 +180,7 @@ def test_malformed_measurements(run: Any, measured: Any) -> None:
 # --- one judge ----------------------------------------------------------------------------------------------
 
 KNOWN_FAULTS = {f"known.{id}": fault for id, fault in KNOWLEDGE.drivers.items()}
-GPUS = sorted({row.gpu.model for row in KNOWLEDGE.tables.socs if row.gpu.model})
+GPUS = sorted({row.gpu.model for row in KNOWLEDGE.tables.socs.rows if row.gpu.model})
 SHIPPED = {backend for model in KNOWLEDGE.models.values() for backend in model.backends}
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from gemmafit.base.errors import InputError
 from gemmafit.base.logtext import MAX_LINE, clean, lines, message
 from gemmafit.judge import explain as module
-from gemmafit.judge.explain import Answer, Explanation, Match
+from gemmafit.judge.explain import Applies, Explanation, Match
 from gemmafit.judge.references import load
 from gemmafit.probes.snapshot import Android, AppVisibility, Gpu, Memory, OpenCl, Snapshot
 from gemmafit.profiles.conditions import Condition, Facts, evaluate
@@ -56,7 +56,7 @@ def only(text: Any, snapshot: Any = None, **kw: Any) -> Any:
 def test_the_origin_line_on_a_mali_t820() -> None:
     found = only(ORIGIN, T820)
     assert (found.signature.id, found.match) == ("unknown-backend", Match.EXACT)
-    assert found.applies.answer is Answer.YES
+    assert found.applies.answer is Applies.YES
     assert "Midgard" in found.applies.because
     assert "CPU file" in found.signature.remedy
     assert found.signature.source == ("google-ai-edge/mediapipe-samples#453",)
@@ -64,14 +64,14 @@ def test_the_origin_line_on_a_mali_t820() -> None:
 
 def test_the_origin_line_on_a_phone_that_runs_the_model() -> None:
     found = only(ORIGIN, S22)
-    assert found.applies.answer is Answer.NO
+    assert found.applies.answer is Applies.NO
     assert "Adreno 7xx" in found.applies.because
 
 
 def test_no_phone_and_a_phone_of_which_the_fact_is_unknown() -> None:
-    assert only(ORIGIN).applies.answer is Answer.UNKNOWN
+    assert only(ORIGIN).applies.answer is Applies.UNKNOWN
     found = only(ORIGIN, Snapshot(kind="adb"))
-    assert found.applies.answer is Answer.UNKNOWN
+    assert found.applies.answer is Applies.UNKNOWN
     assert "gpu.architecture is unknown" in found.applies.because
 
 
@@ -278,21 +278,21 @@ def test_notices_come_after_failures() -> None:
 
 def test_a_linker_failure_depends_on_what_the_phone_lists() -> None:
     listed = only("Can not find OpenCL library on this device", S22)
-    assert listed.applies.answer is Answer.YES  # SDK 33: the manifest decides
+    assert listed.applies.answer is Applies.YES  # SDK 33: the manifest decides
     old = only("Can not find OpenCL library on this device", T820)
-    assert old.applies.answer is Answer.UNKNOWN
+    assert old.applies.answer is Applies.UNKNOWN
 
 
 def test_facts_about_a_file_decide_without_a_phone() -> None:
     found = only(
         "UNKNOWN: Unable to open zip archive.", facts={"file.complete": False, "file.format": "task"}
     )
-    assert found.applies.answer is Answer.YES
+    assert found.applies.answer is Applies.YES
     found = only(
         "UNKNOWN: Unable to open zip archive.",
         facts={"file.complete": True, "file.format": "task", "file.web": False},
     )
-    assert found.applies.answer is Answer.NO
+    assert found.applies.answer is Applies.NO
 
 
 def test_a_log_of_megabytes_is_read_once_in_bounded_time() -> None:
@@ -476,10 +476,10 @@ def test_the_reported_phone_fits_the_cause_and_another_does_not(
     text: str, signature: str, applies: str, not_there: str | None
 ) -> None:
     found = {e.signature.id: e for e in explain(text, PHONES[applies])}
-    assert found[signature].applies.answer is Answer.YES, found[signature].applies
+    assert found[signature].applies.answer is Applies.YES, found[signature].applies
     if not_there is not None:
         found = {e.signature.id: e for e in explain(text, PHONES[not_there])}
-        assert signature not in found or found[signature].applies.answer is not Answer.YES
+        assert signature not in found or found[signature].applies.answer is not Applies.YES
 
 
 @settings(max_examples=200)

@@ -145,6 +145,7 @@ CASES: dict[str, Situation] = {
     "npu.untested": phone(soc=Soc("QTI", "SM8750", "Snapdragon 8 Elite")),
     "device.emulator": phone(identity=Identity(emulator=True, emulator_kind="cloud phone")),
     "opencl.missing": opencl(present=False, error="libOpenCL.so not found"),
+    "opencl.no-platform": opencl(present=False, library="libOpenCL.so"),
     "opencl.not-public": opencl(app=AppVisibility(False, "no public.libraries file names it")),
     "opencl.other-library": opencl(
         app=AppVisibility(True, "listed", libraries=(LibraryVisibility("libPVROCL.so", True, "listed"),))
@@ -176,6 +177,7 @@ CASES: dict[str, Situation] = {
     "speed.slow": replace(GOOD, options=Options(decode_tok_s=1000.0)),
     "speed.unusable": replace(GOOD, rows=rows("opencl", samples_s=(1.0,))),
     "speed.unknown": phone(gpu=Gpu("Arm", "Mali-G999"), soc=Soc()),
+    "speed.first-token-unknown": phone(cpu=Cpu()),
     "speed.capped": replace(GOOD, rows=rows("opencl", samples_s=(1.0,), details={"capped": ["x was on"]})),
     "speed.first-token": replace(GOOD, options=Options(ttft_s=0.001)),
     "gpu.slower-than-cpu": replace(

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from gemmafit.base.names import CheckStatus
 from gemmafit.judge import references as base
-from gemmafit.judge.modelfit import How, identify, will_run
+from gemmafit.judge.modelfit import RecognisedBy, identify, will_run
 from gemmafit.probes.modelfile import CONTAINERS, Finding, ModelFile, Severity, TensorGroup, Tflite
 from gemmafit.probes.snapshot import Android, AppVisibility, Gpu, Identity, Memory, OpenCl, Snapshot, Soc
 from gemmafit.profiles.knowledge import Model
@@ -69,12 +69,12 @@ def recognise(**changes: Any) -> Any:
 
 
 def test_a_file_is_known_by_digest_size_or_name() -> None:
-    assert (recognise().model, recognise().how) == (GPU_INT4, How.SIZE)
+    assert (recognise().model, recognise().how) == (GPU_INT4, RecognisedBy.SIZE)
     by_digest = recognise(sha256=GPU_INT4.sha256[0], size=5, path="/x/other.bin")
-    assert (by_digest.model, by_digest.how) == (GPU_INT4, How.SHA256)
+    assert (by_digest.model, by_digest.how) == (GPU_INT4, RecognisedBy.SHA256)
     assert [f.code for f in by_digest.findings] == ["renamed"]
     by_name = recognise(size=1400000000)
-    assert (by_name.model, by_name.how) == (GPU_INT4, How.NAME)
+    assert (by_name.model, by_name.how) == (GPU_INT4, RecognisedBy.NAME)
     assert [f.code for f in by_name.findings] == ["other-size"]
     assert recognise(path="/x/mine.bin", size=7).model is None
 
@@ -84,7 +84,7 @@ def test_an_earlier_revision_is_known_by_its_size(row: Model) -> None:
     for former in row.earlier:
         for path in (f"/models/{row.file}", "/models/model.bin"):
             found = recognise(path=path, size=former.bytes)
-            assert (found.model, found.how) == (row, How.SIZE)
+            assert (found.model, found.how) == (row, RecognisedBy.SIZE)
             assert found.findings[-1].code == "earlier-revision"
             assert "other-size" not in [finding.code for finding in found.findings]
 
@@ -110,7 +110,7 @@ def test_the_size_of_what_is_no_model_is_not_compared(format: str) -> None:
 @pytest.mark.parametrize("name", ["gemma-2b-it-gpu-int4.bin.crdownload", "gemma-2b-it-gpu-int4 (1).bin"])
 def test_a_browsers_additions_to_a_name_are_not_the_name(name: str) -> None:
     found = recognise(path=f"/x/{name}", size=700_000_000, complete=False)
-    assert (found.model, found.how) == (GPU_INT4, How.NAME)
+    assert (found.model, found.how) == (GPU_INT4, RecognisedBy.NAME)
     assert "52 %" in found.findings[0].text
 
 

@@ -11,7 +11,7 @@ from gemmafit.base.names import Backend, Evidence, Status, Verdict
 from gemmafit.base.options import Request
 from gemmafit.benchmarks.measurements import Deviation, Measurement
 from gemmafit.judge.device import describe
-from gemmafit.lab.collection import Source
+from gemmafit.lab.collection import ReportSource
 from gemmafit.pipeline import examine
 from gemmafit.probes.replay import ReplayTarget
 from gemmafit.probes.snapshot import Android, Cluster, Cpu, Gpu, Identity, Memory, Snapshot, Soc
@@ -23,11 +23,11 @@ Phone = Callable[..., Report]
 
 
 @pytest.fixture(scope="session")
-def golden() -> list[Source]:
+def golden() -> list[ReportSource]:
     """The reports of the phones the question was first asked on, judged from their captures."""
     request = Request(run=False)
     return [
-        Source(path.name, examine(ReplayTarget(path), request).report)
+        ReportSource(path.name, examine(ReplayTarget(path), request).report)
         for path in sorted(CAPTURES.glob("*.yaml"))
     ]
 
@@ -83,6 +83,6 @@ def phone_report() -> Phone:
 
 
 @pytest.fixture(scope="session")
-def sources() -> Callable[..., list[Source]]:
+def sources() -> Callable[..., list[ReportSource]]:
     """Reports with file names."""
-    return lambda *reports: [Source(f"r{number}.yaml", report) for number, report in enumerate(reports)]
+    return lambda *reports: [ReportSource(f"r{number}.yaml", report) for number, report in enumerate(reports)]

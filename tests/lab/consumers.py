@@ -18,7 +18,7 @@ from gemmafit.base.names import AllowlistFormat, ReportFormat
 from gemmafit.cli import render
 from gemmafit.judge.references import load
 from gemmafit.lab import allowlist, matrix, pages
-from gemmafit.lab.collection import Source
+from gemmafit.lab.collection import ReportSource
 from gemmafit.lab.compare import compare_all
 from gemmafit.lab.formats import writer as allowlist_writer
 from gemmafit.lab.history import open_history
@@ -91,7 +91,7 @@ def noted(report: Report, notes: Notes) -> Report:
 
 def consume(reports: list[Report], folder: Path, notes: Notes) -> Iterator[str]:
     """Every consumer of reports, one after the other; yields its name before it works."""
-    sources = [Source(f"{number}.yaml", report) for number, report in enumerate(reports)]
+    sources = [ReportSource(f"{number}.yaml", report) for number, report in enumerate(reports)]
     knowledge = load()
     for format in ReportFormat:
         yield f"writer {format}"

@@ -11,7 +11,7 @@ from gemmafit.base.errors import TransportError
 from gemmafit.base.events import Listener, ignore
 from gemmafit.base.names import TargetKind
 from gemmafit.base.options import Request
-from gemmafit.lab.collection import Source
+from gemmafit.lab.collection import ReportSource
 from gemmafit.pipeline import examine
 from gemmafit.probes.capture import Answer, Capture
 from gemmafit.probes.files import dump_capture
@@ -32,7 +32,7 @@ class Lost(LocalTarget):
 
 
 @pytest.fixture(scope="module")
-def reports(golden: list[Source], tmp_path_factory: pytest.TempPathFactory) -> list[Report]:
+def reports(golden: list[ReportSource], tmp_path_factory: pytest.TempPathFactory) -> list[Report]:
     """Phones, one that was lost, one of which nothing and one of which only an unknown GPU is known: what a
     consumer reads only where something else is missing is read as well."""
     nothing, unknown = (

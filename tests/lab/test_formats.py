@@ -20,7 +20,7 @@ from gemmafit.base.names import AllowlistFormat, Evidence, Verdict
 from gemmafit.judge.device import describe
 from gemmafit.judge.references import load
 from gemmafit.lab import allowlist
-from gemmafit.lab.collection import Source
+from gemmafit.lab.collection import ReportSource
 from gemmafit.lab.formats import writer
 from gemmafit.lab.formats.play import NAMESPACE
 from gemmafit.probes.snapshot import Android, Gpu, Identity, Memory, Snapshot, Soc
@@ -35,7 +35,7 @@ JSON_JAR = Path("/usr/share/java/com.android.json.jar")
 C = f"{{{NAMESPACE}}}"
 
 Phone = Callable[..., Report]
-Sources = Callable[..., list[Source]]
+Sources = Callable[..., list[ReportSource]]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def knowledge() -> Knowledge:
     return load()
 
 
-def test_golden_reports_give_rules_and_every_report_is_accounted_for(golden: list[Source]) -> None:
+def test_golden_reports_give_rules_and_every_report_is_accounted_for(golden: list[ReportSource]) -> None:
     built = allowlist.build(golden)
     named = {path for rule in built.rules for path in rule.reports}
     named |= {path for conflict in built.conflicts for path in conflict.reports}
@@ -53,7 +53,7 @@ def test_golden_reports_give_rules_and_every_report_is_accounted_for(golden: lis
     assert denied == {"Mali-T820"}
 
 
-def test_own_format_reads_back(golden: list[Source], knowledge: Knowledge) -> None:
+def test_own_format_reads_back(golden: list[ReportSource], knowledge: Knowledge) -> None:
     built = allowlist.build(golden)
     data = yaml.safe_load(writer(AllowlistFormat.YAML)(built, knowledge))
     assert data["schema"] == "gemmafit.allowlist/1"
@@ -90,7 +90,7 @@ def test_play_says_what_it_cannot_say(phone_report: Phone, sources: Sources, kno
     ET.fromstring(text)
 
 
-def test_play_lists_the_phones_of_real_reports(golden: list[Source], knowledge: Knowledge) -> None:
+def test_play_lists_the_phones_of_real_reports(golden: list[ReportSource], knowledge: Knowledge) -> None:
     """What Play compares with is in the report because the product writes it, not because a test does."""
     allowed, denied = (allowlist.build(golden).only(denied=which) for which in (False, True))
     root = ET.fromstring(writer(AllowlistFormat.PLAY)(allowed, knowledge))
@@ -102,7 +102,7 @@ def test_play_lists_the_phones_of_real_reports(golden: list[Source], knowledge: 
 
 
 def test_soc_rules_name_what_build_says_and_not_how_people_call_the_chip(
-    golden: list[Source], knowledge: Knowledge
+    golden: list[ReportSource], knowledge: Knowledge
 ) -> None:
     """Build.SOC_MANUFACTURER is QTI, whatever the table calls the maker; before API 31 there is none."""
     qualcomm = next(s.report for s in golden if s.report.device["soc"]["build_model"] == "SM8450")
@@ -111,7 +111,7 @@ def test_soc_rules_name_what_build_says_and_not_how_people_call_the_chip(
         device={**qualcomm.device, "device": "another"},
         target={"kind": "adb", "serial": "2"},
     )
-    built = allowlist.build([Source("1", qualcomm), Source("2", other)])
+    built = allowlist.build([ReportSource("1", qualcomm), ReportSource("2", other)])
     root = ET.fromstring(writer(AllowlistFormat.PLAY)(built, knowledge))
     chips = {(soc.get("manufacturer"), soc.get("model")) for soc in root.iter(f"{C}system-on-chip")}
     assert chips == {("QTI", "SM8450")} and qualcomm.device["soc"]["manufacturer"] != "QTI"
@@ -145,7 +145,7 @@ def test_words_follow_the_evidence(
 
 
 def test_the_gallery_says_predicted_where_nothing_ran(
-    golden: list[Source], phone_report: Phone, sources: Sources, knowledge: Knowledge
+    golden: list[ReportSource], phone_report: Phone, sources: Sources, knowledge: Knowledge
 ) -> None:
     model = next(m for m in knowledge.models.values() if m.format == "litertlm" and m.revision and m.bytes)
     report = phone_report("a", variant=model.id)
@@ -179,7 +179,7 @@ def test_every_list_is_well_formed_whatever_devices_say(
         )
         verdict = Verdict.FAIL if deny and number % 2 else Verdict.DEGRADED
         reports.append(
-            Source(str(said[0]), replace(phone_report("a", verdict=verdict), device=describe(snapshot)))
+            ReportSource(str(said[0]), replace(phone_report("a", verdict=verdict), device=describe(snapshot)))
         )
     built = allowlist.build(reports)
     ET.fromstring(writer(AllowlistFormat.PLAY)(built, knowledge))
@@ -206,7 +206,7 @@ def test_gallery_entries_have_what_the_app_reads(
     assert alone[0]["defaultConfig"]["accelerators"] == "gpu,cpu"
 
 
-def test_gallery_names_the_files_it_cannot_fetch(golden: list[Source], knowledge: Knowledge) -> None:
+def test_gallery_names_the_files_it_cannot_fetch(golden: list[ReportSource], knowledge: Knowledge) -> None:
     data = json.loads(writer(AllowlistFormat.GALLERY)(allowlist.build(golden), knowledge))
     assert any("gemma-2b-it-gpu-int8.bin" in line for line in data["_gemmafit"]["leftOut"])
 

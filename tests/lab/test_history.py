@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from gemmafit.base.errors import InputError, UsageError
-from gemmafit.lab.collection import Source, phone
+from gemmafit.lab.collection import ReportSource, phone
 from gemmafit.lab.compare import compare_all
 from gemmafit.lab.history import Selection, open_history
 from gemmafit.reports.report import Report
 
 Phone = Callable[..., Report]
-Sources = Callable[..., list[Source]]
+Sources = Callable[..., list[ReportSource]]
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,9 @@ import pytest
 from gemmafit.base.names import Backend, Status, Verdict
 from gemmafit.benchmarks.measurements import Measurement
 from gemmafit.lab import matrix
-from gemmafit.lab.collection import Source
+from gemmafit.lab.collection import ReportSource
 from gemmafit.lab.compare import compare_all
-from gemmafit.lab.job import Ended, JobRow
+from gemmafit.lab.job import JobEnd, JobRow
 from gemmafit.lab.pages import comparison_page, lab_page, matrix_page
 from gemmafit.reports.figures import Bar, Point, Roof
 from gemmafit.reports.pages import charts
@@ -22,13 +22,13 @@ from gemmafit.reports.pages.render import report_page
 from gemmafit.reports.report import Report
 
 Phone = Callable[..., Report]
-Sources = Callable[..., list[Source]]
+Sources = Callable[..., list[ReportSource]]
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 
 
 @pytest.fixture(scope="session")
-def pages(golden: list[Source], phone_report: Phone, sources: Sources) -> dict[str, str]:
+def pages(golden: list[ReportSource], phone_report: Phone, sources: Sources) -> dict[str, str]:
     """A page of every kind, with hostile names in it."""
     rows = [
         Measurement(b, "int8", p, HOSTILE, Status.OK, bytes=10**8, flops=f, samples_s=(t, t * 1.1))
@@ -44,8 +44,8 @@ def pages(golden: list[Source], phone_report: Phone, sources: Sources) -> dict[s
     comparison = compare_all(sources(phone_report("a"), phone_report("b")), sources(slow, phone_report("b")))
     built = matrix.build(golden, {"GPU generation": ["Arm Valhall"]}, [])
     run = [
-        JobRow("x-1", HOSTILE, None, "g", Ended.FAILED, error=HOSTILE),
-        JobRow("x-2", "b", None, "g", Ended.DONE, Verdict.PASS, "x-2/report.yaml"),
+        JobRow("x-1", HOSTILE, None, "g", JobEnd.FAILED, error=HOSTILE),
+        JobRow("x-2", "b", None, "g", JobEnd.DONE, Verdict.PASS, "x-2/report.yaml"),
     ]
     return {
         "report": report_page(full),

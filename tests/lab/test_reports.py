@@ -13,14 +13,14 @@ from gemmafit.base.names import ReportFormat, Verdict
 from gemmafit.benchmarks.measurements import Deviation
 from gemmafit.judge.device import describe
 from gemmafit.lab import allowlist, matrix
-from gemmafit.lab.collection import Source, read_all
+from gemmafit.lab.collection import ReportSource, read_all
 from gemmafit.lab.compare import ChangeKind, compare, compare_all, speed_ratio
 from gemmafit.probes.snapshot import Identity, Snapshot
 from gemmafit.reports.report import Report
 from gemmafit.reports.writers import writer
 
 Phone = Callable[..., Report]
-Sources = Callable[..., list[Source]]
+Sources = Callable[..., list[ReportSource]]
 
 
 def test_noise_is_no_change_and_a_real_slowdown_is() -> None:

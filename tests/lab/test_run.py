@@ -15,7 +15,7 @@ from gemmafit.base.names import Exit, Verdict
 from gemmafit.lab import pool
 from gemmafit.lab.discovery import discover
 from gemmafit.lab.inventory import Gate, Group, Inventory, Phone, assign, load
-from gemmafit.lab.job import Control, Ended, Finished, Job, JobRow, gate_closed, run_phone
+from gemmafit.lab.job import Control, Finished, Job, JobEnd, JobRow, gate_closed, run_phone
 from gemmafit.lab.run import LabRun, job_id, make_plan
 from gemmafit.lab.table import markdown
 from gemmafit.probes.snapshot import Conditions
@@ -96,15 +96,15 @@ def test_a_run_is_resumed_where_it_ended(tmp_path: Path, phone_report: Callable[
         run.start(plan)
     first, second = plan.jobs
     kept = run.keep(
-        Finished(JobRow(first.id, "A", None, "phones", Ended.DONE, verdict=Verdict.PASS), phone_report("a"))
+        Finished(JobRow(first.id, "A", None, "phones", JobEnd.DONE, verdict=Verdict.PASS), phone_report("a"))
     )
     assert (run.folder / (kept.report or "")).exists()
     with (run.folder / "results.jsonl").open("ab") as file:
         file.write(b'{"id": "cut o')  # the power went
     assert run.todo() == [second]
-    run.append(JobRow(second.id, "B", None, "phones", Ended.FAILED, error="the cable"))
+    run.append(JobRow(second.id, "B", None, "phones", JobEnd.FAILED, error="the cable"))
     assert run.todo() == [second]  # broken runs are run again
-    run.append(JobRow(second.id, "B", None, "phones", Ended.DONE, verdict=Verdict.FAIL))
+    run.append(JobRow(second.id, "B", None, "phones", JobEnd.DONE, verdict=Verdict.FAIL))
     assert run.todo() == [] and len(run.rows()) == 3
     assert Exit.worst(row.exit() for row in run.rows()) == 3
     assert markdown(run.rows()).splitlines()[0].startswith("# gemmafit: 1 ")
@@ -120,7 +120,7 @@ def test_a_full_disk_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(GemmafitError, match="No space left") as caught:
-        run.append(JobRow("x", "A", None, "g", Ended.DONE))
+        run.append(JobRow("x", "A", None, "g", JobEnd.DONE))
     assert caught.value.exit_code == 4 and "--resume" in (caught.value.hint or "")
     assert before == [] and run.plan().jobs
 
@@ -139,7 +139,7 @@ def test_a_full_disk_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 )
 def test_exit_codes(statuses: list[tuple[str, str | None]], code: int) -> None:
     rows = [
-        JobRow(str(n), "s", None, "g", Ended(status), verdict=Verdict(v) if v else None)
+        JobRow(str(n), "s", None, "g", JobEnd(status), verdict=Verdict(v) if v else None)
         for n, (status, v) in enumerate(statuses)
     ]
     assert Exit.worst(row.exit() for row in rows) == code
@@ -163,7 +163,7 @@ def test_a_job_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
     def examine(job: Job, control: Control) -> Finished:
         if job.phone.serial == "A":
             forever.wait(30)
-        return Finished(JobRow(job.id, job.phone.serial, None, "g", Ended.DONE, verdict=Verdict.PASS))
+        return Finished(JobRow(job.id, job.phone.serial, None, "g", JobEnd.DONE, verdict=Verdict.PASS))
 
     monkeypatch.setattr(pool, "run_phone", examine)
     monkeypatch.setattr(pool, "GRACE_S", 0.5)

@@ -9,7 +9,6 @@ import pytest
 from gemmafit.probes.capture import Answer, Capture
 from gemmafit.probes.read import read
 from gemmafit.probes.readers.gpu import identify, mali_model
-from gemmafit.probes.readers.soc import find_soc
 from gemmafit.probes.snapshot import AppVisibility, Snapshot
 from gemmafit.profiles.loader import load as load_knowledge
 
@@ -264,32 +263,9 @@ def test_mali_product_ids(product: int, cores: int | None, model: str | None) ->
     assert mali_model(TABLES.gpus, product, cores) == model
 
 
-@pytest.mark.parametrize(
-    ("text", "name", "exact"),
-    [
-        ("SM8450", "Snapdragon 8 Gen 1", True),
-        ("Qualcomm Technologies, Inc SM8350", "Snapdragon 888", True),
-        ("Qualcomm Technologies, Inc BENGAL", "Snapdragon 662", False),
-        ("MT6785V/CD", "Helio G90", True),
-        ("MSM8996 Pro", "Snapdragon 821", True),
-        ("samsungexynos8890", "Exynos 8890", True),
-        ("Exynos 9820", "Exynos 9820", True),
-        ("HiSilicon Kirin 970", "Kirin 970", True),
-        ("hi6210sft", "Kirin 620", True),
-        ("zuma", "Tensor G3", True),
-        ("SM99999", None, False),
-        ("", None, False),
-        ("qcom", None, False),
-    ],
-)
-def test_socs(text: str, name: str | None, exact: bool) -> None:
-    row, by_part = find_soc(TABLES, text)
-    assert (row.name if row else None, by_part) == (name, exact)
-
-
 def test_every_gpu_in_the_table_of_socs_is_known() -> None:
     """The SoC table names GPUs as the rules do, each with its architecture."""
-    for soc in TABLES.socs:
+    for soc in TABLES.socs.rows:
         if soc.gpu.model:
             said = identify(TABLES.gpus, soc.gpu.model)
             assert said is not None and said.model == soc.gpu.model, soc.name
@@ -298,7 +274,7 @@ def test_every_gpu_in_the_table_of_socs_is_known() -> None:
 
 def test_every_core_in_the_table_of_socs_is_known() -> None:
     names = {core.name for core in TABLES.cores.values()}
-    unknown = {cluster.core for soc in TABLES.socs for cluster in soc.cpu} - names
+    unknown = {cluster.core for soc in TABLES.socs.rows for cluster in soc.cpu} - names
     assert unknown == set()
 
 

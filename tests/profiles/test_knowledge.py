@@ -105,8 +105,8 @@ def test_rows_that_names_are_read_with_come_first(tmp_path: Path, knowledge: Kno
     own, other = identify(mine.gpus, "Adreno (TM) 740"), identify(mine.gpus, "Adreno (TM) 730")
     assert own is not None and own.architecture == "Renamed"
     assert other is not None and other.architecture == "Adreno 7xx"
-    assert mine.by_model["SM8550"].name == "Fancy One"
-    assert built_in.by_model["SM8550"].name == "Snapdragon 8 Gen 2"
+    assert [row.name for row in mine.socs.find("SM8550").rows] == ["Fancy One"]
+    assert [row.name for row in built_in.socs.find("SM8550").rows] == ["Snapdragon 8 Gen 2"]
     assert mine.cores == built_in.cores
 
 

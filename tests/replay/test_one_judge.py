@@ -18,7 +18,7 @@ from gemmafit.base.options import Options
 from gemmafit.judge.estimate import GIB, estimate, stated
 from gemmafit.judge.explain import remedy
 from gemmafit.judge.judge import judge
-from gemmafit.judge.modelfit import How, Identity, will_run
+from gemmafit.judge.modelfit import Recognised, RecognisedBy, will_run
 from gemmafit.judge.references import load
 from gemmafit.probes.capture import Capture
 from gemmafit.probes.files import read_capture
@@ -184,7 +184,7 @@ def test_a_model_file_is_judged_as_the_report_judges_it(path: Path) -> None:
     report = judge(snapshot, (), KNOWLEDGE)
     listed = {(v.id, v.backend): v for v in report.variants}
     for row in KNOWLEDGE.models.values():
-        identity = Identity(row, How.SIZE)
+        identity = Recognised(row, RecognisedBy.SIZE)
         shown = will_run(model_file(row), identity, snapshot, KNOWLEDGE, report=report)
         judged = will_run(model_file(row), identity, snapshot, KNOWLEDGE)
         assert [f.backend for f in shown] == list(row.backends or ("cpu",))
@@ -203,7 +203,7 @@ def test_a_file_nobody_knows_is_refused_where_all_its_kind_are(path: Path) -> No
     unknown = replace(model_file(row), backends=("gpu",))
     (twin,) = [v for v in report.variants if v.id == row.id]
     for phone in (snapshot, snapshot_of(report)):
-        (fit,) = will_run(unknown, Identity(), phone, KNOWLEDGE, report=report)
+        (fit,) = will_run(unknown, Recognised(), phone, KNOWLEDGE, report=report)
         assert fit.status is (CheckStatus.FAIL if twin.status is CheckStatus.FAIL else CheckStatus.UNKNOWN)
 
 

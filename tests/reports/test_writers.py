@@ -209,7 +209,7 @@ def test_every_format_is_well_formed_whatever_a_device_says(report: Report, word
     snapshot = Snapshot(
         kind="adb",
         identity=Identity(words[0], words[1], words[2], words[3]),
-        soc=Soc(*words[1:6]),
+        soc=Soc(words[1], words[2], words[3], words[4], words[5], one_of=(words[6],)),
         gpu=Gpu(words[0], words[1], words[2], driver=words[3]),
     )
     check = replace(report.checks[0], found=words[0], required=words[1], because=words[2], remedy=words[3])

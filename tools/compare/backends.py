@@ -17,7 +17,7 @@ from statistics import median
 from ...base.names import MEASURED, Status
 from ...benchmarks.block.dims import GEMMA_2B, Scheme
 from ...benchmarks.measurements import Measurement
-from ...benchmarks.run import Options, measure
+from ...benchmarks.run import BlockOptions, measure
 
 
 def speeds(rounds: int, backends: Sequence[str]) -> dict[tuple[Scheme, str, str], list[float]]:
@@ -31,7 +31,7 @@ def speeds(rounds: int, backends: Sequence[str]) -> dict[tuple[Scheme, str, str]
     found: dict[tuple[Scheme, str, str], list[float]] = defaultdict(list)
     for _ in range(rounds):
         for backend in backends:
-            options = Options(
+            options = BlockOptions(
                 backends=(backend,), phases=("decode",), thorough=True, limits=False, dims=GEMMA_2B
             )
             for row in measure(target, snapshot, options):

@@ -50,6 +50,8 @@ class NpuRules(Rules):
         if here is None or wanted is None:
             return []
         fits = _is_for(wanted, case)
+        if fits and not _is_for(wanted, case, surely=True):
+            return []  # for one of the chips that it may be
         return [
             case.check(
                 Question(variant, "soc"),
@@ -62,8 +64,9 @@ class NpuRules(Rules):
         ]
 
     def _chip(self, case: Case) -> str | None:
-        """The first of the SoC's names; None: not known."""
-        return next(iter(_names(case)), None if case.android else "a computer")
+        """What to call the SoC; None: not known."""
+        soc = case.snapshot.soc
+        return soc.model or soc.title or (None if case.android else "a computer")
 
     def _files(self, case: Case) -> list[tuple[str, str | None]]:
         """The backend's files, each with the SoC it is compiled for; None: a file that does not say it."""
@@ -74,16 +77,9 @@ class NpuRules(Rules):
         ]
 
 
-def _names(case: Case) -> list[str]:
-    soc = case.snapshot.soc
-    return [name for name in (soc.model, soc.name) if name]
-
-
-def _is_for(wanted: str, case: Case) -> bool:
-    return any(_same_soc(wanted, name) for name in _names(case))
-
-
-def _same_soc(a: str, b: str) -> bool:
-    """`Tensor_G5` and `Google Tensor G5`: one says less than the other."""
-    plain = [name.casefold().replace("_", " ").replace("-", " ") for name in (a, b)]
-    return plain[0] in plain[1] or plain[1] in plain[0]
+def _is_for(wanted: str, case: Case, surely: bool = False) -> bool:
+    """Whether a chip that it may be (`surely`: each of them) is one that a file is for."""
+    soc, socs = case.snapshot.soc, case.knowledge.tables.socs
+    meant = {row.name for row in socs.find(wanted, spoken=True).rows}
+    names = {soc.name} if soc.name else set(soc.one_of)
+    return bool(names) and names <= meant if surely else not names.isdisjoint(meant)

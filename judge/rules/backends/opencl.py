@@ -31,8 +31,9 @@ class OpenClRules(Rules):
             return case.check(
                 about,
                 FAIL,
-                "opencl.missing",
-                found=cl.error or "no library could be opened",
+                "opencl.no-platform" if cl.library else "opencl.missing",
+                found=cl.error
+                or (f"{cl.library}: no platform" if cl.library else "no library could be opened"),
                 required=required,
                 scope=Scope.SHELL if case.android else Scope.DEVICE,
             )
@@ -44,7 +45,7 @@ class OpenClRules(Rules):
             return case.check(
                 about,
                 status,
-                "opencl.unknown",
+                "opencl.no-platform" if cl.platforms == 0 else "opencl.unknown",
                 found=where,
                 required=required,
                 because=because,
@@ -86,6 +87,8 @@ class OpenClRules(Rules):
                 evidence=evidence,
             )
         reason = "opencl.probe-failed" if cl.error else "opencl.unknown"
+        if cl.platforms == 0:
+            reason = "opencl.no-platform"
         return case.check(about, UNKNOWN, reason, found=cl.error or "not known", required=required)
 
     def known(self, case: Case) -> bool:
