@@ -111,7 +111,7 @@ class SignaturePart(StrEnum):
     """What an origin is to somebody who runs a model."""
 
     RUNTIME = "runtime"
-    NPU = "npu"  # a vendor's NPU runtime, below Google's
+    NPU = "npu-runtime"  # a vendor's NPU runtime, below Google's
     DRIVER = "driver"
     SYSTEM = "system"  # libraries through which every crash goes: they are never the culprit
 

@@ -114,7 +114,7 @@ def _unknown(case: Case, variant: Variant, about: Question, required: str, reaso
     return case.check(about, UNKNOWN, reason, found=found, required=required, because=because)
 
 
-def _lacks_memory(case: Case, backend: str) -> str:
+def _lacks_memory(case: Case, backend: Backend) -> str:
     """Why nothing follows from the tables for decoding, as a clause."""
     if backend not in case.knowledge.prediction.spec:
         return "no engine's speed on it is known"
@@ -125,9 +125,9 @@ def _lacks_memory(case: Case, backend: str) -> str:
     return f"the chip ({soc}) is not in the tables" if soc else "the chip is not known"
 
 
-def _lacks_arithmetic(case: Case, backend: str) -> str:
+def _lacks_arithmetic(case: Case, backend: Backend) -> str:
     """Why nothing follows from the tables for the prompt, as a clause."""
-    if backend != "cpu":
+    if backend.about.accelerator:
         gpu = case.snapshot.gpu.model
         return f"the tables do not have the arithmetic rate of {gpu} here" if gpu else "the GPU is not known"
     clusters = case.snapshot.cpu.clusters

@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+from ...base.names import Backend
 from .flat import Extent, FlatTable
 from .model import Finding, ModelFile, Section, Severity, Tflite, error
 from .protobuf import fields
@@ -266,7 +267,7 @@ def _backends(main: Section | None) -> tuple[str, ...] | None:
     if main is None:
         return None
     if main.tflite is not None and main.tflite.npu is not None:
-        return ("npu",)  # nothing else has the operators that it was compiled to
+        return (str(Backend.NPU),)  # nothing else has the operators that it was compiled to
     constraint = main.properties.get("backend_constraint")
     if not isinstance(constraint, str) or not constraint:
         return UNCONSTRAINED

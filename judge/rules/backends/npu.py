@@ -80,6 +80,8 @@ class NpuRules(Rules):
 def _is_for(wanted: str, case: Case, surely: bool = False) -> bool:
     """Whether a chip that it may be (`surely`: each of them) is one that a file is for."""
     soc, socs = case.snapshot.soc, case.knowledge.tables.socs
+    if soc.model == wanted:  # also of a chip that the table lacks
+        return True
     meant = {row.name for row in socs.find(wanted, spoken=True).rows}
     names = {soc.name} if soc.name else set(soc.one_of)
     return bool(names) and names <= meant if surely else not names.isdisjoint(meant)
