@@ -110,11 +110,12 @@ def test_the_list_of_commands_is_whole(tmp_path: Path) -> None:
 
 
 _UNREAD = """
-import json, os, sys
+import gc, json, os, sys
 from gemmafit.cli.main import main
 from gemmafit.judge.references import load
 import gemmafit.judge.judge, gemmafit.pipeline
 load()
+gc.freeze()  # or each process copies all of it to look for garbage when it ends
 ended = {}
 for name, words in json.loads(sys.argv[1]).items():
     nobody, stdout = os.pipe()
