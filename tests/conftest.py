@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from typer.main import get_command
 
+import gemmafit.cli.main  # noqa: F401  (registers the commands, which CliRunner runs)
 from gemmafit.base.names import Backend, CheckStatus, Evidence, Status, Verdict
 from gemmafit.benchmarks.measurements import Measurement
 from gemmafit.judge.device import describe

@@ -11,7 +11,6 @@ import yaml
 from typer.testing import CliRunner
 
 from gemmafit.base.errors import InputError
-from gemmafit.cli import main as _commands  # noqa: F401  (registers them)
 from gemmafit.cli.app import app
 from gemmafit.probes.capture import Answer, Capture
 from gemmafit.probes.files import dump_capture, read_capture

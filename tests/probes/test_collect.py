@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 
 from gemmafit.base.errors import ToolchainError
 from gemmafit.base.events import Event
-from gemmafit.cli import main as _commands  # noqa: F401  (registers them)
 from gemmafit.cli.app import app
 from gemmafit.probes.adb.server import AdbServer, Address
 from gemmafit.probes.adb.target import AdbTarget

@@ -34,3 +34,5 @@ def test_the_phone_of_a_report(case: dict[str, Any]) -> None:
         assert report.verdict is not Verdict.INCONCLUSIVE and "not in the tables" not in report.summary
     speed = [v for v in report.variants if v.backend == "cpu" and v.predicted and v.predicted.decode_tok_s]
     assert speed and any(v.status is not CheckStatus.UNKNOWN for v in speed)
+    said = {check.reason for check in report.checks} | {r for v in report.variants for r in v.reasons}
+    assert "fault" not in case or f"known.{case['fault']}" in said
