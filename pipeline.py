@@ -103,10 +103,7 @@ def examine(
             if not rows:
                 raise
             broken = Interrupted(f"interrupted after {len(rows)} measurements")
-        agent = {**(capture.agent or {}), "measurements": [row.to_dict() for row in rows]}
-        if spans:
-            agent["states"] = [span.to_dict() for span in spans]
-        capture = replace(capture, agent=agent) if rows else capture
+        capture = _with_rows(capture, rows, spans)
     on_event(Event("judge", "judging"))
     report = judge(
         snapshot,
@@ -121,6 +118,16 @@ def examine(
     if broken is not None:
         report = replace(report, extra={**report.extra, "incomplete": str(broken)})
     return Examination(capture, snapshot, tuple(rows), report, broken)
+
+
+def _with_rows(capture: Capture, rows: Sequence[Measurement], spans: Sequence[Span]) -> Capture:
+    """The capture with what was measured, and the device's states around that."""
+    if not rows:
+        return capture
+    agent = {**(capture.agent or {}), "measurements": [row.to_dict() for row in rows]}
+    if spans:
+        agent["states"] = [span.to_dict() for span in spans]
+    return replace(capture, agent=agent)
 
 
 def broke(target: Target, snapshot: Snapshot, knowledge: Knowledge) -> TransportError | None:

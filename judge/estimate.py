@@ -118,15 +118,7 @@ def stated(
     Raises UsageError for a GPU or SoC that no table knows, an ABI or a fact that is none.
     """
     require({"ram_gb": ram_gb, "sdk": sdk})
-    tables = knowledge.tables
-    found = identify(tables.gpus, gpu)
-    if found is None or found.model is None:
-        alike = similar(gpu, knowledge)
-        raise UsageError(
-            f"unknown GPU {gpu!r}",
-            hint=(f"Perhaps {', '.join(alike)}. " if alike else "")
-            + "Write it as the specification does: Adreno 740, Mali-G610 MC6, Immortalis-G720.",
-        )
+    tables, found = knowledge.tables, _stated_gpu(gpu, knowledge)
     if abi is not None and abi not in ABI_BITS:
         raise UsageError(f"unknown ABI {abi!r}", hint=f"ABIs: {', '.join(ABI_BITS)}.")
     rows = _socs(tables, found, soc)
@@ -153,6 +145,19 @@ def stated(
     for name, text in (facts or {}).items():
         snapshot = _with(snapshot, name, name.split("."), text)
     return snapshot
+
+
+def _stated_gpu(gpu: str, knowledge: Knowledge) -> Identified:
+    """Raises UsageError, with near names, for one that no table knows."""
+    found = identify(knowledge.tables.gpus, gpu)
+    if found is not None and found.model is not None:
+        return found
+    alike = similar(gpu, knowledge)
+    near = f"Perhaps {', '.join(alike)}. " if alike else ""
+    raise UsageError(
+        f"unknown GPU {gpu!r}",
+        hint=f"{near}Write it as the specification does: Adreno 740, Mali-G610 MC6, Immortalis-G720.",
+    )
 
 
 def _clusters_of(row: SocRow | None) -> tuple[Cluster, ...]:

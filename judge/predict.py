@@ -22,7 +22,7 @@ from ..benchmarks.measurements import Measurement
 from ..probes.snapshot import Snapshot
 from ..profiles.calibration import Calibration, Engine, Phase, Specification
 from ..profiles.conditions import Facts
-from ..profiles.knowledge import Chip, Knowledge, Model
+from ..profiles.knowledge import Architecture, Chip, Knowledge, Model
 from ..profiles.socs import SocRow, least
 from ..reports.report import Predicted, Range
 from .calibration import Workload, around, engine_for, gpu_class, joined, specified_rate
@@ -92,17 +92,7 @@ def predict(
     reading = rate("decode", model.scheme, backend, snapshot, measurements, knowledge, engine)
     if reading is None:
         return Predicted(peak_memory_bytes=memory)
-    weights = architecture.bytes_per_token(model.bits)
-    cache = float(context * architecture.kv_bytes_per_token(knowledge.thresholds.memory.kv_bytes_per_value))
-    if reading.basis != MEASURED and engine is not None:
-        cache *= engine.cache_weight
-    overhead = architecture.layers * _layer_overhead(model, backend, reading, knowledge, engine)
-    swing = knowledge.prediction.layer_overhead_s
-    step = Range(
-        (weights + cache) / reading.range.value + overhead,
-        (weights + cache) / reading.range.high + overhead * swing.low,
-        (weights + cache) / reading.range.low + overhead * swing.high,
-    )
+    step = _step(model, architecture, backend, reading, context, knowledge, engine)
     decode = Range(1 / step.value, 1 / step.high, 1 / step.low)
 
     computing = rate("prefill", model.scheme, backend, snapshot, measurements, knowledge, engine)
@@ -127,6 +117,29 @@ def predict(
         memory,
         basis=_weaker(reading.basis, computing.basis),
         capped=reading.capped or computing.capped,
+    )
+
+
+def _step(
+    model: Model,
+    architecture: Architecture,
+    backend: Backend,
+    reading: Rate,
+    context: int,
+    knowledge: Knowledge,
+    engine: Engine | None,
+) -> Range:
+    """Seconds of one decoded token: weights and cache read, and what a layer costs beside that."""
+    weights = architecture.bytes_per_token(model.bits)
+    cache = float(context * architecture.kv_bytes_per_token(knowledge.thresholds.memory.kv_bytes_per_value))
+    if reading.basis != MEASURED and engine is not None:
+        cache *= engine.cache_weight
+    overhead = architecture.layers * _layer_overhead(model, backend, reading, knowledge, engine)
+    swing = knowledge.prediction.layer_overhead_s
+    return Range(
+        (weights + cache) / reading.range.value + overhead,
+        (weights + cache) / reading.range.high + overhead * swing.low,
+        (weights + cache) / reading.range.low + overhead * swing.high,
     )
 
 

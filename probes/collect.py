@@ -17,7 +17,7 @@ from ..base.files import read_text
 from ..base.names import MEASURED, Backend, TargetKind
 from ..base.units import timestamp
 from . import agent_causes
-from .capture import Capture
+from .capture import Answer, Capture
 from .commands import VKJSON, commands
 from .parsers.text import ParseError, json_value
 from .read import read
@@ -107,18 +107,33 @@ def collect(
             agent |= problem_row(problem)
             if problem.cause is AgentCause.LOST:
                 recorded["incomplete"] = problem.sentence
-    for backend, part in PARTS.items() if system else ():
-        if part.otherwise is None or "incomplete" in recorded or _answered(backend, agent):
+    if system and "incomplete" not in recorded:
+        answers |= _ask_system(target, agent, avoid, recorded, on_event)
+    return Capture(target.kind, recorded, answers, agent)
+
+
+def _ask_system(
+    target: Target,
+    agent: dict[str, Any] | None,
+    avoid: Callable[[Step, Backend], str | None],
+    recorded: dict[str, Any],
+    on_event: Listener,
+) -> dict[str, Answer]:
+    """What only the system can still tell, of parts that the agent left open; notes what was left alone."""
+    answers: dict[str, Answer] = {}
+    for backend, part in PARTS.items():
+        if part.otherwise is None or _answered(backend, agent):
             continue
         question, step = part.otherwise
         if (why := avoid(step, backend)) is not None:
             recorded["left_alone"] = {question.key: f"{question.script} was not asked: {why}"}
-        else:
-            try:
-                answers |= target.ask((question,), on_event)
-            except TransportError as error:  # the restart that it is reported for: what was answered stays
-                recorded["incomplete"] = str(error)
-    return Capture(target.kind, recorded, answers, agent)
+            continue
+        try:
+            answers |= target.ask((question,), on_event)
+        except TransportError as error:  # the restart that it is reported for: what was answered stays
+            recorded["incomplete"] = str(error)
+            break
+    return answers
 
 
 def problem_row(problem: AgentProblem) -> dict[str, Any]:

@@ -83,67 +83,61 @@ def _read(device: Device) -> Vulkan:
     properties = _section(device, "VkPhysicalDeviceProperties")
     limit_values = properties.get("limits")
     limit: dict[str, Any] = limit_values if isinstance(limit_values, dict) else {}
-    driver = ("VkPhysicalDeviceDriverProperties", "VkPhysicalDeviceVulkan12Properties")
-    float16 = ("VkPhysicalDeviceShaderFloat16Int8Features", "VkPhysicalDeviceVulkan12Features")
     heaps = _section(device, "VkPhysicalDeviceMemoryProperties").get("memoryHeaps")
     api = number(properties.get("apiVersion"))
     kind = number(properties.get("deviceType"))
-    period = limit.get("timestampPeriod")
     return Vulkan(
         present=True,
         device=_text(properties.get("deviceName")),
         device_type=_TYPES.get(kind) if kind is not None else None,
         api_version=vulkan_version(api) if api is not None and api >= 0 else None,
-        driver_id=number(lookup(device, "driverID", *driver)),
-        driver_name=_text(lookup(device, "driverName", *driver)),
-        driver_info=_text(lookup(device, "driverInfo", *driver)),
+        driver_id=number(_found(device, "driverID")),
+        driver_name=_text(_found(device, "driverName")),
+        driver_info=_text(_found(device, "driverInfo")),
         driver_version=number(properties.get("driverVersion")),
         vendor_id=number(properties.get("vendorID")),
         device_id=number(properties.get("deviceID")),
         extensions=frozenset(parse_extensions(device.get("extensions"))) or None,
-        fp16=_truth(lookup(device, "shaderFloat16", *float16)),
-        int8=_truth(lookup(device, "shaderInt8", *float16)),
-        storage16=_truth(
-            lookup(
-                device,
-                "storageBuffer16BitAccess",
-                "VkPhysicalDevice16BitStorageFeatures",
-                "VkPhysicalDeviceVulkan11Features",
-            )
-        ),
-        storage8=_truth(
-            lookup(
-                device,
-                "storageBuffer8BitAccess",
-                "VkPhysicalDevice8BitStorageFeatures",
-                "VkPhysicalDeviceVulkan12Features",
-            )
-        ),
-        integer_dot=_truth(
-            lookup(
-                device,
-                "shaderIntegerDotProduct",
-                "VkPhysicalDeviceShaderIntegerDotProductFeatures",
-                "VkPhysicalDeviceVulkan13Features",
-            )
-        ),
-        subgroup_size=number(
-            lookup(
-                device,
-                "subgroupSize",
-                "VkPhysicalDeviceSubgroupProperties",
-                "VkPhysicalDeviceVulkan11Properties",
-            )
-        ),
+        fp16=_truth(_found(device, "shaderFloat16")),
+        int8=_truth(_found(device, "shaderInt8")),
+        storage16=_truth(_found(device, "storageBuffer16BitAccess")),
+        storage8=_truth(_found(device, "storageBuffer8BitAccess")),
+        integer_dot=_truth(_found(device, "shaderIntegerDotProduct")),
+        subgroup_size=number(_found(device, "subgroupSize")),
         max_storage_buffer_range=number(limit.get("maxStorageBufferRange")),
         max_work_group_invocations=number(limit.get("maxComputeWorkGroupInvocations")),
         max_shared_memory=number(limit.get("maxComputeSharedMemorySize")),
         heaps=_heaps(heaps),
-        timestamp_period_ns=float(period)
-        if isinstance(period, int | float) and not isinstance(period, bool)
-        else None,
+        timestamp_period_ns=_decimal(limit.get("timestampPeriod")),
         properties=device,
     )
+
+
+_DRIVER = ("VkPhysicalDeviceDriverProperties", "VkPhysicalDeviceVulkan12Properties")
+_FLOAT16 = ("VkPhysicalDeviceShaderFloat16Int8Features", "VkPhysicalDeviceVulkan12Features")
+_SECTIONS = {
+    "driverID": _DRIVER,
+    "driverName": _DRIVER,
+    "driverInfo": _DRIVER,
+    "shaderFloat16": _FLOAT16,
+    "shaderInt8": _FLOAT16,
+    "storageBuffer16BitAccess": ("VkPhysicalDevice16BitStorageFeatures", "VkPhysicalDeviceVulkan11Features"),
+    "storageBuffer8BitAccess": ("VkPhysicalDevice8BitStorageFeatures", "VkPhysicalDeviceVulkan12Features"),
+    "shaderIntegerDotProduct": (
+        "VkPhysicalDeviceShaderIntegerDotProductFeatures",
+        "VkPhysicalDeviceVulkan13Features",
+    ),
+    "subgroupSize": ("VkPhysicalDeviceSubgroupProperties", "VkPhysicalDeviceVulkan11Properties"),
+}
+"""Member -> the structures that may hold it: its extension's, and the core version's that took it over."""
+
+
+def _found(device: Device, member: str) -> object:
+    return lookup(device, member, *_SECTIONS[member])
+
+
+def _decimal(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _heaps(rows: object) -> tuple[int, ...] | None:

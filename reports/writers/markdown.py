@@ -23,12 +23,7 @@ _MARK = {
 
 def write(report: Report) -> str:
     """Headline, recommendation, backends, variants and every check that is not a plain pass."""
-    lines = [
-        f"# gemmafit: {escape(report.name)}: {report.verdict.upper()}",
-        "",
-        escape(report.summary),
-        "",
-    ]
+    lines = [f"# gemmafit: {escape(report.name)}: {report.verdict.upper()}", "", escape(report.summary), ""]
     if (best := report.recommendation) is not None:
         lines += [
             f"**Ship** `{_code(best.file)}` on {escape(best.backend)} with {escape(best.runtime)}"
@@ -41,36 +36,7 @@ def write(report: Report) -> str:
     if report.fallback:
         chain = " → ".join(f"`{_code(s.variant)}` on {escape(s.backend)}" for s in report.fallback)
         lines += [f"**Fallback chain:** {chain}", ""]
-    lines += ["## Backends", ""]
-    lines += table(
-        ("backend", "status", *Column, "measured", "scope", "reasons"),
-        (
-            (
-                backend,
-                _status(row.status),
-                *(_MARK[getattr(row, c)] for c in Column),
-                measured(report.measurements, backend),
-                row.scope,
-                ", ".join(row.reasons),
-            )
-            for backend, row in report.backends.items()
-        ),
-    )
-    lines += ["", "## Model files", ""]
-    lines += table(
-        ("file", "backend", "status", "prefill tok/s", "decode tok/s", "peak memory", "evidence", "reasons"),
-        (
-            (
-                v.file,
-                v.backend,
-                _status(v.status),
-                *predicted(v.predicted),
-                v.evidence,
-                ", ".join(v.reasons),
-            )
-            for v in report.variants
-        ),
-    )
+    lines += [*_backends(report), "", *_files(report)]
     if report.notes:
         lines += ["", "## About the measurements", "", *(f"- {escape(note)}" for note in report.notes)]
     notable = [c for c in report.checks if c.status is not CheckStatus.PASS]
@@ -82,6 +48,40 @@ def write(report: Report) -> str:
         )
     lines += ["", f"gemmafit {escape(report.tool.get('version', '?'))}, {escape(report.created)}", ""]
     return "\n".join(lines)
+
+
+def _backends(report: Report) -> list[str]:
+    rows = (
+        (
+            backend,
+            _status(row.status),
+            *(_MARK[getattr(row, c)] for c in Column),
+            measured(report.measurements, backend),
+            row.scope,
+            ", ".join(row.reasons),
+        )
+        for backend, row in report.backends.items()
+    )
+    head = ("backend", "status", *Column, "measured", "scope", "reasons")
+    return ["## Backends", "", *table(head, rows)]
+
+
+def _files(report: Report) -> list[str]:
+    rows = (
+        (v.file, v.backend, _status(v.status), *predicted(v.predicted), v.evidence, ", ".join(v.reasons))
+        for v in report.variants
+    )
+    head = (
+        "file",
+        "backend",
+        "status",
+        "prefill tok/s",
+        "decode tok/s",
+        "peak memory",
+        "evidence",
+        "reasons",
+    )
+    return ["## Model files", "", *table(head, rows)]
 
 
 def _status(status: CheckStatus) -> str:

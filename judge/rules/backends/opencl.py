@@ -11,6 +11,9 @@ from ....reports.report import Check
 from ...case import Case, Question, Variant
 from .rules import FAIL, PASS, UNKNOWN, WARN, Rules
 
+_VISIBLE = Question(Backend.OPENCL, "visible", Column.VISIBLE)
+_WANTED = "an OpenCL library that the process may open, with a device"
+
 
 class OpenClRules(Rules):
     """See the module."""
@@ -21,75 +24,73 @@ class OpenClRules(Rules):
 
     def visible(self, case: Case) -> Check:
         cl = case.snapshot.opencl
-        ran = case.ran(self.backend)
-        seen = True if ran else cl.present
-        about = Question(self.backend, "visible", Column.VISIBLE)
-        required = "an OpenCL library that the process may open, with a device"
-        evidence = case.evidence(self.backend)
-        where = _opencl_found(case)
+        seen = True if case.ran(self.backend) else cl.present
         if seen is False:
+            missing = f"{cl.library}: no platform" if cl.library else "no library could be opened"
             return case.check(
-                about,
+                _VISIBLE,
                 FAIL,
                 "opencl.no-platform" if cl.library else "opencl.missing",
-                found=cl.error
-                or (f"{cl.library}: no platform" if cl.library else "no library could be opened"),
-                required=required,
+                found=cl.error or missing,
+                required=_WANTED,
                 scope=Scope.SHELL if case.android else Scope.DEVICE,
             )
-        if not case.android:
-            if not seen and cl.error:
-                return case.check(about, UNKNOWN, "opencl.probe-failed", found=cl.error, required=required)
-            status = PASS if seen else UNKNOWN
-            because = "The library opened and a device was found." if seen else None
-            return case.check(
-                about,
-                status,
-                "opencl.no-platform" if cl.platforms == 0 else "opencl.unknown",
-                found=where,
-                required=required,
-                because=because,
-                evidence=evidence,
-            )
-        visible = cl.app.visible if cl.app is not None else None
-        if visible is False and cl.app is not None:
+        return self._to_apps(case, bool(seen)) if case.android else self._here(case, bool(seen))
+
+    def _here(self, case: Case, seen: bool) -> Check:
+        """On a computer, where one process may open what another may."""
+        cl = case.snapshot.opencl
+        if not seen and cl.error:
+            return case.check(_VISIBLE, UNKNOWN, "opencl.probe-failed", found=cl.error, required=_WANTED)
+        return case.check(
+            _VISIBLE,
+            PASS if seen else UNKNOWN,
+            "opencl.no-platform" if cl.platforms == 0 else "opencl.unknown",
+            found=_opencl_found(case),
+            required=_WANTED,
+            because="The library opened and a device was found." if seen else None,
+            evidence=case.evidence(self.backend),
+        )
+
+    def _to_apps(self, case: Case, seen: bool) -> Check:
+        """On a phone. `seen`: a process of the shell found a device."""
+        cl, evidence = case.snapshot.opencl, case.evidence(self.backend)
+        if cl.app is not None and cl.app.visible is False:
             missing = cl.paths == () and not seen
             return case.check(
-                about,
+                _VISIBLE,
                 FAIL,
                 "opencl.missing" if missing else "opencl.not-public",
                 found=cl.app.because,
-                required=required,
+                required=_WANTED,
                 scope=Scope.APP_INFERRED,
                 evidence=evidence,
             )
-        if visible and cl.error and not seen:
-            return case.check(about, UNKNOWN, "opencl.probe-failed", found=cl.error, required=required)
-        if visible and cl.app is not None:
+        if cl.app is not None and cl.app.visible and (seen or not cl.error):
             return case.check(
-                about,
+                _VISIBLE,
                 PASS,
                 "opencl.not-public",
-                found=where,
-                required=required,
+                found=_opencl_found(case),
+                required=_WANTED,
                 because=cl.app.because,
                 scope=Scope.APP_INFERRED,
                 evidence=evidence,
             )
         if seen:
             return case.check(
-                about,
+                _VISIBLE,
                 UNKNOWN,
                 "opencl.app-unknown",
-                found=where,
-                required=required,
+                found=_opencl_found(case),
+                required=_WANTED,
                 scope=Scope.SHELL,
                 evidence=evidence,
             )
         reason = "opencl.probe-failed" if cl.error else "opencl.unknown"
-        if cl.platforms == 0:
+        if cl.platforms == 0 and not (cl.app is not None and cl.app.visible):
             reason = "opencl.no-platform"
-        return case.check(about, UNKNOWN, reason, found=cl.error or "not known", required=required)
+        return case.check(_VISIBLE, UNKNOWN, reason, found=cl.error or "not known", required=_WANTED)
 
     def known(self, case: Case) -> bool:
         return bool(case.snapshot.gpu.model or case.snapshot.opencl.device)
