@@ -23,6 +23,7 @@ from gemmafit.probes.collect import PARTS
 from gemmafit.probes.snapshot import Soc
 from gemmafit.profiles.knowledge import KernelClass
 from gemmafit.tests.judge.test_judge_rules import PHONE, row
+from gemmafit.tests.trees import parsed
 
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").exists())
 
@@ -81,7 +82,7 @@ def test_no_room_has_a_list_of_its_own() -> None:
     rooms = [path for path in ROOT.rglob("*.py") if path.relative_to(ROOT).parts[0] not in ("tests", "tools")]
     assert len(rooms) > 150
     for path in rooms:
-        found = [node.lineno for node in _lists(ast.parse(path.read_text("utf-8")))]
+        found = [node.lineno for node in _lists(parsed(path))]
         name = path.relative_to(ROOT)
         assert not found or name == TABLE, (
             f"{name}: lines {found}: ask Backend.about, or a registry of the room"

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from gemmafit.cli.app import app
 from gemmafit.cli.main import COMMANDS
 from gemmafit.probes.commands import commands as questions
+from gemmafit.tests.trees import parsed
 
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").exists())
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -161,7 +162,7 @@ def is_environment(node: ast.expr) -> bool:
 def read_variables() -> set[str]:
     """Environment variables that the code reads or sets: Python's and the agent's."""
     modules = [p for p in SOURCES if p.relative_to(ROOT).parts[0] not in ("tools", ".ci")]
-    found = {name for path in modules for name in variables(ast.parse(path.read_text("utf-8")))}
+    found = {name for path in modules for name in variables(parsed(path))}
     for source in (ROOT / "agent/src").rglob("*.[ch]"):
         found |= set(re.findall(r'getenv\("(\w+)"', source.read_text("utf-8")))
     return found

@@ -6,6 +6,8 @@ import ast
 import importlib.util
 from pathlib import Path
 
+from gemmafit.tests.trees import parsed
+
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").exists())
 _SPEC = importlib.util.spec_from_file_location("rooms", ROOT / ".ci/rooms.py")
 assert _SPEC is not None and _SPEC.loader is not None
@@ -39,7 +41,7 @@ def test_only_the_command_line_prints_and_draws_on_terminals() -> None:
         # A build step speaks to whoever installs, and a worker to the process that started it.
         if name.split(".")[0] in ("cli", "tools", "") or path.name in ("build.py", "worker.py"):
             continue
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(parsed(path)):
             called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id
             assert called != "print", f"{name} prints"
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
@@ -51,7 +53,7 @@ def test_every_room_says_what_is_in_it() -> None:
     """docs/develop.md takes the sentence from there."""
     for room in rooms.uses():
         path = modules()[room]
-        assert len(ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "") > 30, path
+        assert len(ast.get_docstring(parsed(path)) or "") > 30, path
 
 
 def test_the_picture_leaves_out_only_what_follows_from_it() -> None:

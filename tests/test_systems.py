@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from gemmafit.base import system
+from gemmafit.tests.trees import parsed
 
 ROOT = Path(__file__).resolve().parent.parent
 CAPTURE = ROOT / "tests/replay/captures/galaxy-s24-adreno-750.yaml"
@@ -40,14 +44,15 @@ MISSING = {
 """Names within modules that there are not."""
 
 PROGRAM = """
-import importlib, importlib.abc, os, pkgutil, sys
-system, lacking, missing, *argv = sys.argv[1:]
-lacking = lacking.split()
+import importlib, importlib.abc, json, os, pkgutil, sys, tempfile
+system, lacking, missing, commands = sys.argv[1:]
+lacking, commands = lacking.split(), json.loads(commands)
+fork, pipe, dup2, waitpid = os.fork, os.pipe, os.dup2, os.waitpid
 # What other packages do there is their own affair: they are loaded as what this computer is.
 import contextlib, multiprocessing
 for name in "adbutils asyncio jinja2 msgspec numpy platformdirs rich.console rich.live typer.rich_utils yaml zoneinfo".split():
     importlib.import_module(name)
-for name in "click.testing click distributed psycopg pyopencl sqlalchemy vulkan".split() if not argv else ():
+for name in "click.testing click distributed psycopg pyopencl sqlalchemy vulkan".split() if not commands else ():
     with contextlib.suppress(ImportError):
         importlib.import_module(name)
 class Absent(importlib.abc.MetaPathFinder):
@@ -64,10 +69,22 @@ for name in missing.split():
     module = importlib.import_module(module)
     if hasattr(module, name):
         delattr(module, name)
-if argv:
-    sys.argv = ["gemmafit", *argv]
+if commands:
     from gemmafit.cli.main import main
-    main()
+    ended = []
+    for words in commands:
+        files = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+        if (pid := fork()) == 0:
+            for number, file in enumerate(files, 1):
+                dup2(file.fileno(), number)
+            sys.argv = ["gemmafit", *words]
+            main()
+            sys.exit()
+        status = os.waitstatus_to_exitcode(waitpid(pid, 0)[1])
+        for file in files:
+            file.seek(0)
+        ended.append((status, files[0].read().decode("utf-8"), files[1].read().decode("utf-8", "replace")))
+    print(json.dumps(ended))
 else:
     count = 0
     for found in pkgutil.walk_packages(gemmafit.__path__, "gemmafit."):
@@ -78,41 +95,50 @@ else:
 """
 
 
-def run(name: str, *argv: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
-    """The product on a system that lacks what `name` lacks. A text file opened without an encoding is an error."""
+COMMANDS = {
+    "help": (["--help"], 0),
+    "check": (["check", f"replay:{CAPTURE}", "-f", "markdown"], 0),
+    "estimate": (["estimate", "--gpu", "Adreno 740", "--ram", "8", "-f", "json"], 0),
+    "explain": (["explain", "Failed to initialize engine: %INVALID_ARGUMENT: Unknown backend"], 0),
+    "model": (["model", "inspect", "{file}"], 1),
+    "local": (["check", "local", "--no-run", "-q"], 5),
+}
+"""Words and exit status."""
+
+
+def run(name: str, commands: Sequence[Sequence[str]] = (), **variables: str) -> Any:
+    """What PROGRAM prints on a system that lacks what `name` lacks. A text file opened without an encoding is an
+    error."""
     command = [sys.executable, "-X", "warn_default_encoding", "-W", "error::EncodingWarning:gemmafit"]
-    command += ["-c", PROGRAM, name, LACKING[name], MISSING[name], *argv]
-    return subprocess.run(command, capture_output=True, env={**os.environ, **variables}, timeout=600)
+    command += ["-c", PROGRAM, name, LACKING[name], MISSING[name], json.dumps(commands)]
+    done = subprocess.run(command, capture_output=True, env={**os.environ, **variables}, timeout=600)
+    assert done.returncode == 0, done.stderr.decode()
+    return json.loads(done.stdout)
 
 
 @pytest.mark.parametrize("name", LACKING)
 def test_every_module_imports(name: str) -> None:
-    done = run(name)
-    assert done.returncode == 0, done.stderr.decode()
-    assert int(done.stdout) > 200
+    assert run(name) > 200
 
 
-@pytest.mark.parametrize("name", LACKING)
-@pytest.mark.parametrize(
-    ("argv", "status"),
-    [
-        (["--help"], 0),
-        (["check", f"replay:{CAPTURE}", "-f", "markdown"], 0),
-        (["estimate", "--gpu", "Adreno 740", "--ram", "8", "-f", "json"], 0),
-        (["explain", "Failed to initialize engine: %INVALID_ARGUMENT: Unknown backend"], 0),
-        (["model", "inspect", "{file}"], 1),
-        (["check", "local", "--no-run", "-q"], 5),
-    ],
-    ids=lambda value: value[0] if isinstance(value, list) else None,
-)
-def test_commands_work(name: str, argv: list[str], status: int, tmp_path: Path) -> None:
-    """With a code page as Windows has it, too: what leaves through a pipe is UTF-8 everywhere."""
-    file = tmp_path / "mine.bin"
+@pytest.fixture(scope="module", params=LACKING)
+def ended(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[int, str, str]]:
+    """Exit status, answer and messages of each command, with a code page as Windows has it."""
+    file = tmp_path_factory.mktemp("model") / "mine.bin"
     file.write_bytes(b"\x20\x00\x00\x00TFL3" + bytes(4096))
-    words = [word.format(file=file) for word in argv]
-    done = run(name, *words, PYTHONIOENCODING="cp1252", GEMMAFIT_DEBUG="1")
-    assert done.returncode == status, done.stderr.decode()
-    assert done.stdout.decode("utf-8")
+    lines = [[word.format(file=file) for word in words] for words, _ in COMMANDS.values()]
+    found = run(request.param, lines, PYTHONIOENCODING="cp1252", GEMMAFIT_DEBUG="1")
+    return dict(zip(COMMANDS, found, strict=True))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_work(command: str, ended: dict[str, tuple[int, str, str]]) -> None:
+    """What leaves is UTF-8 everywhere."""
+    status, answer, messages = ended[command]
+    assert status == COMMANDS[command][1], messages
+    assert answer
 
 
 def test_what_a_system_lacks_is_used_in_one_module() -> None:
@@ -123,7 +149,7 @@ def test_what_a_system_lacks_is_used_in_one_module() -> None:
     for path in PRODUCT:
         if path == Path(system.__file__):
             continue
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(parsed(path)):
             used: list[str] = []
             if isinstance(node, ast.Import):
                 used = [alias.name for alias in node.names if alias.name in modules]

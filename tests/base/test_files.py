@@ -19,6 +19,7 @@ from gemmafit.probes.modelfile import digest, inspect
 from gemmafit.probes.vulkan_profile import read_profiles
 from gemmafit.profiles.tablefile import compose
 from gemmafit.reports import report_io
+from gemmafit.tests.trees import parsed
 
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").exists())
 
@@ -59,7 +60,7 @@ def test_nobody_else_opens_a_path() -> None:
         place = path.relative_to(ROOT)
         if place.parts[0] in ("tests", "build", "tools", "setup.py", ".ci") or place == Path("base/files.py"):
             continue
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Call):
                 name = getattr(node.func, "attr", getattr(node.func, "id", ""))
                 whose = ast.unparse(node.func).rpartition(".")[0]
@@ -72,7 +73,7 @@ def test_nobody_else_opens_a_path() -> None:
 
 def _ours(place: str, lines: list[int]) -> bool:
     """`read_text` and `opened` that were imported from base/files.py."""
-    tree = ast.parse((ROOT / place).read_text("utf-8"))
+    tree = parsed(ROOT / place)
     names = {
         alias.name
         for node in ast.walk(tree)

@@ -12,6 +12,7 @@ import pytest
 from gemmafit.base.names import TargetKind
 from gemmafit.probes.capture import Capture
 from gemmafit.probes.files import dump_capture, parse_capture
+from gemmafit.tests.trees import parsed
 
 ROOT = Path(__file__).parents[2]
 KIND = re.compile(r"\b(kind|origin)['\")\]]*$")
@@ -40,7 +41,7 @@ def test_nobody_asks_which_kind_it_is() -> None:
         f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}"
         for path in sorted(ROOT.rglob("*.py"))
         if "tests" not in path.parts
-        for node in asked(ast.parse(path.read_text(encoding="utf-8")))
+        for node in asked(parsed(path))
     ]
     assert found == []
 

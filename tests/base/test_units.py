@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gemmafit.base import units
+from gemmafit.tests.trees import parsed
 
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "pyproject.toml").exists())
 NUMBERS = st.floats(1e-30, 1e30)
@@ -60,7 +61,7 @@ def test_only_units_writes_a_number_whose_exponent_may_show() -> None:
             wrong.append(str(place))
         if path.suffix != ".py" or place == Path("base/units.py"):
             continue
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.FormattedValue) and node.format_spec is not None:
                 spec = "".join(
                     str(v.value) for v in ast.walk(node.format_spec) if isinstance(v, ast.Constant)

@@ -166,7 +166,7 @@ def test_the_same_log_in_the_middle_of_a_long_one_has_the_same_cause_first() -> 
     for case in CASES:
         if case["first"] is None or "\n" not in case["text"].strip():
             continue
-        text = "\n".join(noise * 300 + [case["text"]] + noise * 300)
+        text = "\n".join(noise * 75 + [case["text"]] + noise * 75)
         reading = module.explain(text, KNOWLEDGE)
         # A text that wraps one message over its lines is no log.
         joined = case["first"] in ("llama-opencl-bf16",)
@@ -216,9 +216,9 @@ def test_a_distinctive_part_in_megabytes_of_noise_is_found_in_bounded_time() -> 
     noise = "\n".join(
         f"04-24 22:55:0{n % 10}.056  {n % 900 + 1}  {n % 900 + 2} {deal.choice('VDIWE')} tag{n % 7}  : "
         + " ".join(deal.choices(words, k=9))
-        for n in range(60_000)
+        for n in range(24_000)
     )
-    assert len(noise) > 5_000_000
+    assert len(noise) > 2_000_000
     half = len(noise) // 2
     started = time.monotonic()
     reading = module.explain([noise[:half], f"\n{ORIGIN}\n", noise[half:]], KNOWLEDGE)

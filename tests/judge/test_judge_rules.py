@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from io import StringIO
 from typing import Any, ClassVar
 
@@ -54,7 +55,15 @@ class Situation:
     options: Options = field(default_factory=Options)
 
     def judged(self, knowledge: Knowledge | None = None) -> Report:
-        return judge(self.snapshot, self.rows, knowledge or load(), self.options)
+        return self._report if knowledge is None else self._judge(knowledge)
+
+    @cached_property
+    def _report(self) -> Report:
+        """Many tests ask for the same one."""
+        return self._judge(load())
+
+    def _judge(self, knowledge: Knowledge) -> Report:
+        return judge(self.snapshot, self.rows, knowledge, self.options)
 
 
 PHONE = Snapshot(

@@ -16,6 +16,7 @@ from gemmafit.judge.references import load
 from gemmafit.reports.report import AGENT, BUSY, BackendResult, Check, Report
 from gemmafit.reports.report_io import from_dict, to_dict
 from gemmafit.tests.judge.test_judge_rules import CASES, FAILED, GOOD, TAKEN, WRONG, rows
+from gemmafit.tests.trees import parsed
 
 ROOT = Path(__file__).parents[2]
 MORE = {
@@ -170,7 +171,7 @@ def _readings(tree: ast.AST) -> Iterator[ast.AST]:
 @pytest.mark.parametrize("room", ["benchmarks", "reports", "judge", "lab", "cli", "pipeline.py"])
 def test_nothing_is_read_out_of_words(room: str) -> None:
     for path in sorted((ROOT / room).rglob("*.py")) if (ROOT / room).is_dir() else [ROOT / room]:
-        found = [node.lineno for node in _readings(ast.parse(path.read_text("utf-8")))]  # type: ignore[attr-defined]
+        found = [node.lineno for node in _readings(parsed(path))]  # type: ignore[attr-defined]
         assert not found, f"{path.relative_to(ROOT)}: lines {found} read a meaning out of words"
 
 
