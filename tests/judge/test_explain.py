@@ -166,7 +166,7 @@ def test_the_same_log_in_the_middle_of_a_long_one_has_the_same_cause_first() -> 
     for case in CASES:
         if case["first"] is None or "\n" not in case["text"].strip():
             continue
-        text = "\n".join(noise * 75 + [case["text"]] + noise * 75)
+        text = "\n".join(noise * 260 + [case["text"]] + noise * 260)
         reading = module.explain(text, KNOWLEDGE)
         # A text that wraps one message over its lines is no log.
         joined = case["first"] in ("llama-opencl-bf16",)
