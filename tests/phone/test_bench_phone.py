@@ -14,6 +14,8 @@ import yaml
 from gemmafit.probes.adb.server import AdbServer
 from gemmafit.tests.phone.vphone.handle import PROFILES, Phone, eventually
 
+pytestmark = pytest.mark.alone  # rows that other programs disturbed are void
+
 GEMMAFIT = (sys.executable, "-m", "gemmafit.cli.main")
 BENCH = ("--backend", "cpu", "--scheme", "int8")
 

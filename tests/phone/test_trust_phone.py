@@ -15,6 +15,8 @@ import yaml
 from gemmafit.probes.adb.server import AdbServer
 from gemmafit.tests.phone.vphone.handle import PROFILES, Phone
 
+pytestmark = pytest.mark.alone  # rows that other programs disturbed are void
+
 GEMMAFIT = (sys.executable, "-m", "gemmafit.cli.main")
 CPU = "sys/devices/system/cpu"
 DUMP_POWER = "system/etc/answers/dumpsys power"
