@@ -82,7 +82,10 @@ def test_a_verdict_does_not_rest_on_what_was_measured_beside_others() -> None:
     done = examine(LocalTarget(), Request(backends=("cpu",), quick=True, tuning="off"))
     rows, report = done.measurements, done.report
     timed = [row for row in rows if row.samples_s]
-    assert timed and all(row.disturbed for row in timed), [(r.key, r.contention) for r in timed]
+    # The logits take some milliseconds, which one slice of the scheduler may cover: then nothing was lost.
+    assert timed and all(row.disturbed for row in timed if row.phase != "logits"), [
+        (r.key, r.contention) for r in timed
+    ]
     check = next(c for c in report.checks if c.id == "device.busy")
     assert check.status is CheckStatus.WARN and check.because.startswith("This computer is busy (")
     assert f"of {CORES} cores" in check.because
