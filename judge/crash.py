@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from ..profiles.signatures import Origin, SignaturePart
+from ..probes.target import SIGNALS
+from ..profiles.signatures import Origin, OriginPart
 
 MAX_CRASHES = 32
 MAX_FRAMES = 48
@@ -19,7 +20,6 @@ MAX_SYMBOL = 160
 MAX_DISTANCE = 400
 """Lines between a signal and its first frame: registers and memory near them are printed between."""
 
-_SIGNALS = {"4": "SIGILL", "5": "SIGTRAP", "6": "SIGABRT", "7": "SIGBUS", "8": "SIGFPE", "11": "SIGSEGV"}
 _SHELL = {"Aborted": "SIGABRT", "Illegal instruction": "SIGILL", "Segmentation fault": "SIGSEGV"}
 _NUMBER = re.compile(r"\bsignal (\d{1,2})\b")
 _NAME = re.compile(r"\b(SIG(?:SEGV|ABRT|ILL|BUS|FPE|TRAP))\b")
@@ -95,7 +95,7 @@ def _signal(text: str) -> str | None:
         if text.startswith(words):
             return signal
     if (number := _NUMBER.search(text)) is not None and "atal signal" in text:
-        return _SIGNALS.get(number[1])
+        return SIGNALS.get(int(number[1]))
     return None
 
 
@@ -127,7 +127,7 @@ class Owners:
         """The innermost frame that lies in a library and not in the system's."""
         for frame in frames:
             owner = self.of(frame.library)
-            if frame.library.endswith(".so") and (owner is None or owner.part is not SignaturePart.SYSTEM):
+            if frame.library.endswith(".so") and (owner is None or owner.part is not OriginPart.SYSTEM):
                 return frame
         return None
 

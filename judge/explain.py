@@ -23,7 +23,7 @@ from ..base.names import Backend, CheckStatus
 from ..probes.snapshot import Snapshot
 from ..profiles.conditions import Facts, evaluate
 from ..profiles.knowledge import Knowledge
-from ..profiles.signatures import Kind, Origin, Pattern, Signature, SignaturePart
+from ..profiles.signatures import GAP, Kind, Origin, OriginPart, Pattern, Signature
 from ..reports.report import Report
 from .crash import Crash, Crashes, Frame, Owners
 
@@ -293,7 +293,7 @@ class _Scan:
             found.append(Culprit(crash, frame, owner))
             if crash.process is not None:
                 self._failing.add(crash.process)
-            if owner is not None and owner.part is not SignaturePart.SYSTEM:
+            if owner is not None and owner.part is not OriginPart.SYSTEM:
                 self._bears[owner.id] += 1
             line = self._owners.line(crash)
             self._match(crash.at, line, line.lower(), owner, self._patterns)
@@ -307,9 +307,7 @@ class _Scan:
         lower, at = text.lower(), batch[0][0]
         owner = self._owner(text, lower, self._marks, count=False)
         whole = len(text) <= GAPPED_CHARS
-        rest = [
-            (p, s) for p, s in self._patterns if s.id not in self._found and (whole or len(p.pieces) == 1)
-        ]
+        rest = [(p, s) for p, s in self._patterns if s.id not in self._found and (whole or GAP not in p.text)]
         self._match(at, text, lower, owner, rest)
         if not any(e.known for e in self._found.values()):
             for signature in self._signatures:
@@ -347,7 +345,7 @@ class _Scan:
         """Whether a line of `owner` can show this failure: its own ones, and those of what lies below it."""
         if owner is None or not _foreign(owner) or signature.of == owner.id:
             return True
-        return signature.of is not None and self._origins[signature.of].part is not SignaturePart.RUNTIME
+        return signature.of is not None and self._origins[signature.of].part is not OriginPart.RUNTIME
 
     def _match(
         self,
@@ -385,7 +383,7 @@ class _Scan:
 
 
 def _foreign(origin: Origin) -> bool:
-    return origin.part is SignaturePart.RUNTIME and not origin.ours
+    return origin.part is OriginPart.RUNTIME and not origin.ours
 
 
 def _more(found: Explanation, number: int, text: str) -> Explanation:

@@ -53,6 +53,11 @@ class Judged:
         left = [c for c in self.checks if c.status not in (CheckStatus.PASS, CheckStatus.SKIP)]
         return bool(left) and all(c.reason in ("speed.unknown", "speed.disturbed") for c in left)
 
+    @property
+    def maybe_slower(self) -> bool:
+        """Whether the CPU may finish the work sooner: it does, or nobody knows when this one begins."""
+        return self.has("gpu.slower-than-cpu", speed.FIRST_TOKEN_UNKNOWN)
+
     def has(self, *reasons: str) -> bool:
         return not set(reasons).isdisjoint(self.reasons)
 
@@ -98,12 +103,11 @@ def _rank(case: Case, by_capability: bool = False) -> Callable[[Judged], tuple[f
         model = judged.variant.model
         seconds = speed.job_seconds(case, judged.predicted) or float("inf")
         stands_for = family is not None and model.id == family.primary and judged.variant.backend.about.is_gpu
-        unsure = judged.has("gpu.slower-than-cpu", speed.FIRST_TOKEN_UNKNOWN)
         return (
             judged.status is not CheckStatus.PASS,
             gravity(judged),
             seconds if judged.has("speed.slow", "speed.first-token") else 0.0,
-            by_capability or not stands_for or unsure,
+            by_capability or not stands_for or judged.maybe_slower,
             case.runtime(model).deprecated,
             -case.architecture(model).capability,
             -model.bits.ffn,
@@ -123,11 +127,7 @@ def status_order(case: Case, judged: Judged) -> tuple[float, ...]:
 
 def _backend_rank(judged: Judged) -> float:
     """Of the table; a GPU that is slower than the CPU, as far as is known, comes next after it."""
-    return (
-        Backend.CPU.about.rank + 0.5
-        if judged.has("gpu.slower-than-cpu", speed.FIRST_TOKEN_UNKNOWN)
-        else judged.variant.backend.about.rank
-    )
+    return Backend.CPU.about.rank + 0.5 if judged.maybe_slower else judged.variant.backend.about.rank
 
 
 def chain(case: Case, chosen: Judged | None, all_judged: Sequence[Judged]) -> tuple[FallbackStep, ...]:

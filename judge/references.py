@@ -31,16 +31,19 @@ from .calibration import engine_for
 
 
 def load(overlay: Path | None = None) -> Knowledge:
-    """The knowledge base, checked. The built-in tables, with those of `overlay` laid over them.
+    """The built-in tables, with those of `overlay` laid over them and then checked.
+
+    The built-in ones alone are taken as they are: `checked` looks at them before they are shipped, not each
+    start of a command.
 
     Raises InputError naming file, line and key, or row, of the first thing that is wrong.
     """
-    return _built_in() if overlay is None else loader.load(overlay, VOCABULARY)
+    return loader.load() if overlay is None else checked(overlay)
 
 
-@cache
-def _built_in() -> Knowledge:
-    return loader.load(vocabulary=VOCABULARY)
+def checked(overlay: Path | None = None) -> Knowledge:
+    """The same, and each row looked at in any case."""
+    return loader.load(overlay, VOCABULARY)
 
 
 @cache

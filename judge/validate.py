@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ..base.errors import UsageError
-from ..judge.references import load
+from ..judge.references import checked
 from ..profiles.loader import listing
 
 
@@ -27,7 +27,7 @@ def _built_in() -> dict[str, dict[str, Any]]:
 
 
 def _tables(overlay: Path | None) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = _plain(listing(load(overlay)))
+    found: dict[str, dict[str, Any]] = _plain(listing(checked(overlay)))
     return found
 
 

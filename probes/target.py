@@ -81,7 +81,7 @@ class AgentRun:
 SAID_CHARS = 300
 """Of a process's last words that are quoted."""
 
-_SIGNALS = {
+SIGNALS = {
     1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE",
     9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM", 24: "SIGXCPU", 25: "SIGXFSZ",
     31: "SIGSYS",
@@ -91,7 +91,7 @@ _SIGNALS = {
 
 def signal_name(number: int) -> str:
     """`SIGKILL (9)`, or `signal 40`."""
-    name = _SIGNALS.get(number)
+    name = SIGNALS.get(number)
     return f"{name} ({number})" if name else f"signal {number}"
 
 

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
@@ -133,7 +133,7 @@ def load(overlay: Path | None = None, vocabulary: Vocabulary | None = None) -> K
 
     Args:
         vocabulary: None: names and facts of the rooms above are not looked at, and the built-in tables
-            alone are taken as they are: `judge.references.load` looks at them, with all names.
+            alone are taken as they are: `judge.references.checked` looks at them, with all names.
 
     Raises InputError naming file, line and key, or row, of the first thing that is wrong.
     """
@@ -152,12 +152,15 @@ class Table:
     Attributes:
         value: rows by id, or the file.
         rows: each with its place in a file.
-        marked: what the loader looks at: row, path below it, mark, value.
     """
 
     value: Any
     rows: Sequence[ReadRow]
-    marked: Sequence[tuple[ReadRow, tuple[Step, ...], Any, Any]]
+
+    @cached_property
+    def marked(self) -> Sequence[tuple[ReadRow, tuple[Step, ...], Any, Any]]:
+        """What the loader looks at: row, path below it, mark, value."""
+        return [(row, *at) for row in self.rows for at in _marked(row.value, type(row.value), ())]
 
 
 Read = Mapping[str, Sequence[Table]]
@@ -205,9 +208,7 @@ def _table(name: str, node: Node) -> Table:
     else:
         value = convert(node, kind.type)
         found = list(_listed(name, value, node)) if kind.form == "lists" else [ReadRow(name, "", value, node)]
-    return Table(
-        value, found, [(row, *at) for row in found for at in _marked(row.value, type(row.value), ())]
-    )
+    return Table(value, found)
 
 
 def _listed(name: str, file: Any, node: Node) -> Iterator[ReadRow]:

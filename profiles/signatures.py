@@ -32,6 +32,7 @@ from .conditions import Condition
 from .rows import Asks, Holes, Ref, Text
 
 _HOLE = re.compile(r"(\{n\}|\{word\})")
+GAP = " ... "
 _HOLES = {"{n}": r"-?\d{1,20}", "{word}": r"[^\s]{1,64}"}
 
 
@@ -95,8 +96,7 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         for text in (self.title, self.cause.text, self.remedy, self.because):
             if not text.strip():
                 raise ValueError(f"{self.id}: an empty text")
-        # A pattern that cannot be compiled is a mistake of the row.
-        self.compiled, self.descriptions  # noqa: B018
+        _ = self.compiled, self.descriptions  # a pattern that cannot be read is a mistake of the row
 
     @cached_property
     def compiled(self) -> tuple[Pattern, ...]:
@@ -107,7 +107,7 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return tuple(Description.parse(text) for text in self.described)
 
 
-class SignaturePart(StrEnum):
+class OriginPart(StrEnum):
     """What an origin is to somebody who runs a model."""
 
     RUNTIME = "runtime"
@@ -128,7 +128,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     id: Text
     title: Text
-    part: SignaturePart
+    part: OriginPart
     because: Text
     source: Annotated[tuple[Text, ...], Meta(min_length=1)]
     ours: bool = False
@@ -137,7 +137,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ask: Text | None = None
 
     def __post_init__(self) -> None:
-        self.compiled  # noqa: B018 - as above
+        _ = self.compiled  # as above
 
     @cached_property
     def compiled(self) -> tuple[Pattern, ...]:
@@ -146,24 +146,25 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 @dataclass(frozen=True)
 class Description:
-    """Terms that all have to be in a text; each is a search over its alternatives."""
+    """Terms that all have to be in a text; each has alternatives."""
 
-    terms: tuple[re.Pattern[str], ...]
+    alternatives: tuple[tuple[str, ...], ...]
 
     @classmethod
     def parse(cls, text: str) -> Description:
         """Raises ValueError for one that ordinary sentences would fulfil: one term, or single words alone."""
-        terms = [[a.strip() for a in term.split("|")] for term in text.split(" + ")]
+        terms = tuple(tuple(a.strip() for a in term.split("|")) for term in text.split(" + "))
         if len(terms) < 2 or not all(all(term) for term in terms):
             raise ValueError(f"description {text!r}: needs two terms or more")
         if len(terms) < 3 and all(any(_plain(word) for word in term) for term in terms):
             raise ValueError(f"description {text!r}: one of two terms must be phrases or names only")
-        return cls(
-            tuple(
-                re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, term))})(?!\w)", re.IGNORECASE)
-                for term in terms
-            )
-        )
+        return cls(terms)
+
+    @cached_property
+    def terms(self) -> tuple[re.Pattern[str], ...]:
+        """Compiled when a text is there to search: most commands read the table and search none."""
+        words = ("|".join(map(re.escape, term)) for term in self.alternatives)
+        return tuple(re.compile(rf"(?<!\w)(?:{word})(?!\w)", re.IGNORECASE) for word in words)
 
     def holds(self, text: str) -> bool:
         """Whether every term is in the text."""
@@ -177,31 +178,38 @@ def _plain(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Pattern:
-    """A compiled pattern. `anchor` is text (lower case) that every match contains."""
+    """A pattern that was checked. `anchor` is text (lower case) that every match contains."""
 
     text: str
     anchor: str
-    pieces: tuple[re.Pattern[str], ...]
 
     @classmethod
     def parse(cls, text: str, least: int = 6) -> Pattern:
         """Raises ValueError for a pattern that is too vague (`least` literal characters) or could be slow."""
         if clean(text) != text:
             raise ValueError(f"pattern {text!r}: is not cleaned text ({clean(text)!r})")
-        pieces, literals = [], []
-        for piece in text.split(" ... "):
+        literals: list[str] = []
+        for piece in text.split(GAP):
             parts = _HOLE.split(piece)
             literals += parts[::2]
             if len(parts[0]) < 3:
                 raise ValueError(f"pattern {text!r}: a piece must start with three literal characters")
             if parts[1::2].count("{word}") > 1:
                 raise ValueError(f"pattern {text!r}: more than one {{word}} between two gaps")
-            source = "".join(_HOLES.get(part, re.escape(part)) for part in parts)
-            pieces.append(re.compile(source, re.IGNORECASE))
         anchor = max(literals, key=len)
         if len(anchor) < least:
             raise ValueError(f"pattern {text!r}: needs {least} literal characters in a row")
-        return cls(text, anchor.lower(), tuple(pieces))
+        return cls(text, anchor.lower())
+
+    @cached_property
+    def pieces(self) -> tuple[re.Pattern[str], ...]:
+        """What stands between the gaps, compiled when there is something to search (`Description.terms`)."""
+        return tuple(
+            re.compile(
+                "".join(_HOLES.get(part, re.escape(part)) for part in _HOLE.split(piece)), re.IGNORECASE
+            )
+            for piece in self.text.split(GAP)
+        )
 
     def search(self, line: str) -> bool:
         """Whether a cleaned line contains the pieces in order."""

@@ -115,16 +115,15 @@ def _is_json(*keys: str) -> Callable[[Look], bool]:
 
 def _message(look: Look) -> str | None:
     """The message in a JSON answer, at most two levels down."""
-    pending = [look.json]
-    for value in pending[:1]:
-        for key in ("error", "message", "detail", "error_description", "title", "errors"):
-            found = value.get(key) if isinstance(value, Mapping) else None
-            if isinstance(found, str) and found:
-                return found
-            if isinstance(found, Mapping):
-                inner = next((found[k] for k in ("message", "detail") if isinstance(found.get(k), str)), None)
-                if inner:
-                    return str(inner)
+    value = look.json
+    for key in ("error", "message", "detail", "error_description", "title", "errors"):
+        found = value.get(key) if isinstance(value, Mapping) else None
+        if isinstance(found, str) and found:
+            return found
+        if isinstance(found, Mapping):
+            inner = next((found[k] for k in ("message", "detail") if isinstance(found.get(k), str)), None)
+            if inner:
+                return str(inner)
     return look.text
 
 
