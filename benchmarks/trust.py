@@ -36,8 +36,7 @@ from .statistics import Gain, gain, spread
 from .timing import Timing
 
 if TYPE_CHECKING:
-    from .interpreter.contention import Load
-    from .interpreter.contention import StepContention as Facts
+    from .interpreter.contention import Load, StepContention
     from .runner import Runner
     from .sweeps.settings import Base
 
@@ -117,7 +116,7 @@ def throttled(before: Conditions, after: Conditions, cpus: Collection[int] | Non
     return None
 
 
-def contended(row: Measurement, facts: Facts | None, load: Load, where: str) -> Measurement:
+def contended(row: Measurement, facts: StepContention | None, load: Load, where: str) -> Measurement:
     """The row with what else the device did while it was measured: without the repeats that were disturbed
     where most were not, void where most were or where other programs kept too many cores busy throughout.
 
@@ -149,7 +148,7 @@ def contended(row: Measurement, facts: Facts | None, load: Load, where: str) -> 
     return _without(row, kept) if found.dropped else row
 
 
-def _lost(samples: Sequence[float], facts: Facts) -> list[float]:
+def _lost(samples: Sequence[float], facts: StepContention) -> list[float]:
     """Of each repeat, the share that its threads were ready to run in and did not; () where nothing tells.
 
     Two signs, the larger counts: the time they waited in a queue, which the kernel adds up when a wait ends,
@@ -170,14 +169,14 @@ def _lost(samples: Sequence[float], facts: Facts) -> list[float]:
     return found
 
 
-def _others(facts: Facts) -> float | None:
+def _others(facts: StepContention) -> float | None:
     """Cores that were busy with other programs (or with another virtual machine), on average."""
     if facts.machine_ns is None or facts.own_ns is None or facts.span_ns <= 0:
         return None
     return min(max(0.0, (facts.machine_ns - facts.own_ns) / facts.span_ns), float(facts.cores))
 
 
-def _certain(others: float, facts: Facts) -> float:
+def _certain(others: float, facts: StepContention) -> float:
     """So many at least, in spite of the steps in which the system counts."""
     return others - facts.cores * TICK_S * 1e9 / facts.span_ns
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 from math import prod
 from typing import Any
 
-from .model import Finding, ModelFile, Severity, TensorGroup, error
+from .model import Finding, ModelFile, Severity, TensorGroup, error, grouped
 from .source import BadContentError, Source
 
 MAGIC = b"GGUF"
@@ -185,18 +185,7 @@ def _groups(tensors: list[tuple[int, int, int]], room: int) -> tuple[tuple[Tenso
         size = elements // block * width if width else max(0, following - offset)
         sizes[name, f"block {block}" if block > 1 else "none"].append((elements, size))
         end = max(end, offset + size)
-    groups = [
-        TensorGroup(
-            dtype=name,
-            scales=scales,
-            tensors=len(found),
-            elements=sum(elements for elements, _ in found),
-            bytes=sum(size for _, size in found),
-            largest=max(size for _, size in found),
-        )
-        for (name, scales), found in sizes.items()
-    ]
-    return tuple(sorted(groups, key=lambda group: -group.bytes)), end
+    return grouped(sizes), end
 
 
 def _version(version: int) -> Finding:

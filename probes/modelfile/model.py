@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -57,6 +57,22 @@ class TensorGroup:
         """Of a weight, as the tables count them: the nearest by ratio, scales of blocks included."""
         exact = 8 * self.bytes / max(self.elements, 1)
         return min((2, 4, 8, 16, 32), key=lambda bits: max(exact, bits) / max(min(exact, bits), 1e-9))
+
+
+def grouped(sizes: Mapping[tuple[str, str], Sequence[tuple[int, int]]]) -> tuple[TensorGroup, ...]:
+    """Groups from (type, scales) -> (weights, bytes) of each tensor, the most bytes first."""
+    groups = [
+        TensorGroup(
+            dtype=dtype,
+            scales=scales,
+            tensors=len(found),
+            elements=sum(elements for elements, _ in found),
+            bytes=sum(size for _, size in found),
+            largest=max(size for _, size in found),
+        )
+        for (dtype, scales), found in sizes.items()
+    ]
+    return tuple(sorted(groups, key=lambda group: -group.bytes))
 
 
 @dataclass(frozen=True)

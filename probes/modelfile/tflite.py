@@ -13,7 +13,7 @@ from math import prod
 from pathlib import Path
 
 from .flat import Extent, FlatTable, Vector
-from .model import Finding, ModelFile, Severity, TensorGroup, Tflite, error
+from .model import Finding, ModelFile, Severity, TensorGroup, Tflite, error, grouped
 from .source import BadContentError, Source
 
 IDENTIFIER = b"TFL3"
@@ -179,18 +179,7 @@ def _weights(root: FlatTable, buffers: list[_Buffer]) -> tuple[tuple[TensorGroup
             code = tensor.integer(_TYPE, 1)
             dtype = TYPES[code] if code < len(TYPES) else f"type {code}"
             sizes[dtype, _scales(tensor)].append((_elements(tensor.vector(_SHAPE)), buffers[index].size))
-    groups = [
-        TensorGroup(
-            dtype=dtype,
-            scales=scales,
-            tensors=len(found),
-            elements=sum(elements for elements, _ in found),
-            bytes=sum(size for _, size in found),
-            largest=max(size for _, size in found),
-        )
-        for (dtype, scales), found in sizes.items()
-    ]
-    return tuple(sorted(groups, key=lambda g: -g.bytes)), len(subgraphs)
+    return grouped(sizes), len(subgraphs)
 
 
 def _elements(shape: Vector | None) -> int:

@@ -212,10 +212,9 @@ def _claim(facts: Readout, cpuinfo: CpuInfo | None, source: str) -> Claim | None
     if text is None or text.lower() in ("unknown", "default", "qcom", "generic"):
         return None
     socs = facts.tables.socs
-    if source in _FAMILY:
-        found = socs.find(text)
-        return Claim(source, text, Found(socs.family(text), found.how or How.CODE, found.part))
     found = socs.find(text)
+    if source in _FAMILY:
+        return Claim(source, text, Found(socs.family(text), found.how or How.CODE, found.part))
     if source == "ro.soc.model" and not found.rows and re.search(r"\d", text):
         found = Found(part=found.part or text)  # written like no other, and still this chip's own name
     return Claim(source, text, found)
