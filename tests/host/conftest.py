@@ -98,9 +98,10 @@ def _probe(backend: Backend, interpreter: Interpreter) -> Mapping[str, Any] | st
     return str(part["error"]) if part.get("error") else part
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _as_if_idle() -> Iterator[None]:
-    """Other programs on this computer are no failure: only tests of contention void rows for them."""
+    """Other programs on this computer are no failure: only tests of contention void rows for them. Of each module
+    anew, so that what runs after this folder has the true limits."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trust, "LOST", 2.0)
         patch.setattr(trust, "OTHERS", 2.0)
