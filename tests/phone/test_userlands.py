@@ -97,7 +97,8 @@ def test_setsid_forks_where_it_did(userland: str, shell: Shell) -> None:
         assert status == "0" and seconds < 3.5
         # What it started leads a session of its own: a signal to the group of $! does not reach it.
         assert shell('setsid sh -c "kill -0 -\\$\\$ && echo leads" & wait; sleep 0.5').strip() == "leads"
-        still = shell('setsid sh -c "sleep 1; echo lives" & p=$!; wait $p; kill -9 -$p; sleep 4')
+        # A second for the child to leave the group that it was forked in.
+        still = shell('setsid sh -c "sleep 3; echo lives" & p=$!; wait $p; sleep 1; kill -9 -$p; sleep 5')
         assert "lives" in still
     else:
         assert status == "7" and seconds >= 4
