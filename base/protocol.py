@@ -9,9 +9,10 @@ from __future__ import annotations
 PLAN_VERSION = 1
 """Of docs/plan-format.md."""
 
-EXIT_OK, EXIT_USAGE, EXIT_MISSING, EXIT_BROKEN = 0, 2, 3, 4
+EXIT_OK, EXIT_USAGE, EXIT_MISSING, EXIT_BROKEN, EXIT_LATE = 0, 2, 3, 4, 5
 """Exit statuses: the result is whole, or as far as the deadline let it come; no such usage or plan; the
-backend is not there; the result cannot be written."""
+backend is not there; the result cannot be written; a call outlasted the deadline, and the agent's own
+watchdog ended it."""
 
 AGENT_BYTES = 400 * 10**6
 """What the agent holds at most, and what the buffers of a plan may need. Of a phone with 2 GB, Android itself
@@ -25,7 +26,7 @@ LONGEST_RUN_SECONDS = 600
 """No deadline is later. What lasts longer (a sweep, sustained load) is a row of processes; the guard of a
 phone (probes/adb/session.py) waits longer than this."""
 GRACE_SECONDS = 1
-"""After the deadline the process writes what it has; then its own watchdog kills it."""
+"""After the deadline the process writes what it has; then its own watchdog ends it."""
 
 MAX_REPEATS = 10_000
 """Of a step."""

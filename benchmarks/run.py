@@ -75,9 +75,12 @@ class BlockOptions:
             return min(most, 32)
         return min(most, max(8, int(LONGEST_PREFILL_S / decode_s) // 8 * 8))
 
-    def timing(self, phase: str) -> Timing:
+    def timing(self, phase: str, expected_s: float | None = None) -> Timing:
+        """`expected_s`: of one repeat, where that is known."""
         if phase == "decode":
             return Timing(repeat_max=10, budget_ms=300) if self.quick else Timing()
+        if expected_s is not None and expected_s > SLOW_REPEAT_S:
+            return Timing(repeat_min=1, repeat_max=1, deadline=SLOW_RUN_S)
         return Timing(repeat_min=2, repeat_max=5, budget_ms=500 if self.quick else 1000)
 
 
@@ -88,6 +91,10 @@ SEARCH_S = 20.0
 """Seconds after which no further variant is begun (unless `thorough`), except the engine's layout."""
 LONGEST_PREFILL_S = 1.0
 """Seconds that one repeat of the prefill may take at the speed of decode."""
+SLOW_REPEAT_S, SLOW_RUN_S = 4.0, 180.0
+"""A prefill that takes longer at the speed of decode is timed once, and its process has so much time. So slow
+are drivers that compute on a slow CPU; they compile at the first run (PoCL, lavapipe under qemu: 20 to 40 s).
+"""
 
 
 def measure(
@@ -180,14 +187,18 @@ class _Bench:
             decoded: dict[Candidate, Measurement] = {}
             if "decode" in self.options.phases:
                 phase = decode(self.options.context)
-                yield from self._search(scheme, dict.fromkeys(candidates, phase), decoded, end)
+                planned = (phase, self.options.timing(phase.name))
+                yield from self._search(scheme, dict.fromkeys(candidates, planned), decoded, end)
                 best = fastest(decoded) or best
                 engine = fastest_engine(decoded) or engine
             if "prefill" in self.options.phases:
-                phases: dict[Candidate, Phase] = {}
+                phases: dict[Candidate, tuple[Phase, Timing]] = {}
                 for candidate in self._for_prefill(best, engine, candidates):
                     known = decoded.get(candidate) or decoded.get(best or candidate)
-                    phases[candidate] = prefill(self.options.chunk_for(known.seconds if known else None))
+                    token_s = known.seconds if known else None
+                    phase = prefill(self.options.chunk_for(token_s))
+                    expected = phase.n * token_s if token_s else None
+                    phases[candidate] = phase, self.options.timing(phase.name, expected)
                 yield from self._search(scheme, phases, {})
         if self.options.limits and not self.options.quick and not self.runner.gone:
             yield from self.runner.limits()
@@ -195,19 +206,19 @@ class _Bench:
     def _search(
         self,
         scheme: Scheme,
-        phases: Mapping[Candidate, Phase],
+        phases: Mapping[Candidate, tuple[Phase, Timing]],
         tried: dict[Candidate, Measurement],
         end: float = math.inf,
     ) -> Iterator[Measurement]:
         """The rows of one phase, of all candidates or, as long as those are right, of the remembered alone.
         `tried` receives the phase's own row of each; after `end` no other than the engine's is begun."""
         candidates = list(phases)
-        name = next(iter(phases.values())).name if phases else ""
+        name = next(iter(phases.values()))[0].name if phases else ""
         choice = self.memory.recall(scheme, name, candidates) if self.memory else None
         if choice is not None:
             chosen = [c for c in candidates if c.name in choice.names]
             for candidate in chosen:
-                for row in self._run(scheme, phases[candidate], candidate):
+                for row in self._run(scheme, *phases[candidate], candidate):
                     yield replace(row, details={**row.details, "tuned": f"{choice.made:%Y-%m-%dT%H:%M:%SZ}"})
                     if row.phase == name:
                         tried[candidate] = row
@@ -217,11 +228,11 @@ class _Bench:
         for candidate in (c for c in candidates if c not in tried):
             if tried and time.monotonic() > end and not candidate.engine:
                 row = empty_row(
-                    self.lower.backend, Block(self.options.dims, scheme, phases[candidate]), candidate
+                    self.lower.backend, Block(self.options.dims, scheme, phases[candidate][0]), candidate
                 )
                 yield replace(row, reason=f"the search for a variant ended after {seconds(SEARCH_S)}")
                 continue
-            for row in self._run(scheme, phases[candidate], candidate):
+            for row in self._run(scheme, *phases[candidate], candidate):
                 yield row
                 if row.phase == name:
                     tried[candidate] = row
@@ -240,10 +251,8 @@ class _Bench:
         except UsageError as error:  # costs the next run a search, and this one nothing
             self.runner.on_event(Event("tuning", f"the choice of a variant cannot be remembered: {error}"))
 
-    def _run(self, scheme: Scheme, phase: Phase, candidate: Candidate) -> list[Measurement]:
-        if self.runner.gone:
-            return []
-        return self.runner.block(scheme, phase, candidate, self.options.timing(phase.name))
+    def _run(self, scheme: Scheme, phase: Phase, timing: Timing, candidate: Candidate) -> list[Measurement]:
+        return [] if self.runner.gone else self.runner.block(scheme, phase, candidate, timing)
 
     def _candidates(self, best: Candidate | None, engine: Candidate | None) -> list[Candidate]:
         every = self.lower.candidates()

@@ -98,7 +98,9 @@ class Runner:
         self.on_event(Event("block", f"{self.lower.backend} {scheme} {phase.name}, {candidate.name}"))
 
         def once() -> Iterable[Measurement]:
-            outcome = self.execute(lambda: self.lower.lower(block, candidate.name, timing, logits=logits))
+            outcome = self.execute(
+                lambda: self.lower.lower(block, candidate.name, timing, logits=logits), timing.deadline
+            )
             if isinstance(outcome, NotRun):
                 return [outcome.row(empty)]
             return block_rows(empty, block, outcome[0], candidate, outcome[1], self.references, self.place)
@@ -146,7 +148,9 @@ class Runner:
             self.patience.seconds -= time.monotonic() - start
         return rows
 
-    def execute(self, make: Callable[[], Plan]) -> tuple[Plan, PlanOutcome] | NotRun:
+    def execute(
+        self, make: Callable[[], Plan], deadline: float = RUN_SECONDS
+    ) -> tuple[Plan, PlanOutcome] | NotRun:
         """Build and run a plan. A device that is lost, or has no place for the agent any more, raises
         TransportError; all else is a value.
 
@@ -158,7 +162,7 @@ class Runner:
             if free is not None and 100 * plan.size > FREE_PERCENT * free:
                 needs = f"needs {size(plan.size)}, {size(free)} of memory are free"
                 return NotRun(Status.SKIPPED, needs, shortage=True)
-            outcome = execute(self.session, plan, RUN_SECONDS, self.on_event)
+            outcome = execute(self.session, plan, deadline, self.on_event)
         except (AgentError, ToolchainError) as error:
             cause = error.cause or AgentCause.FAILED
             if isinstance(error, AgentError) and cause.of_place:

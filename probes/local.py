@@ -21,6 +21,7 @@ from ..base import system
 from ..base.errors import AgentError
 from ..base.events import Event, Listener, ignore
 from ..base.names import Backend, TargetKind
+from ..base.protocol import EXIT_LATE
 from . import agent_causes, batch
 from .agent_causes import as_error
 from .capture import Answer
@@ -173,6 +174,7 @@ class LocalSession:
             system.kill_group(process)
             self._tell(0)
         status = process.wait()
+        timed_out = timed_out or status == EXIT_LATE
         return AgentRun(
             exit=status if status >= 0 and not timed_out else None,
             signal=-status if status < 0 else None,

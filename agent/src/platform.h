@@ -199,11 +199,9 @@ typedef void (*sighandler_t)(int);
 #define SIG_IGN ((sighandler_t)1)
 #define SIGHUP 1
 #define SIGINT 2
-#define SIGKILL 9
 #define SIGPIPE 13
 #define SIGTERM 15
 sighandler_t signal(int, sighandler_t);
-int kill(pid_t, int);
 
 /* sched.h: the kernel takes the size, so the wide set is right on 32 bits too */
 typedef struct {

@@ -29,9 +29,11 @@ uint64_t memory_peak(void);
 void memory_peak_reset(void);
 
 /* From now on the process has `seconds` to live. Once they have passed, or on SIGTERM, SIGINT or SIGHUP,
- * `deadline_passed` becomes true; one second later the process is killed by SIGKILL, whatever its threads hang in. */
+ * `deadline_passed` becomes true; one second later the process ends with EXIT_LATE, whatever its threads hang in. */
 bool deadline_start(double seconds);
 bool deadline_passed(void);
+/* Whether something that takes `ns` would outlast it. */
+bool deadline_within(int64_t ns);
 /* Why, once it has: a text for the result. */
 const char *deadline_reason(void);
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ...base.errors import AgentError, DeadlineExceeded, DeviceBusy, ToolchainError, TransportError
 from ...base.events import Event, Listener, ignore
-from ...base.protocol import GRACE_SECONDS, LONGEST_RUN_SECONDS
+from ...base.protocol import EXIT_LATE, GRACE_SECONDS, LONGEST_RUN_SECONDS
 from ...base.units import seconds, size
 from .. import agent_causes
 from ..agent_causes import as_error
@@ -182,7 +182,7 @@ class AdbSession:
         if not re.fullmatch(r"\d{1,3}", status):
             return None
         code = int(status)
-        timed_out = _small(folder / scripts.LATE).strip() == "late"
+        timed_out = code == EXIT_LATE or _small(folder / scripts.LATE).strip() == "late"
         return AgentRun(
             exit=code if code < 128 and not timed_out else None,
             signal=code - 128 if code > 128 else None,

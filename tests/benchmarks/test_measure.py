@@ -18,6 +18,7 @@ import pytest
 
 from gemmafit.base.errors import AgentCause, AgentError, ToolchainError, TransportError
 from gemmafit.base.names import Backend, Status
+from gemmafit.base.protocol import RUN_SECONDS
 from gemmafit.benchmarks import notes, runner
 from gemmafit.benchmarks.backends import Candidate
 from gemmafit.benchmarks.block import reference
@@ -27,7 +28,7 @@ from gemmafit.benchmarks.interpreter.interface import DeviceInfo
 from gemmafit.benchmarks.interpreter.result import ResultWriter, StepResult
 from gemmafit.benchmarks.measurements import Deviation, Measurement
 from gemmafit.benchmarks.plan import Plan, parse
-from gemmafit.benchmarks.run import BlockOptions, fastest, measure
+from gemmafit.benchmarks.run import SLOW_RUN_S, BlockOptions, fastest, measure
 from gemmafit.benchmarks.states import Span
 from gemmafit.benchmarks.tuning import Tuning
 from gemmafit.probes.capture import Answer
@@ -59,6 +60,7 @@ class Device:
     seconds: Callable[[Plan], float] = lambda plan: 1e-3
     spoil: Callable[[Plan], bool] = lambda plan: False
     plans: list[Plan] = field(default_factory=list)
+    deadlines: list[float] = field(default_factory=list)
     states: list[dict[str, Answer]] = field(default_factory=list)
     """What it says of itself each time it is asked; the last for ever."""
     awake: Awake | None = None
@@ -78,7 +80,8 @@ class Device:
         assert isinstance(text, bytes)
         self.plans.append(parse(text.decode()))
 
-    def run(self, backend: str, args: Sequence[str], **_: Any) -> AgentRun:
+    def run(self, backend: str, args: Sequence[str], *, deadline: float, **_: Any) -> AgentRun:
+        self.deadlines.append(deadline)
         plan = self.plans[-1]
         return self.behaviour(self, plan) or self.answer(plan)
 
@@ -188,6 +191,17 @@ def test_the_prefill_is_as_long_as_the_device_is_fast(device: Device) -> None:
     assert {r.tokens for r in rows_of(device) if r.phase == "prefill"} == {16}
     device.seconds = lambda plan: 5.0
     assert {r.tokens for r in rows_of(device) if r.phase == "prefill"} == {8}
+
+
+def test_what_takes_long_is_timed_once_and_has_longer(device: Device) -> None:
+    """Three repeats of many seconds outlast the deadline of their process, and no row is left."""
+    device.seconds = lambda plan: 0.4
+    rows_of(device)
+    device.seconds = lambda plan: 0.6
+    rows_of(device)
+    steps = [(p.steps[0], s) for p, s in zip(device.plans, device.deadlines, strict=True)]
+    prefills = [(step.repeat_min, deadline) for step, deadline in steps if step.name == "prefill"]
+    assert [prefills[0], prefills[-1]] == [(2, RUN_SECONDS), (1, SLOW_RUN_S)]
 
 
 def test_a_crash_costs_one_variant(device: Device) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import signal
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import pytest
 
 from gemmafit.agent import binary
 from gemmafit.base.errors import ToolchainError
+from gemmafit.base.protocol import EXIT_LATE
 from gemmafit.benchmarks.interpreter import result
 
 ABIS = {"x86_64": "linux-x86_64", "aarch64": "linux-aarch64"}
@@ -30,8 +30,8 @@ class Ended:
     result: result.Result | None
 
     @property
-    def killed(self) -> bool:
-        return self.exit == -signal.SIGKILL
+    def late(self) -> bool:
+        return self.exit == EXIT_LATE
 
     @property
     def events(self) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from gemmafit.agent import abis
+from gemmafit.base.protocol import EXIT_LATE
 from gemmafit.benchmarks.interpreter.interface import BackendMissing, ExecutorError
 
 
@@ -152,7 +153,7 @@ def test_a_driver_that_fails_costs_its_own_part(
         env={**os.environ, **environment, "FAULT": fault},
     )
     process.communicate(timeout=60)
-    assert process.returncode == -(signal.SIGABRT if fault == "crash" else signal.SIGKILL)
+    assert process.returncode == (-signal.SIGABRT if fault == "crash" else EXIT_LATE)
     probe = json.loads((tmp_path / "probe.json").read_text())
     assert probe["cpu"]["isas"] and probe[backend]["attempts"][0]["opened"]
     assert probe[backend]["error"].startswith("the driver did not answer")

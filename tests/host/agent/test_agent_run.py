@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from gemmafit.base.protocol import EXIT_LATE
+
 HEAD = """gemmafit-plan 1
 backend cpu
 buffer a bytes=64 fill=f32 seed=1 rows=1 cols=16 lo=-1 hi=1
@@ -99,9 +101,25 @@ def test_deadline_between_repeats_is_no_crash(agent: Any) -> None:
     assert step.reason == f"deadline after {len(step.samples_ns)} repeats"
 
 
+def test_a_repeat_that_would_outlast_the_deadline_is_not_begun(agent: Any) -> None:
+    """A call of a driver cannot be stopped: the row would be lost with its process."""
+    head, step = (
+        HEAD + "kernel peak routine=peak_f32\n",
+        "step {} warmup=0 repeat=3..3\nrun peak args=B:c,I:{}\nend\n",
+    )
+    known = 4000
+    (sample,) = agent.plan(head + step.format("known", known)).result.steps
+    seconds = 3
+    units = int(known * seconds * 1e9 / min(sample.samples_ns))
+    ended = agent.plan(head + step.format("slow", units), deadline=1.6 * seconds)
+    assert ended.exit == 0
+    (slow,) = ended.result.steps
+    assert (slow.status, slow.reason) == ("ok", "deadline after 1 repeats")
+
+
 def test_the_watchdog_ends_what_hangs_and_earlier_rows_stay(agent: Any) -> None:
     ended = agent.plan(HEAD + ENDLESS_CPU, deadline=2)
-    assert ended.killed
+    assert ended.late
     assert [s.name for s in ended.result.steps] == ["first"] and not ended.result.complete
     assert ended.result.output(ended.result.steps[0], "b") is not None
 
@@ -127,7 +145,7 @@ def test_sigterm_while_hanging_still_ends_it(agent: Any) -> None:
     time.sleep(0.5)  # by now it is in the endless step, which does not announce itself
     process.terminate()
     process.communicate(timeout=30)
-    assert process.returncode == -signal.SIGKILL
+    assert process.returncode == EXIT_LATE
 
 
 def test_nobody_listens(agent: Any) -> None:
@@ -276,7 +294,7 @@ def test_opencl_a_driver_that_crashes_costs_what_follows(opencl_agent: Any) -> N
 
 def test_opencl_a_driver_that_hangs_is_killed(opencl_agent: Any) -> None:
     ended = _opencl(opencl_agent, CL_FIRST + "step hang\nrun endless global=1 args=B:b\nend\n", deadline=3)
-    assert ended.killed and [s.name for s in ended.result.steps] == ["first"]
+    assert ended.late and [s.name for s in ended.result.steps] == ["first"]
 
 
 def test_no_such_device(opencl_agent: Any) -> None:
