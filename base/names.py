@@ -39,6 +39,7 @@ class AboutBackend:
 
     Attributes:
         title: in a sentence.
+        label: in a list.
         processor: what it computes on, in the words of engines: cpu, gpu, npu.
         rank: which comes first of two that are as good; the lower.
         spellings: what model files call it beside `engine`.
@@ -48,6 +49,7 @@ class AboutBackend:
     """
 
     title: str
+    label: str
     processor: str
     rank: int
     spellings: tuple[str, ...] = ()
@@ -72,10 +74,12 @@ class AboutBackend:
 
 
 _BACKENDS = {
-    Backend.CPU: AboutBackend("the CPU", "cpu", 1, ("cpu_artisan",)),
-    Backend.OPENCL: AboutBackend("the GPU", "gpu", 0, ("gpu_artisan",)),
-    Backend.VULKAN: AboutBackend("the GPU through Vulkan", "gpu", 2, shipped=False),
-    Backend.NPU: AboutBackend("the NPU", "npu", 3, ("google_tensor_artisan",), measured=False, per_chip=True),
+    Backend.CPU: AboutBackend("the CPU", "CPU", "cpu", 1, ("cpu_artisan",)),
+    Backend.OPENCL: AboutBackend("the GPU", "GPU", "gpu", 0, ("gpu_artisan",)),
+    Backend.VULKAN: AboutBackend("the GPU through Vulkan", "Vulkan", "gpu", 2, shipped=False),
+    Backend.NPU: AboutBackend(
+        "the NPU", "NPU", "npu", 3, ("google_tensor_artisan",), measured=False, per_chip=True
+    ),
 }
 """The one table of backends. Sources of the spellings: the constraints in LiteRT-LM's model files."""
 

@@ -161,6 +161,9 @@ ForceOption = Annotated[
 HtmlOption = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Also write a self-contained page.")
 ]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Every file, column and remark on the screen.")
+]
 
 
 def tuning(no_cache: bool, retune: bool) -> str:

@@ -25,6 +25,7 @@ from .app import (
     PromptTokensOption,
     RetuneOption,
     TargetArgument,
+    VerboseOption,
     app,
     tuning,
 )
@@ -77,6 +78,7 @@ def check(
         bool, typer.Option("--all", help="Every connected phone in parallel; -o names a folder.")
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 on 'degraded' too.")] = False,
+    verbose: VerboseOption = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress and no summary on stderr.")
     ] = False,
@@ -146,7 +148,7 @@ def check(
     if not quiet:
         from .render import render
 
-        render(report, stderr())
+        render(report, stderr(), verbose)
         if output is not None:
             stderr().print(f"[dim]report: {safe(output)}[/dim]")
     if examination.broken is not None:

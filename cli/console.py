@@ -6,6 +6,7 @@ reaches a terminal.
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 import sys
@@ -35,16 +36,38 @@ def safe(text: object, limit: int = 400) -> str:
 
 def stderr() -> Console:
     """A Rich console on stderr. Honours NO_COLOR, TERM and the terminal's width."""
-    from rich.console import Console
-
-    return Console(stderr=True, highlight=False)
+    return _console(sys.stderr)
 
 
 def stdout() -> Console:
     """A Rich console on stdout, for commands whose data is a screen for people."""
+    return _console(sys.stdout)
+
+
+def _console(stream: TextIO) -> Console:
     from rich.console import Console
 
-    return Console(highlight=False)
+    console = Console(file=stream, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = UNWRAPPED  # who searches a file or a pipe finds a phrase on one line
+    return console
+
+
+UNWRAPPED = 1000
+"""Columns where nobody looks at them."""
+
+_PLAIN = {"✓": "+", "✗": "x", "–": "-", "→": "->", "·": "|", "×": "x", "…": "...", "±": "+-"}
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    """An error handler of codecs: the signs of our screens in ASCII, all else as a question mark."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(_PLAIN.get(c, "?") for c in error.object[error.start : error.end]), error.end
+
+
+SPELLED = "gemmafit.spelled"
+codecs.register_error(SPELLED, _spelled)
 
 
 def emit(text: str) -> None:

@@ -152,13 +152,14 @@ def _anchor(text: str | None, knowledge: Knowledge) -> Anchor | None:
 
 def _show(report: Report, knowledge: Knowledge) -> None:
     from ..judge.estimate import possible_socs, similar
-    from .render import answer, headline, reasons
+    from .render import answer, closing, decisive, opening
 
     console, notes = stdout(), stderr()
-    headline(report, console)
+    opening(report, console)
     answer(report, console)
-    reasons(report, console)
+    decisive(report, console)
     console.print(_files(report, knowledge, console))
+    closing(report, console)
     speeds = [row for row in report.variants if row.predicted and row.predicted.decode_tok_s]
     gpu = str(report.device["gpu"]["model"])
     if not any((b := Backend.of(row.backend)) and b.about.is_gpu for row in speeds):

@@ -195,7 +195,7 @@ def _logcat(phone: Target) -> str:
 
 def _show(reading: LogReading, report: Report | None, knowledge: Knowledge) -> None:
     from ..judge.explain import Match
-    from .render import answer, headline
+    from .render import answer, opening
 
     console = stdout()
     first = reading.found[0] if reading.recognised else None
@@ -227,7 +227,7 @@ def _show(reading: LogReading, report: Report | None, knowledge: Knowledge) -> N
     if first is None:
         console.print("[dim]`gemmafit check` shows what the phone itself lacks.[/dim]")
     if report is not None:
-        headline(report, console)
+        opening(report, console)
         answer(report, console)
 
 

@@ -15,7 +15,7 @@ from .. import __version__
 from ..base.errors import GemmafitError, TransportError
 from ..base.names import Exit
 from .app import app
-from .console import Stream, plain
+from .console import SPELLED, Stream, plain
 
 COMMANDS = (
     "check",
@@ -103,7 +103,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A file is UTF-8 whatever this computer's language is; a terminal shows what it can.
-            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors=SPELLED)
     sys.stdout, sys.stderr = (
         cast(TextIO, Stream(sys.stdout, answer=True)),
         cast(TextIO, Stream(sys.stderr, answer=False)),

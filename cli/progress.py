@@ -21,7 +21,8 @@ def progress(quiet: bool = False) -> Iterator[Listener]:
         yield _lines()
         return
     started = time.monotonic()
-    with console.status("starting") as status:
+    spinner = "dots" if console.encoding.startswith("utf") else "line"
+    with console.status("starting", spinner=spinner) as status:
 
         def show(event: Event) -> None:
             count = f" {event.done}/{event.total}" if event.done is not None and event.total else ""

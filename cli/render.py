@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..base.names import Column
-from ..base.units import size
+from ..base.names import Backend, CheckStatus, Column, Verdict
+from ..base.units import significant, size
 from ..reports import figures
-from ..reports.report import AGENT, BUSY
+from ..reports.report import AGENT, BUSY, Predicted
 from .console import safe
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..reports.report import Recommendation, Report
+    from ..reports.report import Report
 
 _STYLE = {
     "pass": "green",
@@ -32,37 +32,132 @@ _SHORT = {Column.DETERMINISTIC: "determ."}
 WIDE = 110
 """From this width on there is room for intervals and reason codes."""
 
+_ANSWER = {
+    Verdict.PASS: ("green", "pass", "YES"),
+    Verdict.DEGRADED: ("yellow", "warn", "YES, WITH LIMITS,"),
+    Verdict.FAIL: ("red", "fail", "NO"),
+    Verdict.INCONCLUSIVE: ("magenta", "unknown", "NOT KNOWN"),
+}
+_CONCERN = {
+    Verdict.PASS: (),
+    Verdict.DEGRADED: ("fail", "error", "warn"),
+    Verdict.FAIL: ("fail", "error"),
+    Verdict.INCONCLUSIVE: ("unknown",),
+}
+"""The lines of backends whose remedies are what to do; those of the recommended one always are."""
+MAX_ADVICE, MAX_STEPS = 2, 3
+"""Of remedies, and of the fallback chain, on a screen that is not verbose."""
+
+_NO_FILE = ", no model file known to gemmafit is expected to work here"
 MAX_VARIANTS = 8
 """Rows of the model table on a screen; the report has them all."""
 
 
-def render(report: Report, console: Console) -> None:
-    """Print the summary of a report: device, verdict, backends, files, reasons, fallback."""
-    headline(report, console)
+def render(report: Report, console: Console, verbose: bool = False) -> None:
+    """Print a report: the answer first and last, between them a line a backend, or (verbose) everything."""
+    opening(report, console)
+    answer(report, console)
+    if verbose:
+        console.print(safe(report.summary, 1000))
+        console.print(_backends(report, console.width >= WIDE))
+        if report.variants:
+            console.print(_variants(report, console.width >= WIDE))
+        _causes(report, console)
+    else:
+        decisive(report, console)
+    closing(report, console)
+
+
+def opening(report: Report, console: Console) -> None:
+    """The verdict, what it rests on, the device, and what kept the run from saying more."""
+    ran = any(row.samples_s for row in report.measurements)
+    basis = "" if ran else " [dim](predicted, nothing was run)[/dim]"
+    console.print(_marked(*_verdict(report, basis)))
+    console.print(_marked("", _device(report)))
     _agent(report, console)
     for check in report.checks:
         if check.id == BUSY:
             console.print(f"{cell(check.status)} [bold]{safe(check.because)}[/bold] {_advice(check.remedy)}")
-    console.print(_backends(report, console.width >= WIDE))
-    if report.variants:
-        console.print(_variants(report, console.width >= WIDE))
-    answer(report, console)
-    reasons(report, console)
+    if report.incomplete is not None:
+        console.print(f"{cell('warn')} [bold]incomplete[/bold]: {safe(report.incomplete, 600)}")
 
 
-def headline(report: Report, console: Console) -> None:
-    """Device, verdict and summary in a box."""
-    from rich.panel import Panel
+def _verdict(report: Report, more: str) -> tuple[str, str]:
+    """Its mark, and the answer about the family with what follows it."""
+    style, status, words = _ANSWER[report.verdict]
+    asked = report.extra.get("asked") or {}
+    family = safe(asked.get("title") or asked.get("family") or "Gemma")
+    return cell(status, words=False), f"[bold {style}]{words}[/] for {family}{more}"
 
-    verdict = str(report.verdict)
-    console.print(
-        Panel(
-            f"{_device(report)}\n[bold]{safe(report.summary, 1000)}[/bold]",
-            title=f"[{_STYLE[verdict]} bold] {verdict.upper()} [/]",
-            title_align="left",
-            border_style=_STYLE[verdict],
-        )
-    )
+
+def closing(report: Report, console: Console) -> None:
+    """The answer again: after a long text the last line is what a person reads."""
+    best = report.recommendation or report.works_instead
+    file = f": ship [bold]{safe(best.file)}[/bold] on {_place(best.backend)}" if best else _NO_FILE
+    console.print(_marked(*_verdict(report, file)))
+
+
+def decisive(report: Report, console: Console) -> None:
+    """A line a backend with the reason that decided it, what to do, and how much more there is to read."""
+    checks = {check.id: check for check in report.checks}
+    lines = [(name, row, checks.get(row.decided_by or "")) for name, row in report.backends.items()]
+    table = _grid(3)
+    for name, row, check in lines:
+        known = Backend.of(name)
+        label = known.about.label if known is not None else name
+        why = _works(report, name) if check is None else check.brief
+        if check is not None and check.column in (Column.MEMORY, Column.SPEED):
+            why = f"{why}: {check.found}"
+        table.add_row(cell(row.status, words=False), f"[bold]{safe(label)}[/bold]", safe(why, 600))
+    console.print(table)
+    concern = _CONCERN[report.verdict]
+    chosen = report.recommendation.backend if report.recommendation is not None else None
+    decided = [c for name, row, c in lines if c and (str(row.status) in concern or name == chosen)]
+    decided.sort(key=lambda check: -(check.gravity or 0))
+    for remedy in list(dict.fromkeys(check.remedy for check in decided if check.remedy))[:MAX_ADVICE]:
+        console.print(_marked("[cyan]→[/cyan]", f"[cyan]{safe(remedy)}[/cyan]"))
+    shown = {check.because for _, _, check in lines if check is not None}
+    more = len({because for _, because, _ in _grouped(report)} - shown)
+    if more or report.notes:
+        remarks = f"{more + len(report.notes)} more remark{'s' if more + len(report.notes) > 1 else ''}"
+        console.print(_marked("", f"[dim]{remarks} and the tables: --verbose[/dim]"))
+
+
+def _works(report: Report, backend: str) -> str:
+    """The first file that runs on a backend, and how fast."""
+    for row in report.notable(len(report.variants)):
+        if row.backend == backend and row.status is CheckStatus.PASS:
+            return ", ".join([row.id, *_pace(row.predicted or Predicted())]) + f" ({row.evidence})"
+    return figures.measured(report.measurements, backend)
+
+
+def _pace(predicted: Predicted) -> list[str]:
+    decode = predicted.decode_tok_s
+    return [f"about {significant(decode.value, 2)} tokens/s"] if decode is not None else []
+
+
+def _place(backend: str) -> str:
+    known = Backend.of(backend)
+    return known.about.title if known is not None else safe(backend)
+
+
+def _grid(columns: int) -> Any:
+    """Columns without lines: marks, names, and a text that wraps within itself."""
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 1))
+    table.add_column(no_wrap=True, width=1)
+    for _ in range(columns - 2):
+        table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    return table
+
+
+def _marked(mark: str, text: str) -> Any:
+    """A line behind its mark, or below the one of the line before."""
+    line = _grid(2)
+    line.add_row(mark, text)
+    return line
 
 
 def _agent(report: Report, console: Console) -> None:
@@ -147,34 +242,47 @@ def _variants(report: Report, wide: bool) -> Any:
 
 def answer(report: Report, console: Console) -> None:
     """The file to ship or, where the family has none, what works instead; then the fallback chain."""
-    if report.recommendation is not None:
-        _file("ship", report.recommendation, console)
-    elif report.works_instead is not None:
-        _file("works instead", report.works_instead, console)
-    if report.fallback:
-        chain = " → ".join(f"{safe(step.variant)} on {safe(step.backend)}" for step in report.fallback)
-        console.print(f"[bold]then[/] {chain}")
-
-
-def _file(word: str, best: Recommendation, console: Console) -> None:
-    settings = ", ".join(f"{key}={value}" for key, value in best.settings.items() if value is not None)
+    best = report.recommendation or report.works_instead
+    if best is None:
+        console.print(_marked(cell("fail", words=False), _NO_FILE.removeprefix(", ")))
+        return
+    word = "SHIP" if report.recommendation is not None else "SHIP INSTEAD"
+    memory = best.predicted.peak_memory_bytes
+    facts = [f"with {best.runtime}", *_pace(best.predicted)]
+    facts += [f"{size(memory.value)} of memory"] if memory is not None else []
+    where = f"on {_place(best.backend)} {', '.join(facts)}"
     console.print(
-        f"[bold green]{word}[/] [bold]{safe(best.file)}[/] on {safe(best.backend)} with {safe(best.runtime)}"
-        f" [dim]({safe(best.evidence)})[/dim]" + (f"  {safe(settings)}" if settings else "")
+        _marked(
+            cell("pass", words=False),
+            f"[bold green]{word}[/] [bold]{safe(best.file)}[/] {safe(where)} ({safe(best.evidence)})",
+        )
     )
-    console.print(f"     {safe(best.because, 600)}")
-    if best.dependency is not None:
-        console.print(f"     [dim]dependency: {safe(best.dependency)}[/dim]")
+    console.print(_marked("", f"[dim]{safe(best.because, 600)}[/dim]"))
+    settings = [f"{key}={value}" for key, value in best.settings.items() if value is not None]
+    settings += [f"dependency: {best.dependency}"] if best.dependency is not None else []
+    if settings:
+        console.print(_marked("", f"[dim]{safe(', '.join(settings))}[/dim]"))
+    steps = [step for step in report.fallback if (step.variant, step.backend) != (best.variant, best.backend)]
+    if steps:
+        chain = ", ".join(f"{step.variant} on {_place(step.backend)}" for step in steps[:MAX_STEPS])
+        console.print(_marked("", f"if that fails: {safe(chain)}{' …' if steps[MAX_STEPS:] else ''}"))
 
 
-def reasons(report: Report, console: Console) -> None:
-    """What failed, is unknown or gives pause, with what to do; the same cause once, the gravest first. Then
-    what to know about the answers."""
+def _grouped(report: Report) -> dict[tuple[str, str, str | None], list[str]]:
+    """The ids of the checks that have the same cause."""
     causes: dict[tuple[str, str, str | None], list[str]] = {}
     for check in report.checks:
         if (status := str(check.status)) in _GRAVITY and check.id not in (AGENT, BUSY):
             causes.setdefault((status, check.because, check.remedy), []).append(check.id)
-    for (status, because, remedy), ids in sorted(causes.items(), key=lambda c: _GRAVITY.index(c[0][0])):
+    return causes
+
+
+def _causes(report: Report, console: Console) -> None:
+    """What failed, is unknown or gives pause, with what to do; the same cause once, the gravest first. Then
+    what to know about the answers."""
+    for (status, because, remedy), ids in sorted(
+        _grouped(report).items(), key=lambda c: _GRAVITY.index(c[0][0])
+    ):
         names = ids[0] + (f" and {len(ids) - 1} more" if len(ids) > 1 else "")
         text = f"{cell(status)} [bold]{safe(names)}[/bold] {safe(because)} {_advice(remedy)}"
         console.print(text.rstrip())

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .app import FormatOption, HtmlOption, OutputOption, app
+from .app import FormatOption, HtmlOption, OutputOption, VerboseOption, app
 from .console import stdout
 from .files import write, write_report
 
@@ -18,6 +18,7 @@ def report(
     output: OutputOption = None,
     format: FormatOption = None,
     html: HtmlOption = None,
+    verbose: VerboseOption = False,
 ) -> None:
     """Show a report as `check` did, or write it as YAML, JSON, Markdown, JUnit XML, annotations or a page."""
     from ..reports.report_io import load
@@ -32,4 +33,4 @@ def report(
     elif html is None:
         from .render import render
 
-        render(loaded, stdout())
+        render(loaded, stdout(), verbose)

@@ -172,6 +172,12 @@ class Case:
             Variant(model, backend) for model in self.knowledge.models.values() for backend in model.listed_on
         )
 
+    @property
+    def family_title(self) -> str:
+        """The family asked about, in a sentence."""
+        family = self.options.family
+        return "Gemma" if family == ANY_FAMILY else self.knowledge.families[family].title
+
     def of_family(self, variant: Variant) -> bool:
         return self.options.family in (ANY_FAMILY, variant.model.family)
 

@@ -6,7 +6,7 @@ a check; a variant is as good as the worst of its checks; the verdict follows fr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from .. import __version__
@@ -19,7 +19,7 @@ from ..probes.snapshot import Snapshot
 from ..profiles.knowledge import Knowledge
 from ..reports.report import BackendResult, Check, Predicted, Report, VariantResult
 from . import device, recommend, verdict
-from .case import Case, Variant, assumption, worst
+from .case import ANY_FAMILY, Case, Variant, assumption, worst
 from .predict import Anchor, predict
 from .recommend import Judged
 from .rules import agent, correct, fits, loads, speed, state
@@ -57,7 +57,9 @@ def judge(
     found = verdict.decide(case, judged)
     best = recommend.best_of_all(case, judged)
     measured = layouts.every(measurements)
-    checks = _checks(case, shared, judged, (found.chosen, found.primary, best))
+    backends = {str(b): _backend(case, b, shared, judged) for b in Backend}
+    chosen = (found.chosen, found.primary, best)
+    checks = _checks(case, shared, judged, chosen, {row.decided_by for row in backends.values()})
     return Report(
         tool={"name": "gemmafit", "version": __version__},
         created=created or "",
@@ -69,7 +71,7 @@ def judge(
         works_instead=verdict.best_of_all(case, best) if found.chosen is None else None,
         fallback=recommend.chain(case, found.chosen, judged),
         variants=tuple(_result(j) for j in judged),
-        backends={str(b): _backend(case, b, shared, judged) for b in Backend},
+        backends=backends,
         checks=tuple(checks),
         measurements=tuple(measurements),
         conditions=conditions(spans, snapshot.conditions),
@@ -268,7 +270,16 @@ def _backend(case: Case, backend: Backend, shared: _Shared, judged: Sequence[Jud
         speed=status.get(Column.SPEED, CheckStatus.SKIP),
         memory=status.get(Column.MEMORY, CheckStatus.SKIP),
         reasons=tuple(dict.fromkeys(reasons)),
+        decided_by=_decisive(checks),
     )
+
+
+def _decisive(checks: Sequence[Check]) -> str | None:
+    """The gravest of those that gave their line its status."""
+    status = worst([check.status for check in checks])
+    if status is CheckStatus.PASS:
+        return None
+    return max((c for c in checks if c.status is status), key=lambda check: check.gravity or 0).id
 
 
 def _right(checks: Sequence[Check]) -> CheckStatus:
@@ -279,13 +290,18 @@ def _right(checks: Sequence[Check]) -> CheckStatus:
 
 
 def _checks(
-    case: Case, shared: _Shared, judged: Sequence[Judged], chosen: Sequence[Judged | None]
+    case: Case,
+    shared: _Shared,
+    judged: Sequence[Judged],
+    chosen: Sequence[Judged | None],
+    decisive: Container[str | None],
 ) -> list[Check]:
-    """Shared checks, then those of the family's files and of the chosen ones; others have only codes."""
+    """Shared checks, then those of the family's files, of the chosen ones, and what decided a backend's line;
+    others have only codes."""
     out = {check.id: check for check in shared.all()}
     for one in judged:
-        if (case.of_family(one.variant) and case.options.family != "any") or one in chosen:
-            out.update({check.id: check for check in (*one.checks, *one.remarks)})
+        stated = (case.of_family(one.variant) and case.options.family != ANY_FAMILY) or one in chosen
+        out.update({c.id: c for c in (*one.checks, *one.remarks) if stated or c.id in decisive})
     return list(out.values())
 
 
@@ -295,6 +311,7 @@ def _extra(case: Case, best: Judged | None) -> dict[str, Any]:
     return {
         "asked": {
             "family": case.options.family,
+            "title": case.family_title,
             "use": case.options.use,
             "decode_tok_s": demand.decode_tok_s,
             "ttft_s": demand.ttft_s,

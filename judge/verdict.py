@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -112,16 +111,13 @@ def _first_problem(judged: Judged) -> str:
     for status in (CheckStatus.FAIL, CheckStatus.ERROR, CheckStatus.WARN, CheckStatus.UNKNOWN):
         for check in judged.checks:
             if check.status is status:
-                return f"{_clause(check)} ({check.found})"
+                return f"{_clause(check)}: {check.found}"
     return "it is slower than the alternative for this use"
 
 
-_SENTENCE_END = re.compile(r"\. (?=[A-Z])")
-
-
 def _clause(check: Check) -> str:
-    """The first sentence of a reason, to stand inside another one."""
-    text = _SENTENCE_END.split(check.because)[0].rstrip(".")
+    """A reason in brief, to stand inside a sentence."""
+    text = check.brief
     word = text.split(" ", 1)[0]
     return text if word[1:] != word[1:].lower() else text[:1].lower() + text[1:]
 
@@ -134,9 +130,7 @@ def _summary(
     family: Sequence[Judged],
 ) -> str:
     """One sentence for the person who reads nothing else."""
-    name = "Gemma"
-    if case.options.family != ANY_FAMILY:
-        name = case.knowledge.families[case.options.family].title
+    name = case.family_title
     match verdict:
         case Verdict.PASS:
             assert chosen is not None  # the primary works, so something does
@@ -198,4 +192,4 @@ def _use(judged: Judged) -> str:
 def _pace(predicted: Predicted) -> str:
     if predicted.decode_tok_s is None:
         return ""
-    return f", about {predicted.decode_tok_s.text()} tokens/s ({predicted.rests_on})"
+    return f", about {predicted.decode_tok_s.text()} tokens/s, {predicted.rests_on}"

@@ -5,6 +5,7 @@ Field order here is the order in the file. `to_dict` is the file's content; `sch
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,9 +55,19 @@ class Predicted:
     """What held the clocks down while they were measured (`battery saver was on`): the phone can do more."""
 
     @property
-    def rests_on(self) -> str | None:
-        """The basis for people: `measured while battery saver was on`."""
-        return self.basis if self.capped is None else f"{self.basis} while {self.capped}"
+    def rests_on(self) -> str:
+        """The basis for people: `predicted from kernels that ran here while battery saver was on`."""
+        words = f"predicted from {_BASES.get(self.basis or '', self.basis or 'nothing')}"
+        return words if self.capped is None else f"{words} while {self.capped}"
+
+
+_BASES = {
+    "measured model": "the speed of a file that was run here",
+    "measured": "kernels that ran here",
+    "chip": "this chip in another phone",
+    "specification": "the chip's specification",
+    "estimated": "what is usual for such a phone",
+}
 
 
 @dataclass(frozen=True)
@@ -92,6 +103,14 @@ class Check:
     backend: str | None = None
     runtime: str | None = None
 
+    @property
+    def brief(self) -> str:
+        """The first sentence of the reason, without its full stop."""
+        return _SENTENCE_END.split(self.because)[0].rstrip(".")
+
+
+_SENTENCE_END = re.compile(r"\. (?=[A-Z])")
+
 
 @dataclass(frozen=True)
 class VariantResult:
@@ -114,7 +133,12 @@ class VariantResult:
 
 @dataclass(frozen=True)
 class BackendResult:
-    """One line of the verdict sheet: every column is a CheckStatus."""
+    """One line of the verdict sheet: every column is a CheckStatus.
+
+    Attributes:
+        decided_by: id of the check that gave the line its status; None where all is well, and in reports of
+            earlier versions.
+    """
 
     status: CheckStatus
     scope: str
@@ -125,6 +149,7 @@ class BackendResult:
     speed: CheckStatus
     memory: CheckStatus
     reasons: tuple[str, ...] = ()
+    decided_by: str | None = None
 
 
 @dataclass(frozen=True)

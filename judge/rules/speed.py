@@ -27,7 +27,7 @@ def decode(case: Case, variant: Variant, predicted: Predicted) -> Check:
     speed = predicted.decode_tok_s
     if speed is None:
         return _unknown(case, variant, about, required, "speed.unknown")
-    found = f"{speed.text()} tokens/s ({predicted.rests_on})"
+    found = f"{speed.text()} tokens/s, {predicted.rests_on}"
     floor = case.knowledge.thresholds.speed.floor_tok_s
     if speed.value < floor and predicted.capped is not None:
         return case.check(
@@ -82,7 +82,7 @@ def first_token(case: Case, variant: Variant, predicted: Predicted) -> Check | N
         about,
         WARN if slow else PASS,
         "speed.first-token",
-        found=f"{delay.text()} s ({predicted.rests_on})",
+        found=f"{delay.text()} s, {predicted.rests_on}",
         required=required,
         because=_capped("The first token takes longer than asked for.", predicted)
         if slow

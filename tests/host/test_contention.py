@@ -89,7 +89,7 @@ def test_a_verdict_does_not_rest_on_what_was_measured_beside_others() -> None:
     check = next(c for c in report.checks if c.id == "device.busy")
     assert check.status is CheckStatus.WARN and check.because.startswith("This computer is busy (")
     assert f"of {CORES} cores" in check.because
-    assert measured(report.measurements, "cpu") == "void" and "(measured)" not in report.summary
+    assert measured(report.measurements, "cpu") == "void" and "ran here" not in report.summary
     assert not any(v.predicted and v.predicted.basis == "measured" for v in report.variants)
     # The same rows are what the verdict rests on where nothing speaks against them.
     trusted = [replace(row, valid=True, contention=None, reason=None) for row in rows]
