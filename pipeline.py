@@ -252,7 +252,7 @@ def check(
         push: False puts nothing on the phone (and so runs nothing).
         force: open and run also what a known fault of the device says to leave alone.
         tuning: `use` the fastest variant remembered of such a device, `retune`, or `off`.
-        package: an installed app whose view of the libraries counts.
+        package: judge library access for this installed app.
         profiles: a folder with knowledge of your own, laid over the built-in.
         adb: `HOST:PORT` of the adb server, None for the usual one.
         on_event: called with each `base.events.Event` of progress, from this thread or another.

@@ -107,7 +107,7 @@ def _left_out(rows: Sequence[Measurement]) -> list[str]:
         mine = [row for row in skipped if row.backend is backend]
         if mine:
             what = ", ".join(dict.fromkeys(f"{r.scheme} {r.phase} {r.variant}".strip() for r in mine))
-            found.append(f"{backend}: left out for want of memory: {what} ({mine[0].reason}).")
+            found.append(f"{backend}: skipped, not enough free memory: {what} ({mine[0].reason}).")
     return found
 
 

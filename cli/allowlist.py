@@ -12,7 +12,7 @@ from .app import OutputOption, ProfilesOption, app
 from .console import safe, stderr
 
 
-@app.command(short_help="Lists for apps and stores, from reports.")
+@app.command(short_help="Turn reports into a device list for an app or a store.")
 def allowlist(
     paths: Annotated[list[Path], typer.Argument(metavar="REPORTS...", help="Report files or folders.")],
     output: OutputOption = None,
@@ -21,10 +21,10 @@ def allowlist(
         typer.Option(
             "--format",
             "-f",
-            help="Ours, AI Edge Gallery's JSON, Play's device targeting XML, or a table for an app.",
+            help="gemmafit's YAML, AI Edge Gallery JSON, Play device-targeting XML, or a table for apps.",
         ),
     ] = AllowlistFormat.YAML,
-    deny: Annotated[bool, typer.Option("--deny", help="The phones on which nothing works.")] = False,
+    deny: Annotated[bool, typer.Option("--deny", help="List the phones on which nothing works.")] = False,
     profiles: ProfilesOption = None,
 ) -> None:
     """Rules for which phones get which file, no further than the evidence goes; conflicts are listed."""

@@ -68,21 +68,21 @@ TARGET_HELP = (
 TargetArgument = Annotated[str | None, typer.Argument(metavar="TARGET", help=TARGET_HELP)]
 AdbOption = Annotated[
     str | None,
-    typer.Option("--adb", metavar="HOST:PORT", help="adb server to use (default: the usual one)."),
+    typer.Option("--adb", metavar="HOST:PORT", help="adb server to connect to (default: the local one)."),
 ]
 ProfilesOption = Annotated[
     Path | None,
     typer.Option(
-        "--profiles", metavar="DIR", help="Folder with knowledge of your own, laid over the built-in."
+        "--profiles", metavar="DIR", help="Folder of your own tables; they override the built-in ones."
     ),
 ]
 FormatOption = Annotated[
     ReportFormat | None,
-    typer.Option("--format", "-f", help="Report format (default: by file name ending, else yaml)."),
+    typer.Option("--format", "-f", help="Report format (default: from the extension of -o, else yaml)."),
 ]
 OutputOption = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Write there instead of to stdout."),
+    typer.Option("--output", "-o", metavar="FILE", help="Write to this file instead of stdout."),
 ]
 HistoryOption = Annotated[
     str | None,
@@ -90,55 +90,59 @@ HistoryOption = Annotated[
         "--history",
         metavar="FILE|URL",
         envvar="GEMMAFIT_HISTORY",
-        help="History database (default: gemmafit-history.db here).",
+        help="History database (default: gemmafit-history.db in the current folder).",
     ),
 ]
 MinDecodeOption = Annotated[
     float | None,
     typer.Option(
         metavar="TOK/S",
-        help="Fast enough: decode tokens per second (default 5).",
+        help="Lowest acceptable decode speed, in tokens per second (default 5).",
         **_range("decode_tok_s", float),
     ),
 ]
 MaxTtftOption = Annotated[
     float | None,
     typer.Option(
-        metavar="SECONDS", help="Fast enough: time to first token (default 10).", **_range("ttft_s", float)
+        metavar="SECONDS",
+        help="Longest acceptable time to first token (default 10).",
+        **_range("ttft_s", float),
     ),
 ]
 PromptTokensOption = Annotated[
     int | None,
     typer.Option(
         metavar="N",
-        help="Prompt length for the time to the first token (default 256).",
+        help="Prompt length assumed for the time to first token (default 256).",
         **_range("prompt_tokens", int),
     ),
 ]
 ContextOption = Annotated[
     int | None,
     typer.Option(
-        metavar="N", help="Tokens of prompt and answer together that must fit.", **_range("context", int)
+        metavar="N",
+        help="Context length that must fit: prompt plus answer, in tokens.",
+        **_range("context", int),
     ),
 ]
-RamOption = Annotated[
-    float, typer.Option(metavar="GB", help="Memory as the phone is sold.", **_range("ram_gb", float))
-]
-SdkOption = Annotated[
-    int | None, typer.Option(metavar="N", help="API level of its Android.", **_range("sdk", int))
-]
+RamOption = Annotated[float, typer.Option(metavar="GB", help="RAM as advertised.", **_range("ram_gb", float))]
+SdkOption = Annotated[int | None, typer.Option(metavar="N", help="Android API level.", **_range("sdk", int))]
 SustainedOption = Annotated[
     float | None,
     typer.Option(
-        metavar="SECONDS", help="Then decode for so long on each backend.", **_range("sustained", float)
+        metavar="SECONDS", help="Then decode for this long on each backend.", **_range("sustained", float)
     ),
 ]
 ThresholdOption = Annotated[
     float,
-    typer.Option(help="Relative speed change that counts, beyond the noise.", **_range("threshold", float)),
+    typer.Option(
+        help="Smallest relative speed change to report, beyond the noise.", **_range("threshold", float)
+    ),
 ]
-ParallelOption = Annotated[int | None, typer.Option(help="Phones at a time.", **_range("parallel", int))]
-LimitOption = Annotated[int, typer.Option(help="At most so many.", **_range("rows", int))]
+ParallelOption = Annotated[
+    int | None, typer.Option(help="Maximum number of phones to run at once.", **_range("parallel", int))
+]
+LimitOption = Annotated[int, typer.Option(help="Maximum number of reports to list.", **_range("rows", int))]
 IdentifierArgument = Annotated[
     int, typer.Argument(metavar="ID", help="Number from `history list`.", **_range("identifier", int))
 ]
@@ -146,23 +150,23 @@ BackendsOption = Annotated[
     list[str] | None,
     typer.Option(
         metavar=f"[{'|'.join(MEASURED)}]",
-        help="Run the block only there (repeatable).",
+        help="Run only on this backend (repeatable).",
         callback=_measured,
     ),
 ]
 NoCacheOption = Annotated[
-    bool, typer.Option("--no-cache", help="Neither take nor keep the fastest variant of such a device.")
+    bool, typer.Option("--no-cache", help="Do not use or update the kernel-tuning cache.")
 ]
-RetuneOption = Annotated[bool, typer.Option("--retune", help="Search for the fastest variant again.")]
+RetuneOption = Annotated[bool, typer.Option("--retune", help="Tune again, ignoring the cache.")]
 ForceOption = Annotated[
     bool,
-    typer.Option("--force", help="Open and run also what is known to crash or restart such a device."),
+    typer.Option("--force", help="Also run backends known to crash or restart this device."),
 ]
 HtmlOption = Annotated[
-    Path | None, typer.Option("--html", metavar="FILE", help="Also write a self-contained page.")
+    Path | None, typer.Option("--html", metavar="FILE", help="Also write a self-contained HTML page.")
 ]
 VerboseOption = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Every file, column and remark on the screen.")
+    bool, typer.Option("--verbose", "-v", help="Show every model file, column and remark.")
 ]
 
 

@@ -64,7 +64,7 @@ class DataFormat(StrEnum):
     JSON = "json"
 
 
-@app.command(short_help="Measure the reference layer, machine limits and what single choices gain.")
+@app.command(short_help="Benchmark the kernels: sweeps, machine limits, sustained load.")
 def bench(
     target: TargetArgument = None,
     output: Annotated[
@@ -73,32 +73,38 @@ def bench(
             "--output",
             "-o",
             metavar="FILE",
-            help="Write the rows there (default: stdout, if that is no terminal).",
+            help="Write the rows to this file (default: stdout, unless it is a terminal).",
         ),
     ] = None,
     format: Annotated[
         DataFormat | None,
-        typer.Option("--format", "-f", help="Format of the rows (default: by file name ending, else yaml)."),
+        typer.Option(
+            "--format", "-f", help="Format of the rows (default: from the extension of -o, else yaml)."
+        ),
     ] = None,
     html: HtmlOption = None,
     sweep: Annotated[
         list[SweepName] | None,
-        typer.Option(help="Vary this (repeatable; default: all but chunk and context)."),
+        typer.Option(help="Sweep to run (repeatable; default: all but chunk and context)."),
     ] = None,
     limits: Annotated[
         bool | None,
-        typer.Option("--limits/--no-limits", help="Measure machine limits too (default: unless --quick)."),
+        typer.Option(
+            "--limits/--no-limits", help="Also measure machine limits (default: yes, unless --quick)."
+        ),
     ] = None,
     sustained: SustainedOption = None,
     backend: BackendsOption = None,
-    scheme: Annotated[list[SchemeName] | None, typer.Option(help="Only these weights (repeatable).")] = None,
+    scheme: Annotated[
+        list[SchemeName] | None, typer.Option(help="Only this weight format (repeatable).")
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="int8 only, fewer repeats, no sweep but fusion, no limits.")
     ] = False,
     force: ForceOption = False,
     no_cache: NoCacheOption = False,
     retune: RetuneOption = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing to stderr.")] = False,
     adb: AdbOption = None,
     profiles: ProfilesOption = None,
 ) -> None:

@@ -44,22 +44,22 @@ class Use(StrEnum):
     OFFLINE_BATCH = "offline-batch"
 
 
-@app.command(short_help="The verdict: probe, run a Gemma layer, judge, recommend.")
+@app.command(short_help="Will Gemma run on this phone, and with which file?")
 def check(
     target: TargetArgument = None,
     output: OutputOption = None,
     format: FormatOption = None,
     html: HtmlOption = None,
     family: Annotated[
-        str, typer.Option(metavar="NAME", help="Model family the verdict is about, or 'any'.")
+        str, typer.Option(metavar="NAME", help="Model family to judge, or 'any'.")
     ] = "gemma-2b",
-    use: Annotated[Use, typer.Option("--for", help="What the model will do.")] = Use.CHAT,
+    use: Annotated[Use, typer.Option("--for", help="What the model is for.")] = Use.CHAT,
     min_decode: MinDecodeOption = None,
     max_ttft: MaxTtftOption = None,
     prompt_tokens: PromptTokensOption = None,
     context: ContextOption = None,
     backend: BackendsOption = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer repeats and a shorter prefill.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer repeats, shorter prefill.")] = False,
     no_cache: NoCacheOption = False,
     retune: RetuneOption = False,
     force: ForceOption = False,
@@ -68,14 +68,14 @@ def check(
         bool, typer.Option("--no-push", help="Push nothing to the phone (implies --no-run).")
     ] = False,
     package: Annotated[
-        str | None, typer.Option(metavar="PKG", help="An installed app whose view of the libraries counts.")
+        str | None, typer.Option(metavar="PKG", help="Judge library access for this installed app.")
     ] = None,
     record: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Also write the capture, identifiers removed, for replay:FILE."),
+        typer.Option(metavar="FILE", help="Also save the raw answers, identifiers removed, for replay:FILE."),
     ] = None,
     all_phones: Annotated[
-        bool, typer.Option("--all", help="Every connected phone in parallel; -o names a folder.")
+        bool, typer.Option("--all", help="Check every connected phone in parallel; -o names a folder.")
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 on 'degraded' too.")] = False,
     verbose: VerboseOption = False,

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 _STYLES = {"regression": "red", "improvement": "green", "change": "yellow", "unclear": "magenta"}
 
 
-@app.command(short_help="What changed between reports; exit 1 on a regression.")
+@app.command(short_help="Compare reports; exit 1 on a regression.")
 def compare(
-    before: Annotated[str, typer.Argument(metavar="A", help="Report, folder, or history:LABEL.")],
-    after: Annotated[str, typer.Argument(metavar="B", help="The same, later.")],
+    before: Annotated[str, typer.Argument(metavar="A", help="Older report, folder, or history:LABEL.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="Newer report, folder, or history:LABEL.")],
     threshold: ThresholdOption = 0.10,
     history: HistoryOption = None,
     html: HtmlOption = None,

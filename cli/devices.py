@@ -23,7 +23,7 @@ class DevicesAs(StrEnum):
     JSON = "json"
 
 
-@app.command(short_help="List phones, their state, and what to do about it.")
+@app.command(short_help="List phones, and how to fix those that are not ready.")
 def devices(
     format: Annotated[DevicesAs, typer.Option("--format", "-f", help="Output format.")] = DevicesAs.TEXT,
     adb: AdbOption = None,

@@ -35,42 +35,42 @@ class EstimateFormat(StrEnum):
     JSON = "json"
 
 
-@app.command(short_help="Predict a phone that is not at hand.")
+@app.command(short_help="Predict from specifications, without the phone.")
 def estimate(
     gpu: Annotated[str, typer.Option(metavar="NAME", help='The GPU, e.g. "Adreno 740" or "Mali-G610 MC6".')],
     ram: RamOption,
     soc: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The SoC, where the GPU is in several.")
+        str | None, typer.Option(metavar="NAME", help="The SoC, if several have this GPU.")
     ] = None,
     measured: Annotated[
         str | None,
         typer.Option(
             metavar="MODEL=DECODE[/PREFILL]",
-            help="Tokens/s that one model (id of the catalogue, @cpu or @opencl) reaches on that phone.",
+            help="Speed measured on that phone: MODEL[@cpu or @opencl]=DECODE[/PREFILL], in tokens/s.",
         ),
     ] = None,
     cpu: Annotated[
         str | None,
-        typer.Option(metavar="CORES", help="Its cores and MHz, e.g. 4xCortex-A53@1500+4xCortex-A73@2000."),
+        typer.Option(metavar="CORES", help="CPU cores and MHz, e.g. 4xCortex-A53@1500+4xCortex-A73@2000."),
     ] = None,
     abi: Annotated[
-        str | None, typer.Option(metavar="NAME", help="ABI of its apps, e.g. arm64-v8a or armeabi-v7a.")
+        str | None, typer.Option(metavar="NAME", help="App ABI, e.g. arm64-v8a or armeabi-v7a.")
     ] = None,
     sdk: SdkOption = None,
     driver: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="The GPU's driver, as the phone states it.")
+        str | None, typer.Option(metavar="TEXT", help="GPU driver version, as the phone reports it.")
     ] = None,
     facts: Annotated[
         list[str] | None,
         typer.Option(
             "--fact",
             metavar="NAME=VALUE",
-            help="Any other fact that profiles ask for, e.g. identity.model=SM-G977B (repeatable).",
+            help="Any other fact the tables ask for, e.g. identity.model=SM-G977B (repeatable).",
         ),
     ] = None,
-    family: Annotated[str, typer.Option(metavar="NAME", help="Only this model family.")] = "any",
+    family: Annotated[str, typer.Option(metavar="NAME", help="Model family to judge.")] = "any",
     data_sheet: Annotated[
-        bool, typer.Option("--data-sheet", help="Ignore what was published about this chip.")
+        bool, typer.Option("--data-sheet", help="Ignore published benchmarks of this chip.")
     ] = False,
     prompt_tokens: PromptTokensOption = None,
     format: Annotated[

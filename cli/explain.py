@@ -41,11 +41,11 @@ class ExplainFormat(StrEnum):
     JSON = "json"
 
 
-@app.command(short_help="What an error means, whether it applies, what to do.")
+@app.command(short_help="Explain an error message or a log, and how to fix it.")
 def explain(
     text: Annotated[
         str | None,
-        typer.Argument(metavar="TEXT|FILE|-", help="The message, a file with it, or - for standard input."),
+        typer.Argument(metavar="TEXT|FILE|-", help="The message, a file that contains it, or - for stdin."),
     ] = None,
     target: Annotated[
         str | None, typer.Option("--target", metavar="TARGET", help="The phone it happened on.")
@@ -54,7 +54,8 @@ def explain(
         Path | None, typer.Option(metavar="FILE", help="A gemmafit report of that phone instead.")
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The model file it happened with: inspected too.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Model file that was being loaded; it is inspected too."),
     ] = None,
     logcat: Annotated[bool, typer.Option("--logcat", help="Read the phone's log instead of a text.")] = False,
     format: Annotated[

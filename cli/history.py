@@ -14,7 +14,7 @@ from .console import safe, stderr, stdout
 history_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Keep reports: SQLite by default, PostgreSQL by URL.",
+    help="Store reports over time, in SQLite or PostgreSQL.",
 )
 app.add_typer(history_app, name="history")
 
@@ -22,7 +22,7 @@ app.add_typer(history_app, name="history")
 @history_app.command()
 def add(
     paths: Annotated[list[Path], typer.Argument(metavar="REPORTS...", help="Report files or folders.")],
-    label: Annotated[str, typer.Option(help="What these reports are, for `compare history:LABEL`.")] = "",
+    label: Annotated[str, typer.Option(help="Label for these reports, for `compare history:LABEL`.")] = "",
     history: HistoryOption = None,
 ) -> None:
     """Append reports; one that is there already is not added again."""

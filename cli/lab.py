@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..lab.pool import Pool
 
 lab_app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Many phones: run them all, resume, look."
+    no_args_is_help=True, rich_markup_mode=None, help="Run a whole device lab, resume it, list results."
 )
 app.add_typer(lab_app, name="lab")
 
@@ -29,17 +29,20 @@ _STYLES = {"done": "green", "partial": "red", "failed": "red", "unreachable": "y
 @lab_app.command()
 def run(
     inventory: Annotated[
-        Path | None, typer.Argument(metavar="LAB.yaml", help="Servers and phones; omitted: all connected.")
+        Path | None,
+        typer.Argument(metavar="LAB.yaml", help="Servers and phones (default: all connected phones)."),
     ] = None,
     folder: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="DIR", help="Where plan, results and reports go.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder for the plan, results and reports."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in DIR; finished phones are not run again.")
+        bool, typer.Option("--resume", help="Resume the run in DIR; finished phones are skipped.")
     ] = False,
     parallel: ParallelOption = None,
     scheduler: Annotated[
-        str | None, typer.Option(metavar="tcp://HOST:PORT", help="Dask scheduler of a lab of many machines.")
+        str | None,
+        typer.Option(metavar="tcp://HOST:PORT", help="Dask scheduler, for a lab that spans machines."),
     ] = None,
     html: HtmlOption = None,
     adb: AdbOption = None,

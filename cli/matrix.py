@@ -18,7 +18,7 @@ _VERDICTS = {"pass": "green", "degraded": "yellow", "fail": "red", "inconclusive
 _MOST_MISSING = 12
 
 
-@app.command(short_help="Coverage of a lab: what was seen, what is missing.")
+@app.command(short_help="Show which chips and Android versions a lab covers.")
 def matrix(
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="REPORTS...", help="Report files or folders.")

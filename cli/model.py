@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..profiles.knowledge import Knowledge
     from ..reports.report import Report
 
-model_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look into model files.")
+model_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Inspect model files.")
 app.add_typer(model_app, name="model")
 
 SCHEMA = "gemmafit.modelfile/1"
@@ -41,19 +41,22 @@ class ModelFormat(StrEnum):
 
 @model_app.callback()
 def group() -> None:
-    """Look into model files."""
+    """Inspect model files."""
 
 
 @model_app.command()
 def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A model file, whatever its name.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Model file, under any name.")],
     target: Annotated[
-        str | None, typer.Argument(metavar="TARGET", help="Will it load there? A phone as for `check`.")
+        str | None,
+        typer.Argument(metavar="TARGET", help="Also judge whether it loads on this phone (as for `check`)."),
     ] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A gemmafit report of the phone instead.")
     ] = None,
-    hash: Annotated[bool, typer.Option("--hash", help="Compute the SHA-256 too (reads all of it).")] = False,
+    hash: Annotated[
+        bool, typer.Option("--hash", help="Also compute the SHA-256 (reads the whole file).")
+    ] = False,
     format: Annotated[ModelFormat, typer.Option("--format", "-f", help="Output format.")] = ModelFormat.TEXT,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
     adb: AdbOption = None,

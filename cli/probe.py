@@ -25,21 +25,21 @@ class ProbeFormat(StrEnum):
     JSON = "json"
 
 
-@app.command(short_help="Who a phone is, and what apps may see on it.")
+@app.command(short_help="Identify a phone and the GPU libraries apps can open.")
 def probe(
     target: TargetArgument = None,
     format: Annotated[
-        ProbeFormat, typer.Option("--format", "-f", help="A screen, or everything that is known.")
+        ProbeFormat, typer.Option("--format", "-f", help="Summary, or everything that was probed.")
     ] = ProbeFormat.TEXT,
     output: OutputOption = None,
-    no_push: Annotated[bool, typer.Option("--no-push", help="Ask only; push no agent to the phone.")] = False,
+    no_push: Annotated[bool, typer.Option("--no-push", help="Push nothing to the phone.")] = False,
     force: ForceOption = False,
     package: Annotated[
         str | None,
-        typer.Option(metavar="PKG", help="An installed app: what it could open with its manifest."),
+        typer.Option(metavar="PKG", help="Judge library access for this installed app."),
     ] = None,
     timings: Annotated[
-        bool, typer.Option("--timings", help="List each round trip and agent run with its time.")
+        bool, typer.Option("--timings", help="List each round trip and agent run with its duration.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
     adb: AdbOption = None,

@@ -11,13 +11,16 @@ from .app import ProfilesOption, app
 from .console import emit, plain
 
 profiles_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(profiles_app, name="profiles", help="Models, runtimes, chips, known faults: what is judged by.")
+app.add_typer(
+    profiles_app, name="profiles", help="Show the tables of models, runtimes, chips and known faults."
+)
 
 
 @profiles_app.command("list")
 def list_(
     table: Annotated[
-        str | None, typer.Argument(metavar="[TABLE]", help="List its rows (default: the tables).")
+        str | None,
+        typer.Argument(metavar="[TABLE]", help="Table whose rows to list (default: list the tables)."),
     ] = None,
     profiles: ProfilesOption = None,
 ) -> None:
@@ -46,7 +49,7 @@ def _because(row: object) -> object:
 @profiles_app.command()
 def show(
     table: Annotated[str, typer.Argument(metavar="TABLE", help="A name from `gemmafit profiles list`.")],
-    id: Annotated[str, typer.Argument(metavar="ID", help="A row of it.")],
+    id: Annotated[str, typer.Argument(metavar="ID", help="Row id.")],
     profiles: ProfilesOption = None,
 ) -> None:
     """Print one row with its reason and source, as YAML."""
@@ -61,7 +64,8 @@ def show(
 @profiles_app.command()
 def validate(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="A folder of your own (default: the built-in one).")
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="Folder of your own tables (default: the built-in ones)."),
     ] = None,
 ) -> None:
     """Check every table: types, keys, references between them, reasons and sources.

@@ -11,17 +11,17 @@ from .app import AdbOption, ForceOption, TargetArgument, app
 from .console import safe, stderr
 
 
-@app.command(short_help="Write a recording that verdicts can be replayed from.")
+@app.command(short_help="Record the raw answers of a phone, to replay later.")
 def record(
     target: TargetArgument = None,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="The recording (YAML).")
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Recording to write (YAML).")
     ] = Path("phone.yaml"),
     measure: Annotated[
-        bool, typer.Option("--measure", help="Also run the reference block and keep its measurements.")
+        bool, typer.Option("--measure", help="Also run the reference layer and keep its measurements.")
     ] = False,
     force: ForceOption = False,
-    no_push: Annotated[bool, typer.Option("--no-push", help="Ask only; push no agent to the phone.")] = False,
+    no_push: Annotated[bool, typer.Option("--no-push", help="Push nothing to the phone.")] = False,
     keep_identifiers: Annotated[
         bool,
         typer.Option(
@@ -30,7 +30,7 @@ def record(
         ),
     ] = False,
     package: Annotated[
-        str | None, typer.Option(metavar="PKG", help="Also ask about an installed app.")
+        str | None, typer.Option(metavar="PKG", help="Also record the library access of this installed app.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
     adb: AdbOption = None,

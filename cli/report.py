@@ -12,7 +12,7 @@ from .console import stdout
 from .files import write, write_report
 
 
-@app.command(short_help="Show a report, or turn it into another format.")
+@app.command(short_help="Show a report, or convert it.")
 def report(
     file: Annotated[Path, typer.Argument(metavar="REPORT", help="A report (YAML or JSON).")],
     output: OutputOption = None,

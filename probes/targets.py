@@ -92,7 +92,7 @@ def resolve(text: str | None, adb_server: str | None = None) -> Target:
             if (rest := word.rest(text)) is not None:
                 return word.make(rest)
         if not text.strip() or text.startswith("-"):
-            raise UsageError(f"{text!r} is no target", hint=forms([word.form for word in WORDS]))
+            raise UsageError(f"{text!r} is not a valid target", hint=forms([word.form for word in WORDS]))
     server = AdbServer(Address.of(adb_server))
     wanted = text or os.environ.get("ANDROID_SERIAL")
     serial = _named(server, wanted) if wanted else _only(server, _list(server))

@@ -66,7 +66,7 @@ def test_what_was_left_out_for_want_of_memory() -> None:
         reason="needs 141 MiB, 64 MiB of memory are free",
         details={"shortage": True},
     )
-    assert "left out for want of memory: int8 decode engine (needs 141 MiB" in said(skipped)
+    assert "skipped, not enough free memory: int8 decode engine (needs 141 MiB" in said(skipped)
     assert "left out" not in said(replace(skipped, details={}))
 
 

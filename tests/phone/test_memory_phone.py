@@ -59,6 +59,6 @@ def test_what_does_not_fit_is_left_out_and_said(
     big = [row for row in report["measurements"] if row["scheme"] == "int8" and row["phase"] == "decode"]
     assert big and {row["status"] for row in big} == {"skipped"}
     assert all("memory" in row["reason"] for row in big)
-    (note,) = [note for note in report["notes"] if note.startswith("cpu: left out for want of memory")]
+    (note,) = [note for note in report["notes"] if note.startswith("cpu: skipped, not enough free memory")]
     assert "int8 decode" in note and note.split(" (")[0] in " ".join(screen.split())
     assert report["agent"].get("peak_rss_bytes", 0) <= 90e6
