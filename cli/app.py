@@ -121,6 +121,13 @@ ContextOption = Annotated[
         metavar="N", help="Tokens of prompt and answer together that must fit.", **_range("context", int)
     ),
 ]
+RuntimeVersionOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME=VERSION",
+        help="Release of a runtime that the app has, e.g. litert-lm=0.12.0 (default: the newest).",
+    ),
+]
 RamOption = Annotated[
     float, typer.Option(metavar="GB", help="Memory as the phone is sold.", **_range("ram_gb", float))
 ]

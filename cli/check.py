@@ -24,6 +24,7 @@ from .app import (
     ProfilesOption,
     PromptTokensOption,
     RetuneOption,
+    RuntimeVersionOption,
     TargetArgument,
     app,
     tuning,
@@ -57,6 +58,7 @@ def check(
     max_ttft: MaxTtftOption = None,
     prompt_tokens: PromptTokensOption = None,
     context: ContextOption = None,
+    runtime_version: RuntimeVersionOption = None,
     backend: BackendsOption = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer repeats and a shorter prefill.")] = False,
     no_cache: NoCacheOption = False,
@@ -114,6 +116,7 @@ def check(
         "ttft_s": max_ttft,
         "prompt_tokens": prompt_tokens,
         "context": context,
+        "runtime_version": runtime_version,
         "profiles": str(profiles) if profiles else None,
     }
     request = convert(wanted, Request)
