@@ -166,7 +166,7 @@ def show(file: ModelFile, identity: Recognised, fit: tuple[Fit, ...] | None) -> 
             console.print(f"  {name}: {safe(value)}")
     if identity.model is not None:
         console.print(f"  catalogue: {safe(identity.model.id)} [dim](by {identity.how})[/dim]")
-        for line in _catalogue(identity.model):
+        for line in _catalogue(identity.model) if file.complete else ():
             console.print(f"    {safe(line)}")
     else:
         console.print("  catalogue: not in it")

@@ -70,12 +70,13 @@ class NpuRules(Rules):
         ]
 
     def options(self, case: Case) -> list[str]:
-        """What there is for the NPU, in a sentence: the asked family's files for this chip, or which chips of
+        """What there is for the NPU, in lines: the asked family's files for this chip, or which chips of
         the maker have some. Nothing of a family without such files, nor where chip or maker are not known."""
         files = [
             m for m in self._files(case) if any(case.of_family(v) for v in case.variants if v.model is m)
         ]
-        if not files or self._chip(case) is None or self._maker(case) is None:
+        chip = case.snapshot.soc.title or self._chip(case)
+        if not files or chip is None or self._maker(case) is None:
             return []
         if not (here := [model for model in files if model in self._here(case)]):
             family = case.knowledge.families.get(case.options.family)
@@ -83,19 +84,14 @@ class NpuRules(Rules):
                 return []
             return [
                 _sentences(
-                    f"no file of {family.title} is compiled for {self._chip(case)}.",
+                    f"no file of {family.title} is compiled for {chip}.",
                     self._others(case, files),
                 )
             ]
         ran = [f"{model.file} ran on {', '.join(map(str, model.ran))}." for model in here if model.ran]
         names = ", ".join(model.file for model in here)
-        return [
-            _sentences(
-                f"{names}: compiled for this chip ({self._chip(case)}), an option that gemmafit cannot try.",
-                *(ran or ["No report of it at work was found."]),
-                self._needs(case),
-            )
-        ]
+        what = f"{names}: compiled for this chip ({chip}), an option that gemmafit cannot try."
+        return [_sentences(what, *(ran or ["No report of it at work was found."])), self._needs(case)]
 
     def _maker(self, case: Case) -> Npu | None:
         """What an app needs for this maker's chips."""
@@ -112,7 +108,7 @@ class NpuRules(Rules):
         brought = ", ".join((maker.dispatch, *maker.libraries, *own))
         named = ", ".join(maker.manifest_libraries)
         runtime = case.knowledge.runtimes[maker.runtime].title
-        return f"With {runtime} it needs {brought}, and in the app's manifest {named}."
+        return f"With {runtime} such a file needs {brought}, and in the app's manifest {named}."
 
     def _others(self, case: Case, files: list[Model]) -> str:
         """Which chips of the same maker there are files for."""
