@@ -109,7 +109,8 @@ _AICORE = """\
 p=com.google.android.aicore
 [ "$(getprop ro.build.version.sdk)" -ge 34 ] 2>/dev/null || exit 0
 l=$(pm list packages $p 2>/dev/null) || exit 0
-case $l in *"package:$p"*) echo "package:$p";; *) echo "#";; esac"""
+for l in $l; do [ "$l" = "package:$p" ] && echo "$l"; done
+echo "#\""""
 
 # What there is to work with (shell.py says what is relied on): for whoever reads a recording of a phone on
 # which something went wrong.
