@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from ..base.names import Backend
+from ..base.units import stated
 from .calibration import Calibration
 from .conditions import FILE_FACTS, Condition
 from .rows import (
@@ -130,7 +131,7 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     decode_tok_s: Positive | None = None
 
     def __str__(self) -> str:
-        return self.device + (f" ({self.decode_tok_s:g} tokens/s)" if self.decode_tok_s else "")
+        return self.device + (f" ({stated(self.decode_tok_s)} tokens/s)" if self.decode_tok_s else "")
 
 
 class Model(Entry, frozen=True, kw_only=True):

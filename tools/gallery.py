@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from ..base.names import Backend
+from ..base.units import stated
 from ..profiles.knowledge import Embedder, Knowledge, Model
 from ..profiles.loader import load
 
@@ -127,8 +128,8 @@ def _abilities(offered: Offered, row: Model) -> Iterator[str]:
         if there != (skill in row.does):
             yield f"{row.id}: {skill} is {'offered' if there else 'not offered'}, the row says otherwise"
     if (least := offered.min_device_memory_in_gb) is not None and least != row.min_ram_gb:
-        own = f"{row.min_ram_gb:g} GB" if row.min_ram_gb else "no limit"
-        yield f"{row.id}: offered from {least:g} GB, the row has {own}"
+        own = f"{stated(row.min_ram_gb)} GB" if row.min_ram_gb else "no limit"
+        yield f"{row.id}: offered from {stated(least)} GB, the row has {own}"
 
 
 def _row(file: str, knowledge: Knowledge) -> Model | Embedder | None:

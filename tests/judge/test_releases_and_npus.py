@@ -15,6 +15,7 @@ from gemmafit.judge.judge import judge
 from gemmafit.judge.references import load
 from gemmafit.profiles.knowledge import Releases
 from gemmafit.profiles.rows import release
+from gemmafit.reports.from_report import snapshot_of
 from gemmafit.reports.report import Check, Report, VariantResult
 from gemmafit.tests.judge.test_judge_rules import GOOD, PHONE, Situation
 
@@ -188,6 +189,16 @@ class TestAicore:
 
     def test_of_what_was_not_asked_nothing_is_said(self) -> None:
         assert not [c for c in GOOD.judged().checks if c.id == "device.aicore"]
+
+
+def test_a_report_keeps_what_the_phone_said_of_pages_and_aicore() -> None:
+    assert PHONE.android is not None
+    there = replace(
+        PHONE, android=replace(PHONE.android, page_bytes=16384, page_bytes_max=16384), aicore=True
+    )
+    back = snapshot_of(judge(there, (), KNOWN))
+    assert back.android is not None and back.aicore is True
+    assert (back.android.page_bytes, back.android.page_bytes_max) == (16384, 16384)
 
 
 class TestPurpose:
