@@ -190,8 +190,9 @@ class Case:
             purpose,
         )
 
-    def version(self, runtime: Runtime) -> str:
-        """The release that is judged: the one asked for, else the newest."""
+    def version(self, runtime: Runtime) -> str | None:
+        """The release that is judged: the one asked for, else the newest (None where its number is not
+        known)."""
         return self._stated[1] if self._stated is not None and self.stated(runtime) else runtime.current
 
     def stated(self, runtime: Runtime) -> bool:

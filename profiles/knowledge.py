@@ -247,7 +247,8 @@ class Runtime(Entry, frozen=True, kw_only=True):
         opencl_libraries: the names by which it tries to open OpenCL, in its order.
         manifest_libraries: what an app's manifest has to name for it, by its own documentation.
         emulators: whether it is made for emulators.
-        current: the newest release; it is judged unless somebody names another.
+        current: the newest release; it is judged unless somebody names another. None (a table of one's own):
+            later than all that rows name.
         pages_16k: the first release whose libraries load on a phone with pages of 16 KB; None: no release is
             known whose do not.
         memory: for each backend that it has.
@@ -256,7 +257,6 @@ class Runtime(Entry, frozen=True, kw_only=True):
     title: Text
     dependency: Text
     versions: Text
-    current: Version
     formats: Annotated[tuple[Format, ...], Meta(min_length=1)]
     abis: Annotated[tuple[Text, ...], Meta(min_length=1)]
     min_sdk: Count
@@ -265,6 +265,7 @@ class Runtime(Entry, frozen=True, kw_only=True):
     emulators: bool
     context_step: Count
     memory: Annotated[dict[Backend, MemoryModel], Meta(min_length=1)]
+    current: Version | None = None
     pages_16k: Version | None = None
     deprecated: bool = False
     successor: Annotated[Text, Ref("runtimes")] | None = None
@@ -308,7 +309,10 @@ class Releases(
         if self.from_ and self.below and release(self.from_) >= release(self.below):
             raise ValueError("no release is from one on and below another that is not later")
 
-    def __contains__(self, version: str) -> bool:
+    def __contains__(self, version: str | None) -> bool:
+        """Whether a release is one of them; None: the newest, whatever its number."""
+        if version is None:
+            return self.below is None
         at = release(version)
         early = self.from_ is not None and at < release(self.from_)
         return not early and (self.below is None or at < release(self.below))
@@ -344,7 +348,7 @@ class Fault(Entry, frozen=True, kw_only=True):
     )
     avoid: tuple[Step, ...] | None = None
 
-    def holds_in(self, runtime: str, version: str) -> bool:
+    def holds_in(self, runtime: str, version: str | None) -> bool:
         """Whether it says something of that release."""
         if not self.versions:
             return True

@@ -25,15 +25,16 @@ def runtime_loads(case: Case, runtime: Runtime) -> list[Check]:
 def old_runtime(case: Case, variant: Variant) -> list[Check]:
     """Whether the release that somebody asks about loads the file; the newest loads all."""
     runtime, needs = case.runtime(variant.model), variant.model.needs
-    if needs is None or not case.stated(runtime):
+    version = case.version(runtime)
+    if needs is None or version is None or not case.stated(runtime):
         return []
-    early = release(case.version(runtime)) < release(needs)
+    early = release(version) < release(needs)
     return [
         case.check(
             Question(variant, "release"),
             FAIL if early else PASS,
             "runtime.too-old",
-            found=f"{runtime.title} {case.version(runtime)}",
+            found=f"{runtime.title} {version}",
             required=f"{needs} or later",
             because=None if early else "This release loads the file.",
         )
@@ -100,14 +101,14 @@ def _pages(case: Case, runtime: Runtime, android: Android) -> list[Check]:
     """Whether the runtime's libraries are linked for the device's pages of memory, where those are larger."""
     if android.page_bytes is None or android.page_bytes <= PAGE:
         return []
-    first = runtime.pages_16k
-    early = first is not None and release(case.version(runtime)) < release(first)
+    first, version = runtime.pages_16k, case.version(runtime)
+    early = first is not None and version is not None and release(version) < release(first)
     return [
         case.check(
             Question(runtime, "pages"),
             FAIL if early else PASS,
             "runtime.page-size",
-            found=f"pages of {android.page_bytes >> 10} KB; {runtime.title} {case.version(runtime)}",
+            found=f"pages of {android.page_bytes >> 10} KB; {runtime.title} {version or ''}".rstrip(),
             required=f"libraries linked for them{f': {first} or later' if first else ''}",
             because=None if early else "The release's libraries are linked for pages of 16 KB.",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from gemmafit.base.errors import UsageError
@@ -43,6 +44,7 @@ class TestReleases:
         some = Releases(from_="0.9", below="0.13.0")
         assert [v in some for v in ("0.8.9", "0.9.0", "0.12.9", "0.13")] == [False, True, True, False]
         assert "99" in Releases() and "0.1" in Releases()
+        assert None not in some and None in Releases(from_="0.9")  # the newest, of a table of one's own
         with pytest.raises(ValueError, match="not later"):
             Releases(from_="0.13", below="0.13.0")
 
@@ -63,6 +65,13 @@ class TestReleases:
         now, before = of("Mali-G76", **s10), of("Mali-G76", version="litert-lm=0.16.0", **s10)
         assert code in variant(now, "gemma3-1b-it-int4", "opencl").reasons
         assert code not in variant(before, "gemma3-1b-it-int4", "opencl").reasons
+
+    def test_a_runtime_of_ones_own_needs_no_number(self) -> None:
+        mine = msgspec.structs.replace(KNOWN.runtimes["litert-lm"], current=None)
+        known = msgspec.structs.replace(KNOWN, runtimes={**KNOWN.runtimes, "litert-lm": mine})
+        report = estimate(gpu="PowerVR DXT-48-1536", ram_gb=16, knowledge=known)
+        assert "known.powervr-dxt-litert-lm" in variant(report, "gemma-4-E2B-it", "opencl").reasons
+        assert "known.powervr-pixel-10" not in variant(report, "gemma-4-E2B-it", "opencl").reasons
 
     def test_every_fault_is_dated(self) -> None:
         report = of("Adreno 610")

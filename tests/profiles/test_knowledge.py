@@ -42,6 +42,7 @@ def test_every_row_has_a_reason_and_a_source(knowledge: Knowledge) -> None:
     for use in knowledge.thresholds.uses.values():
         assert use.because and use.source
     assert all(fault.seen is not None for fault in knowledge.drivers.values()), "the newest report of a fault"
+    assert all(runtime.current is not None for runtime in knowledge.runtimes.values())
 
 
 def test_dimensions_agree_with_published_sizes(knowledge: Knowledge) -> None:
