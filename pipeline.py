@@ -224,6 +224,7 @@ def check(
     ttft_s: float | None = None,
     prompt_tokens: int | None = None,
     context: int | None = None,
+    runtime_version: str | None = None,
     backends: Sequence[str] = (),
     quick: bool = False,
     run: bool = True,
@@ -246,6 +247,7 @@ def check(
         ttft_s: fast enough, seconds to the first token; None likewise.
         prompt_tokens: length of the prompt that `ttft_s` is about.
         context: tokens of prompt and answer together that must fit.
+        runtime_version: the release of a runtime that the app has, as `litert-lm=0.12.0`; None: the newest.
         backends: run the block only on these of `cpu`, `opencl`, `vulkan`; all if empty.
         quick: fewer repeats and a shorter prefill.
         run: False probes and predicts, and runs no kernel.
@@ -281,6 +283,7 @@ def estimate(
     ttft_s: float | None = None,
     prompt_tokens: int | None = None,
     context: int | None = None,
+    runtime_version: str | None = None,
     profiles: Path | str | None = None,
 ) -> Report:
     """What the judge says of a phone that is not at hand: the same rules as `check`, on what is stated here.
@@ -295,7 +298,7 @@ def estimate(
         cpu: cores and clocks, e.g. `4xCortex-A53@1500`; None takes them from the SoC.
         android: API level (34 is Android 14).
         driver: the GPU driver's version as the phone states it.
-        family, use, decode_tok_s, ttft_s, prompt_tokens, context, profiles: as for `check`.
+        family, use, decode_tok_s, ttft_s, prompt_tokens, context, runtime_version, profiles: as for `check`.
 
     Raises UsageError for a GPU or SoC that no table knows.
     """

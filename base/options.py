@@ -27,6 +27,7 @@ class Options(Strict, frozen=True, kw_only=True):
         decode_tok_s, ttft_s: what is fast enough.
         prompt_tokens: the prompt that the time to the first token is for.
         context: tokens of prompt and answer together that must fit.
+        runtime_version: the release of a runtime that the app has, as `litert-lm=0.12.0`; None: the newest.
     """
 
     family: str = "gemma-2b"
@@ -35,6 +36,7 @@ class Options(Strict, frozen=True, kw_only=True):
     ttft_s: float | None = None
     prompt_tokens: int | None = None
     context: int | None = None
+    runtime_version: str | None = None
 
 
 class Request(Options, frozen=True, kw_only=True):

@@ -125,6 +125,13 @@ ContextOption = Annotated[
         **_range("context", int),
     ),
 ]
+RuntimeVersionOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME=VERSION",
+        help="Runtime release the app uses, e.g. litert-lm=0.12.0 (default: the newest).",
+    ),
+]
 RamOption = Annotated[float, typer.Option(metavar="GB", help="RAM as advertised.", **_range("ram_gb", float))]
 SdkOption = Annotated[int | None, typer.Option(metavar="N", help="Android API level.", **_range("sdk", int))]
 SustainedOption = Annotated[

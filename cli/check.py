@@ -24,6 +24,7 @@ from .app import (
     ProfilesOption,
     PromptTokensOption,
     RetuneOption,
+    RuntimeVersionOption,
     TargetArgument,
     VerboseOption,
     app,
@@ -58,6 +59,7 @@ def check(
     max_ttft: MaxTtftOption = None,
     prompt_tokens: PromptTokensOption = None,
     context: ContextOption = None,
+    runtime_version: RuntimeVersionOption = None,
     backend: BackendsOption = None,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer repeats, shorter prefill.")] = False,
     no_cache: NoCacheOption = False,
@@ -116,6 +118,7 @@ def check(
         "ttft_s": max_ttft,
         "prompt_tokens": prompt_tokens,
         "context": context,
+        "runtime_version": runtime_version,
         "profiles": str(profiles) if profiles else None,
     }
     request = convert(wanted, Request)

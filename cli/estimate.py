@@ -11,7 +11,7 @@ import typer
 from ..base.errors import UsageError
 from ..base.names import Backend, ReportFormat
 from ..base.units import significant, size, timestamp
-from .app import ProfilesOption, PromptTokensOption, RamOption, SdkOption, app
+from .app import ProfilesOption, PromptTokensOption, RamOption, RuntimeVersionOption, SdkOption, app
 from .console import safe, stderr, stdout
 from .files import write_report
 
@@ -73,6 +73,7 @@ def estimate(
         bool, typer.Option("--data-sheet", help="Ignore published benchmarks of this chip.")
     ] = False,
     prompt_tokens: PromptTokensOption = None,
+    runtime_version: RuntimeVersionOption = None,
     format: Annotated[
         EstimateFormat, typer.Option("--format", "-f", help="Output format.")
     ] = EstimateFormat.TEXT,
@@ -109,7 +110,7 @@ def estimate(
         facts=_facts(facts or ()),
         measured=_anchor(measured, knowledge),
         data_sheet_only=data_sheet,
-        options=Options(family=family, prompt_tokens=prompt_tokens),
+        options=Options(family=family, prompt_tokens=prompt_tokens, runtime_version=runtime_version),
         created=timestamp(),
     )
     if format is EstimateFormat.TEXT:

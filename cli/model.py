@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..judge.modelfit import Fit, Recognised
     from ..probes.modelfile import Finding, ModelFile, Section, TensorGroup
     from ..probes.snapshot import Snapshot
-    from ..profiles.knowledge import Knowledge
+    from ..profiles.knowledge import Knowledge, Model
     from ..reports.report import Report
 
 model_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Inspect model files.")
@@ -169,6 +169,8 @@ def show(file: ModelFile, identity: Recognised, fit: tuple[Fit, ...] | None) -> 
             console.print(f"  {name}: {safe(value)}")
     if identity.model is not None:
         console.print(f"  catalogue: {safe(identity.model.id)} [dim](by {identity.how})[/dim]")
+        for line in _catalogue(identity.model) if file.complete else ():
+            console.print(f"    {safe(line)}")
     else:
         console.print("  catalogue: not in it")
     _weights(console, file.weights or (file.tflite.weights if file.tflite else ()), "  ")
@@ -191,6 +193,17 @@ def show(file: ModelFile, identity: Recognised, fit: tuple[Fit, ...] | None) -> 
                     f"  [{_STYLE.get(check.status, 'magenta')}]{check.status}[/] {safe(check.id)}: "
                     f"{safe(check.because)} Found: {safe(check.found)}. Required: {safe(check.required)}."
                 )
+
+
+def _catalogue(row: Model) -> list[str]:
+    """What the catalogue says of a file that its own tables do not."""
+    able = [("text", row.backends), *row.does.items()] if row.backends else []
+    lines = [f"{skill}: {', '.join(backends)}" for skill, backends in able]
+    if row.needs is not None:
+        lines.append(f"needs {row.runtime} {row.needs} or later")
+    if row.purpose is not None:
+        lines.append(f"made for {row.purpose}")
+    return lines
 
 
 def _backends(names: tuple[str, ...] | None) -> str | None:

@@ -19,6 +19,7 @@ from ..benchmarks.states import Span
 from ..probes.snapshot import Conditions, Snapshot
 from ..profiles.conditions import FILE_FACTS, Facts, Truth, evaluate
 from ..profiles.knowledge import Architecture, Fault, Knowledge, Model, Reason, Runtime
+from ..profiles.rows import VERSION
 from ..reports.report import Check
 from .predict import Anchor
 
@@ -131,6 +132,14 @@ class Case:
         if self.options.use not in self.knowledge.thresholds.uses:
             names = ", ".join(self.knowledge.thresholds.uses)
             raise UsageError(f"unknown use {self.options.use!r}", hint=f"Uses: {names}.")
+        if self._stated is not None:
+            name, version = self._stated
+            if name not in self.knowledge.runtimes or not VERSION.fullmatch(version):
+                names = ", ".join(self.knowledge.runtimes)
+                raise UsageError(
+                    f"{self.options.runtime_version!r} is no runtime and version",
+                    hint=f"Write it as in litert-lm=0.12.0; runtimes: {names}.",
+                )
         if self.anchor is not None and self.anchor.model not in self.knowledge.models:
             names = ", ".join(self.knowledge.models)
             raise UsageError(f"unknown model {self.anchor.model!r}", hint=f"Names: {names}.")
@@ -179,7 +188,30 @@ class Case:
         return "Gemma" if family == ANY_FAMILY else self.knowledge.families[family].title
 
     def of_family(self, variant: Variant) -> bool:
-        return self.options.family in (ANY_FAMILY, variant.model.family)
+        """Whether it answers the question: of the family, and not for another purpose than that."""
+        family = self.knowledge.families.get(self.options.family)
+        purpose = self.knowledge.models[family.primary].purpose if family is not None else None
+        return self.options.family in (ANY_FAMILY, variant.model.family) and variant.model.purpose in (
+            None,
+            purpose,
+        )
+
+    def version(self, runtime: Runtime) -> str | None:
+        """The release that is judged: the one asked for, else the newest (None where its number is not
+        known)."""
+        return self._stated[1] if self._stated is not None and self.stated(runtime) else runtime.current
+
+    def stated(self, runtime: Runtime) -> bool:
+        """Whether the release is one that somebody asked about."""
+        return self._stated is not None and self._stated[0] == runtime.id
+
+    @cached_property
+    def _stated(self) -> tuple[str, str] | None:
+        """Runtime and version."""
+        if self.options.runtime_version is None:
+            return None
+        name, _, version = self.options.runtime_version.partition("=")
+        return name.strip(), version.strip()
 
     def architecture(self, model: Model) -> Architecture:
         return self.knowledge.architectures[model.architecture]
@@ -212,10 +244,14 @@ class Case:
         return Facts(self.snapshot, given)
 
     def faults(self, variant: Variant) -> Iterator[tuple[Fault, Truth]]:
-        """Each row of drivers.yaml, and whether it holds: asked once of variants it cannot tell apart."""
+        """Each row of drivers.yaml that is about this release, and whether it holds: asked once of variants
+        it cannot tell apart."""
         facts = self.facts(variant)
         given = facts.given or {}
+        runtime = self.runtime(variant.model)
         for fault, names in self._faults:
+            if not fault.holds_in(runtime.id, self.version(runtime)):
+                continue
             key = (fault.id, *(given[name] for name in names))
             if key not in self._held:
                 self._held[key] = evaluate(fault.when, facts)
@@ -282,7 +318,7 @@ class Case:
             required="no known fault of this combination",
             because=fault.because,
             remedy=fault.remedy,
-            source=fault.source,
+            source=f"{fault.source} ({fault.seen})" if fault.seen is not None else fault.source,
             reason=f"known.{fault.id}",
             gravity=fault.gravity,
             **about.fields,

@@ -21,6 +21,9 @@ def describe(snapshot: Snapshot) -> dict[str, Any]:
             "release": android.release,
             "sdk": android.sdk,
             "security_patch": android.security_patch,
+            "page_bytes": android.page_bytes,
+            "page_bytes_max": android.page_bytes_max,
+            "aicore": snapshot.aicore,
         }
         if snapshot.android is not None
         else None,

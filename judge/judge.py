@@ -22,7 +22,7 @@ from . import device, recommend, verdict
 from .case import ANY_FAMILY, Case, Variant, assumption, worst
 from .predict import Anchor, predict
 from .recommend import Judged
-from .rules import agent, correct, fits, loads, speed, state
+from .rules import agent, correct, fits, loads, remarks, speed, state
 from .rules.backends import RULES
 
 __all__ = ["judge"]
@@ -78,6 +78,7 @@ def judge(
         capture={"sha256": capture_sha256},
         notes=(
             *_assumed(case, checks),
+            *remarks.notes(case),
             *notes.notes(measurements, case.before, case.after),
             *layouts.sentences(measured),
         ),
@@ -140,7 +141,8 @@ class _Shared:
         self.remarks += speed.busy(case)
         for backend in Backend:
             self.remarks += speed.disturbed(case, backend)
-        self.remarks += [*state.conditions(case), *state.services(case)]
+        self.remarks += [*state.conditions(case), *state.services(case), *remarks.aicore(case)]
+        self.remarks += remarks.pages(case)
 
     def of(self, variant: Variant) -> list[Check]:
         """What a variant rests on: of its weight scheme where that ran, else of its backend."""
@@ -190,6 +192,7 @@ def _judge_variant(
         *shared.runtimes[variant.model.runtime],
         *platform,
         *shared.of(variant),
+        *loads.old_runtime(case, variant),
         *correct.known_faults(case, variant),
         *fits.memory(case, variant, predicted),
         *rules.fits(case, variant),

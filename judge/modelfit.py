@@ -78,7 +78,26 @@ def identify(file: ModelFile, knowledge: Knowledge) -> Recognised:
     if named:
         row = min(named, key=lambda r: abs(r.size - file.size))
         return Recognised(row, RecognisedBy.NAME, (*_size(file, row), *_digest(file, row)))
-    return Recognised(findings=_no_runtime(file, knowledge))
+    return Recognised(findings=(*_embedder(file, knowledge), *_no_runtime(file, knowledge)))
+
+
+def _embedder(file: ModelFile, knowledge: Knowledge) -> tuple[Finding, ...]:
+    """That it turns texts into vectors, of a file of that table."""
+    name = _plain_name(file)
+    row = next(
+        (
+            row
+            for row in knowledge.embedders.values()
+            if row.file == name or row.bytes == file.size or (file.sha256 and file.sha256 == row.sha256)
+        ),
+        None,
+    )
+    if row is None:
+        return ()
+    length = f" of at most {row.context} tokens" if row.context else ""
+    where = ", ".join(row.backends)
+    text = f"{row.title} ({row.repository}): it turns a text{length} into a vector, on {where}. {row.because}"
+    return (Finding("embedder", Severity.NOTE, text),)
 
 
 def _plain_name(file: ModelFile) -> str:
@@ -215,6 +234,8 @@ def _row(file: ModelFile, known: Model | None, knowledge: Knowledge) -> Model | 
     """
     backends = tuple(_backends(file, known)[0])
     if known is not None:
+        if (former := _earlier(known, file.size)) is not None:
+            known = msgspec.structs.replace(known, needs=former.needs)
         return msgspec.structs.replace(known, backends=backends) if known.backends else known
     runtime = _runtime(file, knowledge)
     if runtime is None:

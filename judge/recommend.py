@@ -74,7 +74,8 @@ def best_of_family(case: Case, all_judged: Iterable[Judged]) -> Judged | None:
 
 def best_of_all(case: Case, all_judged: Iterable[Judged]) -> Judged | None:
     """The most capable file that works without reservation, on a maintained runtime where possible."""
-    return _best(list(all_judged), _rank(case, by_capability=True))
+    general = [j for j in all_judged if j.variant.model.purpose is None]
+    return _best(general, _rank(case, by_capability=True))
 
 
 def _best(all_judged: Sequence[Judged], rank: Callable[[Judged], tuple[float, ...]]) -> Judged | None:
@@ -174,6 +175,8 @@ def _smaller(case: Case, chosen: Judged | None, all_judged: Sequence[Judged]) ->
         j
         for j in all_judged
         if j.works
+        and j.variant.model.purpose is None
+        and j.variant.model.rank == 0
         and j.variant.model.family != family
         and not case.runtime(j.variant.model).deprecated
         and gravity(j) < 3

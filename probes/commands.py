@@ -103,6 +103,15 @@ then for n in system global secure; do settings list $n 2>&1 | p $n; done
 else for n in system global; do content query --uri content://settings/$n --projection name:value 2>&1 | p $n;
 done fi; true"""
 
+# Android's own language model, an alternative that people ask about; older releases cannot have it, and `pm`
+# costs a second there.
+_AICORE = """\
+p=com.google.android.aicore
+[ "$(getprop ro.build.version.sdk)" -ge 34 ] 2>/dev/null || exit 0
+l=$(pm list packages $p 2>/dev/null) || exit 0
+for l in $l; do [ "$l" = "package:$p" ] && echo "$l"; done
+echo "#\""""
+
 # What there is to work with (shell.py says what is relied on): for whoever reads a recording of a phone on
 # which something went wrong.
 _TOOLS = """\
@@ -131,6 +140,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("public_libraries", _PUBLIC_LIBRARIES, 5.0, 256 << 10),
     Command("opencl_files", _OPENCL_FILES, 10.0, 64 << 10),
     Command("features", "pm list features 2>&1", 15.0, 256 << 10, binder=True),
+    Command("aicore", _AICORE, 10.0, 4 << 10, binder=True),
     Command("load", _LOAD, 5.0, 4 << 10),
     Command("storage", 'df /data 2>/dev/null || df -k "$HOME" 2>&1', 5.0, 16 << 10),
 )

@@ -9,7 +9,7 @@ from ..base.names import AnswerStatus
 from ..profiles.loader import load
 from ..profiles.tables import Tables
 from .capture import Capture
-from .parsers.dumpsys import parse_features, parse_package
+from .parsers.dumpsys import parse_aicore, parse_features, parse_package
 from .parsers.gles import parse_gles
 from .parsers.libraries import parse_public_libraries
 from .parsers.proc import parse_cpuinfo
@@ -71,6 +71,7 @@ def read(capture: Capture, tables: Tables | None = None) -> Snapshot:
         conditions=read_conditions(facts),
         public_libraries=tuple(library.name for library in libraries) if libraries is not None else None,
         features=facts.parse("features", parse_features),
+        aicore=facts.optional("aicore", parse_aicore),
         services=services,
         answers=dict(sorted(facts.answers.items())),
         sources=facts.sources,

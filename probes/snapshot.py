@@ -85,6 +85,10 @@ class Android:
     bits: int | None = None
     """Of the zygote that starts apps: 64 (an arm64 app can run) or 32."""
     zygote: str | None = None
+    page_bytes: int | None = None
+    """Of a page of memory as it runs now: 4096, or 16384."""
+    page_bytes_max: int | None = None
+    """The largest that the system image was built for: it can be switched to that."""
 
 
 @dataclass(frozen=True)
@@ -347,6 +351,8 @@ class Snapshot:
     conditions: Conditions = Conditions()
     public_libraries: tuple[str, ...] | None = None
     features: frozenset[str] | None = None
+    aicore: bool | None = None
+    """Whether Android's own language model service is installed (com.google.android.aicore)."""
     services: bool | None = None
     """Whether Android's system services answer; None where they were not asked."""
     answers: dict[str, AnswerStatus] = field(default_factory=dict[str, AnswerStatus])

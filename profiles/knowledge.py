@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from ..base.names import Backend
+from ..base.units import stated
 from .calibration import Calibration
 from .conditions import FILE_FACTS, Condition
 from .rows import (
@@ -28,13 +29,17 @@ from .rows import (
     Row,
     SocName,
     Text,
+    Version,
     ordered,
+    release,
 )
 from .signatures import Origin, Signature
 from .tables import Tables
 
 Bits = Literal[2, 4, 8, 16, 32]
 Format = Annotated[Text, Ref("model file format")]
+Skill = Literal["vision", "audio", "speculative"]
+"""Pictures and sound as input; decoding that drafts several tokens and then checks them."""
 
 
 class Architecture(Entry, frozen=True, kw_only=True):
@@ -115,11 +120,31 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     bytes: Count
     source: Text
     revision: str | None = None
+    needs: Version | None = None
+
+
+class Ran(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A report of a file at work on a processor that nothing of ours runs on."""
+
+    device: Text
+    source: Text
+    decode_tok_s: Positive | None = None
+
+    def __str__(self) -> str:
+        return self.device + (f" ({stated(self.decode_tok_s)} tokens/s)" if self.decode_tok_s else "")
 
 
 class Model(Entry, frozen=True, kw_only=True):
     """One model file at one revision; `earlier` are other bytes that were published under its name.
-    `counterpart`: the file with the same weights for the backends that this one is not for."""
+
+    Attributes:
+        counterpart: the file with the same weights for the backends that this one is not for.
+        does: what it can beside text, and on which backends.
+        needs: the first release of its runtime that loads it.
+        purpose: the one task that it was trained for. Such a file is recommended to nobody who did not ask
+            for its family.
+        ran: of a file for an NPU: reports of it at work.
+    """
 
     file: Text
     family: Annotated[Text, Ref("families")]
@@ -140,8 +165,12 @@ class Model(Entry, frozen=True, kw_only=True):
     min_ram_gb: Positive | None = None
     rank: int = 0
     counterpart: Annotated[Text, Ref("models")] | None = None
+    does: dict[Skill, tuple[Backend, ...]] = msgspec.field(default_factory=dict[Skill, tuple[Backend, ...]])
+    needs: Version | None = None
+    purpose: Text | None = None
     memory: tuple[ObservedMemory, ...] = ()
     earlier: tuple[Revision, ...] = ()
+    ran: tuple[Ran, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.bytes is None) == (self.about_bytes is None):
@@ -168,6 +197,24 @@ class Model(Entry, frozen=True, kw_only=True):
     def scheme(self) -> str:
         """The weight scheme of the reference block that stands for this file: int8 or int4."""
         return "int8" if self.bits.ffn >= 8 else "int4"
+
+
+class Embedder(Entry, frozen=True, kw_only=True):
+    """A file that turns a text into a vector, which is no language model.
+
+    Attributes:
+        context: the longest text, in tokens; None: not stated.
+        backends: those that its publisher offers.
+    """
+
+    title: Text
+    file: Text
+    repository: Text
+    bytes: Count
+    backends: Annotated[tuple[Backend, ...], Meta(min_length=1)]
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")] | None = None
+    revision: str | None = None
+    context: Count | None = None
 
 
 class Family(Entry, frozen=True, kw_only=True):
@@ -200,6 +247,10 @@ class Runtime(Entry, frozen=True, kw_only=True):
         opencl_libraries: the names by which it tries to open OpenCL, in its order.
         manifest_libraries: what an app's manifest has to name for it, by its own documentation.
         emulators: whether it is made for emulators.
+        current: the newest release; it is judged unless somebody names another. None (a table of one's own):
+            later than all that rows name.
+        pages_16k: the first release whose libraries load on a phone with pages of 16 KB; None: no release is
+            known whose do not.
         memory: for each backend that it has.
     """
 
@@ -214,18 +265,76 @@ class Runtime(Entry, frozen=True, kw_only=True):
     emulators: bool
     context_step: Count
     memory: Annotated[dict[Backend, MemoryModel], Meta(min_length=1)]
+    current: Version | None = None
+    pages_16k: Version | None = None
     deprecated: bool = False
     successor: Annotated[Text, Ref("runtimes")] | None = None
+
+
+class Npu(Entry, frozen=True, kw_only=True):
+    """What an app has to bring for the NPU of one maker's chips.
+
+    Attributes:
+        manufacturer: of the chip, as socs.yaml writes it.
+        runtime: the one that has the backend.
+        dispatch: the runtime's library that hands a compiled graph to the maker's driver.
+        libraries: the maker's own that have to be in the app.
+        chips: part number or name of a chip -> what it needs beside those.
+        manifest_libraries: the system's, which an app's manifest has to name.
+        fails: what people met with, and what helped.
+    """
+
+    manufacturer: Text
+    runtime: Annotated[Text, Ref("runtimes")]
+    dispatch: Text
+    libraries: tuple[Text, ...] = ()
+    chips: dict[SocName, tuple[Text, ...]]
+    manifest_libraries: Annotated[tuple[Text, ...], Meta(min_length=1)]
+    fails: Text
 
 
 Step = Literal["vkjson", "open", "run"]
 """What a fault may keep us from doing on a backend: `cmd gpu vkjson`, opening its driver, running kernels."""
 
 
+class Releases(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"from_": "from"}
+):
+    """Of one runtime: the first in which something holds, and the first in which it no longer does."""
+
+    from_: Version | None = None
+    below: Version | None = None
+
+    def __post_init__(self) -> None:
+        if self.from_ and self.below and release(self.from_) >= release(self.below):
+            raise ValueError("no release is from one on and below another that is not later")
+
+    def __contains__(self, version: str | None) -> bool:
+        """Whether a release is one of them; None: the newest, whatever its number."""
+        if version is None:
+            return self.below is None
+        at = release(version)
+        early = self.from_ is not None and at < release(self.from_)
+        return not early and (self.below is None or at < release(self.below))
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The newest report that a row rests on, and what it says of the software."""
+
+    date: Annotated[str, Meta(pattern=r"^20\d\d-\d\d(-\d\d)?$")]
+    runtime: Text
+    driver: Text
+
+    def __str__(self) -> str:
+        return f"newest report {self.date}: {self.runtime}; driver {self.driver}"
+
+
 class Fault(Entry, frozen=True, kw_only=True):
     """A known failure of a GPU, driver or device.
 
     Attributes:
+        seen: None only in a table of one's own.
+        versions: the releases of each runtime in which it holds; {}: all, of all runtimes.
         avoid: what is not done where the row holds; None: what follows from its effect (`avoided`).
     """
 
@@ -233,7 +342,17 @@ class Fault(Entry, frozen=True, kw_only=True):
     effect: Literal["refused", "crash", "compile", "wrong-output", "unstable", "slow", "reboot"]
     severity: Literal["fail", "warn"]
     remedy: Text
+    seen: Seen | None = None
+    versions: dict[Annotated[Text, Ref("runtimes")], Releases] = msgspec.field(
+        default_factory=dict[str, Releases]
+    )
     avoid: tuple[Step, ...] | None = None
+
+    def holds_in(self, runtime: str, version: str | None) -> bool:
+        """Whether it says something of that release."""
+        if not self.versions:
+            return True
+        return runtime in self.versions and version in self.versions[runtime]
 
     @property
     def avoided(self) -> tuple[Step, ...]:
@@ -442,10 +561,12 @@ class Knowledge(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     models: dict[str, Model]
+    embedders: dict[str, Embedder]
     families: dict[str, Family]
     architectures: dict[str, Architecture]
     runtimes: dict[str, Runtime]
     drivers: dict[str, Fault]
+    npus: dict[str, Npu]
     kernels: dict[str, KernelClass]
     chips: dict[str, Chip]
     reasons: dict[str, Reason]

@@ -27,12 +27,14 @@ from .conditions import Condition
 from .knowledge import (
     Architecture,
     Chip,
+    Embedder,
     Family,
     Fault,
     KernelClass,
     Knowledge,
     ListRule,
     Model,
+    Npu,
     Prediction,
     Reason,
     Runtime,
@@ -68,10 +70,12 @@ class TableKind:
 
 TABLES: Mapping[str, TableKind] = {
     "models": TableKind(Model),
+    "embedders": TableKind(Embedder),
     "families": TableKind(Family),
     "architectures": TableKind(Architecture),
     "runtimes": TableKind(Runtime),
     "drivers": TableKind(Fault),
+    "npus": TableKind(Npu),
     "kernels": TableKind(KernelClass),
     "chips": TableKind(Chip),
     "reasons": TableKind(Reason),

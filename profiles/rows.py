@@ -6,6 +6,7 @@ facts (`Asks`), which holes its text may have (`Holes`). The loader (loader.py) 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -36,6 +37,9 @@ class Holes:
 
 Text = Annotated[str, Meta(min_length=1)]
 Positive = Annotated[float, Meta(gt=0)]
+VERSION = re.compile(r"^\d{1,6}(\.\d{1,6}){0,3}$")
+Version = Annotated[str, Meta(pattern=VERSION.pattern)]
+"""Of a release, as 0.10.26."""
 Fraction = Annotated[float, Meta(gt=0, le=1)]
 Factor = Annotated[float, Meta(ge=1)]
 Count = Annotated[int, Meta(gt=0)]
@@ -43,6 +47,14 @@ SocName = Annotated[str, Meta(min_length=1), Ref("SoC")]
 GpuName = Annotated[str, Meta(min_length=1), Ref("GPU")]
 CoreName = Annotated[str, Meta(min_length=1), Ref("core")]
 LibraryName = Annotated[str, Meta(min_length=1), Ref("OpenCL library")]
+
+
+def release(version: str) -> tuple[int, ...]:
+    """A version in its order: 0.9 and 0.9.0 are the same, and 0.10 is later."""
+    numbers = [int(part) for part in version.split(".")]
+    while numbers and not numbers[-1]:
+        numbers.pop()
+    return tuple(numbers)
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -33,7 +33,10 @@ def snapshot_of(report: Report) -> Snapshot:
             security_patch=_text(android, "security_patch"),
             abis=tuple(str(abi) for abi in abis) if isinstance(abis, list | tuple) else None,
             bits=_number(device, "bits"),
+            page_bytes=_number(android, "page_bytes"),
+            page_bytes_max=_number(android, "page_bytes_max"),
         ),
+        aicore=android["aicore"] if isinstance(android.get("aicore"), bool) else None,
         soc=Soc(
             _text(soc, "manufacturer"),
             _text(soc, "model"),

@@ -6,6 +6,7 @@ from ...base.names import Backend, CheckStatus, Column
 from ...benchmarks import notes
 from ...probes.snapshot import ABI_BITS, Android
 from ...profiles.knowledge import Runtime
+from ...profiles.rows import release
 from ...reports.report import Check
 from ..case import Case, Question, Variant
 from .backends import RULES
@@ -18,7 +19,26 @@ def runtime_loads(case: Case, runtime: Runtime) -> list[Check]:
     if not case.android:
         return []
     android = case.snapshot.android or Android()
-    return [_abi(case, runtime, android), _sdk(case, runtime, android)]
+    return [_abi(case, runtime, android), _sdk(case, runtime, android), *_pages(case, runtime, android)]
+
+
+def old_runtime(case: Case, variant: Variant) -> list[Check]:
+    """Whether the release that somebody asks about loads the file; the newest loads all."""
+    runtime, needs = case.runtime(variant.model), variant.model.needs
+    version = case.version(runtime)
+    if needs is None or version is None or not case.stated(runtime):
+        return []
+    early = release(version) < release(needs)
+    return [
+        case.check(
+            Question(variant, "release"),
+            FAIL if early else PASS,
+            "runtime.too-old",
+            found=f"{runtime.title} {version}",
+            required=f"{needs} or later",
+            because=None if early else "This release loads the file.",
+        )
+    ]
 
 
 def deprecated(case: Case, runtime: Runtime) -> list[Check]:
@@ -71,6 +91,28 @@ def _sdk(case: Case, runtime: Runtime, android: Android) -> Check:
         required=required,
         because="The app can be installed." if status is PASS else None,
     )
+
+
+PAGE = 4096
+"""Bytes of a page of memory on nearly every phone; every library is linked for it."""
+
+
+def _pages(case: Case, runtime: Runtime, android: Android) -> list[Check]:
+    """Whether the runtime's libraries are linked for the device's pages of memory, where those are larger."""
+    if android.page_bytes is None or android.page_bytes <= PAGE:
+        return []
+    first, version = runtime.pages_16k, case.version(runtime)
+    early = first is not None and version is not None and release(version) < release(first)
+    return [
+        case.check(
+            Question(runtime, "pages"),
+            FAIL if early else PASS,
+            "runtime.page-size",
+            found=f"pages of {android.page_bytes >> 10} KB; {runtime.title} {version or ''}".rstrip(),
+            required=f"libraries linked for them{f': {first} or later' if first else ''}",
+            because=None if early else "The release's libraries are linked for pages of 16 KB.",
+        )
+    ]
 
 
 def emulator(case: Case, runtime: Runtime) -> list[Check]:

@@ -71,6 +71,16 @@ def parse_features(text: str) -> frozenset[str]:
     return frozenset(found)
 
 
+def parse_aicore(text: str) -> bool:
+    """Whether the package is listed; `#` is printed where the list was read and does not have it."""
+    found = {line.strip() for line in lines(text)}
+    if "package:com.google.android.aicore" in found:
+        return True
+    if "#" in found:
+        return False
+    raise ParseError("neither the package nor the end of the list")
+
+
 _AMOUNT = r"-?\d{1,20}(?:\.\d{1,6})?[BKMGTP]?(?:i?B)?"
 # toybox, busybox and coreutils: source, total, used, free, percent, mount point (which may hold spaces).
 _DF_MOUNTED = re.compile(

@@ -50,7 +50,15 @@ def read_android(facts: Readout) -> Android | None:
         abis,
         _bits(facts, abis, zygote, sdk),
         zygote,
+        _pages(facts, "ro.boot.hardware.cpu.pagesize"),
+        _pages(facts, "ro.product.cpu.pagesize.max"),
     )
+
+
+def _pages(facts: Readout, name: str) -> int | None:
+    """Bytes of a page, of a size that Arm's or x86's memory units have."""
+    size = integer(facts.prop(name) or "")
+    return size if size in (4096, 16384, 65536) else None
 
 
 _ZYGOTES = {"zygote64": 64, "zygote64_32": 64, "zygote32_64": 32, "zygote32": 32}

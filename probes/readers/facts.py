@@ -22,8 +22,12 @@ T = TypeVar("T")
 ASKED = frozenset(command.key for command in (*COMMANDS, VKJSON))
 """What a probe asks. Another key that a reader knows (build_prop, clinfo) is not missed."""
 
-_BY_SERVICES = frozenset(command.key for command in COMMANDS if command.binder) - {"power_modes"}
-"""That one also asks for properties, which are there without any service."""
+_BY_SERVICES = frozenset(command.key for command in COMMANDS if command.binder) - {
+    "power_modes",
+    "aicore",
+}
+"""The first also asks for properties, which are there without any service; the other is silent on old
+phones."""
 _NO_WORD = frozenset({AnswerStatus.DOWN, AnswerStatus.TIMEOUT, AnswerStatus.MISSING})
 
 

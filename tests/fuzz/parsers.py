@@ -23,6 +23,7 @@ from gemmafit.probes.parsers import ParseError
 from gemmafit.probes.parsers.adb_devices import parse_adb_devices
 from gemmafit.probes.parsers.clinfo import parse_clinfo
 from gemmafit.probes.parsers.dumpsys import (
+    parse_aicore,
     parse_battery,
     parse_df,
     parse_features,
@@ -51,6 +52,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "cpu_topology": parse_cpu_topology,
     "cpuinfo": parse_cpuinfo,
     "features": parse_features,
+    "aicore": parse_aicore,
     "getprop": parse_getprop,
     "kgsl_gpu_model": parse_kgsl_model,
     "load": parse_load,
@@ -82,6 +84,7 @@ SAMPLES: dict[str, str] = {
     "cpu_topology": "/sys/devices/system/cpu/present:0-3\n/sys/devices/system/cpu/cpu0/cpufreq/related_cpus:0 1\n",
     "cpuinfo": "processor\t: 0\nFeatures\t: fp\nCPU implementer\t: 0x41\nCPU part\t: 0xd03\n\nHardware\t: MT6735\n",
     "features": "feature:reqGlEsVersion=0x30002\n",
+    "aicore": "package:com.google.android.aicore\n",
     "getprop": "[ro.board.platform]: [sm8150]\n[a]: [[1,\n2)]\n[ro.product.cpu.abilist]: [arm64-v8a]\n[ro.zygote]: [zygote64]\n",
     "kgsl_gpu_model": "Adreno630v2\n",
     "mali_gpuinfo": "Mali-G610 4 cores r0p0 0x0A080607\n",

@@ -70,7 +70,7 @@ PHONE = Snapshot(
     kind="adb",
     identity=Identity(manufacturer="maker", model="Good Phone", emulator=False),
     android=Android("15", 35, "2025-05-01", ("arm64-v8a",), 64),
-    soc=Soc("QTI", "SM8650", "Snapdragon 8 Gen 3"),
+    soc=Soc("QTI", "SM8635", "Snapdragon 8s Gen 3"),
     cpu=Cpu(
         (
             Cluster("Cortex-A520", 2, 2266, cpus=(0, 1)),
@@ -207,6 +207,12 @@ CASES: dict[str, Situation] = {
     "conditions.capped": replace(phone(conditions=Conditions(battery_saver=True)), rows=rows("cpu")),
     "conditions.screen-off": replace(phone(conditions=Conditions(screen_on=False)), rows=rows("cpu")),
     "device.services-down": phone(services=False),
+    "device.no-aicore": phone(aicore=False),
+    "device.pages": android(page_bytes=4096, page_bytes_max=16384),
+    "runtime.page-size": replace(
+        android(page_bytes=16384), options=Options(runtime_version="tasks-genai=0.10.25")
+    ),
+    "runtime.too-old": replace(GOOD, options=Options(family="gemma-4", runtime_version="litert-lm=0.12.0")),
     **{f"agent.{cause}": phone(agent_problem=AgentProblem(cause, "its own words")) for cause in AgentCause},
 }
 """Reason code -> the good phone, made so that the code has to appear."""

@@ -53,6 +53,7 @@ def test_a_check_names_its_subject_and_its_question(reports: dict[str, Report]) 
 
 
 _GENERAL = {AGENT, BUSY, "device.emulator", "device.conditions", "device.services"}
+_GENERAL |= {"device.aicore", "device.pages"}
 
 
 def test_the_ids_that_a_screen_shows_first_are_those_of_checks(reports: dict[str, Report]) -> None:

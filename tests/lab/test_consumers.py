@@ -33,15 +33,21 @@ class Lost(LocalTarget):
 
 @pytest.fixture(scope="module")
 def reports(golden: list[ReportSource], tmp_path_factory: pytest.TempPathFactory) -> list[Report]:
-    """Phones, one that was lost, one of which nothing and one of which only an unknown GPU is known: what a
-    consumer reads only where something else is missing is read as well."""
-    nothing, unknown = (
-        tmp_path_factory.mktemp("captures") / f"{name}.yaml" for name in ("nothing", "unknown")
+    """Phones, one that was lost, one of which nothing, one of which only an unknown GPU and one of which only
+    its pages are known: what a consumer reads only where something else is missing is read as well."""
+    nothing, unknown, pages = (
+        tmp_path_factory.mktemp("captures") / f"{name}.yaml" for name in ("nothing", "unknown", "pages")
     )
     nothing.write_text(dump_capture(Capture("assembled", {})))
     gles = Answer(0, "GLES: Maker, Unheard-of 9000, OpenGL ES 3.2 v1\n")
     unknown.write_text(dump_capture(Capture("assembled", {}, {"surfaceflinger": gles})))
-    others: list[Target] = [ReplayTarget(nothing), ReplayTarget(unknown), Lost()]
+    names = ("ro.boot.hardware.cpu.pagesize", "ro.product.cpu.pagesize.max")
+    said = {
+        "getprop": Answer(0, "[ro.zygote]: [zygote64]\n" + "".join(f"[{name}]: [16384]\n" for name in names)),
+        "aicore": Answer(0, "#\n"),
+    }
+    pages.write_text(dump_capture(Capture("assembled", {}, said)))
+    others: list[Target] = [*map(ReplayTarget, (nothing, unknown, pages)), Lost()]
     found = [examine(target, Request()).report for target in others]
     assert found[-1].incomplete
     return [*(source.report for source in golden), *found]

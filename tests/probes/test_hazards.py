@@ -72,7 +72,7 @@ def test_a_driver_that_resets_the_phone_is_not_even_opened() -> None:
 
 
 def test_a_driver_that_crashes_is_asked_and_not_run() -> None:
-    assert left(PIXEL_10) == {("run", "opencl")}
+    assert left(PIXEL_10) == {("run", "opencl"), ("run", "vulkan")}
 
 
 @pytest.mark.parametrize(

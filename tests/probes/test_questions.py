@@ -14,6 +14,7 @@ import pytest
 from gemmafit.probes import batch
 from gemmafit.probes.capture import Answer
 from gemmafit.probes.commands import COMMANDS
+from gemmafit.probes.parsers.dumpsys import parse_aicore
 from gemmafit.probes.parsers.gles import parse_gles
 from gemmafit.probes.parsers.state import parse_power, parse_power_modes
 from gemmafit.probes.target import Command
@@ -117,6 +118,26 @@ def test_settings_about_power_alone(ask: Ask) -> None:
 def test_settings_that_cannot_be_listed_do_not_count_as_read(ask: Ask) -> None:
     out = ask("power_modes", {"getprop ": "[a]: [b]\n"})
     assert parse_power_modes(out) == {"prop:": ""}
+
+
+@pytest.mark.parametrize(
+    ("sdk", "listed", "there"),
+    [
+        ("35", "package:com.google.android.aicore\n", True),
+        ("35", "package:com.google.android.aicore.tests\n", False),
+        ("34", "", False),
+        ("33", "package:com.google.android.aicore\n", None),
+        ("", "package:com.google.android.aicore\n", None),
+    ],
+)
+def test_whether_aicore_is_there(ask: Ask, sdk: str, listed: str, there: bool | None) -> None:
+    pm = "pm list packages com.google.android.aicore"
+    out = ask("aicore", {"getprop ro.build.version.sdk": sdk, pm: listed})
+    assert out == "" if there is None else parse_aicore(out) is there
+
+
+def test_without_an_answer_nothing_is_said_of_aicore(ask: Ask) -> None:
+    assert ask("aicore", {"getprop ro.build.version.sdk": "35"}) == ""
 
 
 HANG = "sleep 600"

@@ -26,6 +26,17 @@ def props(**values: str) -> str:
 
 class TestBits:
     @pytest.mark.parametrize(
+        ("stated", "found"), [("16384", 16384), ("4096", 4096), ("65536", 65536), ("5000", None), ("x", None)]
+    )
+    def test_pages_of_memory(self, stated: str, found: int | None) -> None:
+        android = snapshot(
+            getprop=props(ro__zygote="zygote64", ro__boot__hardware__cpu__pagesize=stated)
+        ).android
+        assert android is not None and android.page_bytes == found and android.page_bytes_max is None
+        most = snapshot(getprop=props(ro__zygote="zygote64", ro__product__cpu__pagesize__max=stated)).android
+        assert most is not None and most.page_bytes_max == found
+
+    @pytest.mark.parametrize(
         ("zygote", "abis", "bits"),
         [
             ("zygote64_32", "arm64-v8a,armeabi-v7a,armeabi", 64),
