@@ -153,12 +153,13 @@ def _anchor(text: str | None, knowledge: Knowledge) -> Anchor | None:
 
 def _show(report: Report, knowledge: Knowledge) -> None:
     from ..judge.estimate import possible_socs, similar
-    from .render import answer, closing, decisive, opening
+    from .render import answer, causes, closing, decisive, opening
 
     console, notes = stdout(), stderr()
     opening(report, console)
     answer(report, console)
     decisive(report, console)
+    causes(report, console)
     console.print(_files(report, knowledge, console))
     closing(report, console)
     speeds = [row for row in report.variants if row.predicted and row.predicted.decode_tok_s]

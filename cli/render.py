@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.names import Backend, CheckStatus, Column, Verdict
 from ..base.units import significant, size
+from ..benchmarks.layouts import every, sentences
 from ..reports import figures
-from ..reports.report import AGENT, BUSY, Predicted
+from ..reports.report import AGENT, Predicted
 from .console import safe
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ _CONCERN = {
     Verdict.INCONCLUSIVE: ("unknown",),
 }
 """The lines of backends whose remedies are what to do; those of the recommended one always are."""
-MAX_ADVICE, MAX_STEPS = 2, 3
-"""Of remedies, and of the fallback chain, on a screen that is not verbose."""
+MAX_ADVICE, MAX_STEPS, MAX_WHY = 2, 3, 100
+"""Remedies, steps of the fallback chain, and characters of a reason that is not cut to its first sentence."""
 
 _NO_FILE = ", no model file known to gemmafit is expected to work here"
 MAX_VARIANTS = 8
@@ -62,7 +63,7 @@ def render(report: Report, console: Console, verbose: bool = False) -> None:
         console.print(_backends(report, console.width >= WIDE))
         if report.variants:
             console.print(_variants(report, console.width >= WIDE))
-        _causes(report, console)
+        causes(report, console)
     else:
         decisive(report, console)
     closing(report, console)
@@ -76,8 +77,9 @@ def opening(report: Report, console: Console) -> None:
     console.print(_marked("", _device(report)))
     _agent(report, console)
     for check in report.checks:
-        if check.id == BUSY:
-            console.print(f"{cell(check.status)} [bold]{safe(check.because)}[/bold] {_advice(check.remedy)}")
+        if check.whole and check.status in _GRAVITY and check.id != AGENT:
+            text = f"[bold]{safe(check.because)}[/bold] {_advice(check.remedy)}"
+            console.print(_marked(cell(check.status, words=False), text))
     if report.incomplete is not None:
         console.print(f"{cell('warn')} [bold]incomplete[/bold]: {safe(report.incomplete, 600)}")
 
@@ -105,7 +107,9 @@ def decisive(report: Report, console: Console) -> None:
     for name, row, check in lines:
         known = Backend.of(name)
         label = known.about.label if known is not None else name
-        why = _works(report, name) if check is None else check.brief
+        why = _works(report, name) if check is None else check.because.rstrip(".")
+        if check is not None and len(why) > MAX_WHY:
+            why = check.brief
         if check is not None and check.column in (Column.MEMORY, Column.SPEED):
             why = f"{why}: {check.found}"
         table.add_row(cell(row.status, words=False), f"[bold]{safe(label)}[/bold]", safe(why, 600))
@@ -116,11 +120,14 @@ def decisive(report: Report, console: Console) -> None:
     decided.sort(key=lambda check: -(check.gravity or 0))
     for remedy in list(dict.fromkeys(check.remedy for check in decided if check.remedy))[:MAX_ADVICE]:
         console.print(_marked("[cyan]→[/cyan]", f"[cyan]{safe(remedy)}[/cyan]"))
+    kernels = set(sentences(every(report.measurements)))
+    for note in report.notes:
+        if note not in kernels:
+            console.print(_marked("", f"[dim]{safe(note)}[/dim]"))
     shown = {check.because for _, _, check in lines if check is not None}
-    more = len({because for _, because, _ in _grouped(report)} - shown)
-    if more or report.notes:
-        remarks = f"{more + len(report.notes)} more remark{'s' if more + len(report.notes) > 1 else ''}"
-        console.print(_marked("", f"[dim]{remarks} and the tables: --verbose[/dim]"))
+    more = len({because for _, because, _ in _grouped(report)} - shown) + len(kernels)
+    remarks = f"{more} more remark{'' if more == 1 else 's'} and the tables" if more else "the tables"
+    console.print(_marked("", f"[dim]{remarks}: --verbose[/dim]"))
 
 
 def _works(report: Report, backend: str) -> str:
@@ -272,12 +279,12 @@ def _grouped(report: Report) -> dict[tuple[str, str, str | None], list[str]]:
     """The ids of the checks that have the same cause."""
     causes: dict[tuple[str, str, str | None], list[str]] = {}
     for check in report.checks:
-        if (status := str(check.status)) in _GRAVITY and check.id not in (AGENT, BUSY):
+        if (status := str(check.status)) in _GRAVITY and not check.whole:
             causes.setdefault((status, check.because, check.remedy), []).append(check.id)
     return causes
 
 
-def _causes(report: Report, console: Console) -> None:
+def causes(report: Report, console: Console) -> None:
     """What failed, is unknown or gives pause, with what to do; the same cause once, the gravest first. Then
     what to know about the answers."""
     for (status, because, remedy), ids in sorted(

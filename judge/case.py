@@ -190,7 +190,9 @@ class Case:
     def of_family(self, variant: Variant) -> bool:
         """Whether it answers the question: of the family, and not for another purpose than that."""
         family = self.knowledge.families.get(self.options.family)
-        purpose = self.knowledge.models[family.primary].purpose if family is not None else None
+        # A file that is inspected is judged without the catalogue.
+        primary = self.knowledge.models.get(family.primary) if family is not None else None
+        purpose = primary.purpose if primary is not None else None
         return self.options.family in (ANY_FAMILY, variant.model.family) and variant.model.purpose in (
             None,
             purpose,

@@ -16,8 +16,6 @@ from ..benchmarks.measurements import Measurement
 
 SCHEMA = "gemmafit.report/1"
 
-BUSY = "device.busy"
-"""Id of the check that other programs disturbed the measurements: a screen shows it first."""
 AGENT = "agent.ran"
 """Id of the check that the agent did not run. Nothing rests on it: it says why others are unknown, so that a
 screen shows it first."""
@@ -102,6 +100,11 @@ class Check:
     variant: str | None = None
     backend: str | None = None
     runtime: str | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is about the whole device."""
+        return self.variant is None and self.backend is None and self.runtime is None
 
     @property
     def brief(self) -> str:

@@ -1,12 +1,10 @@
-"""What people ask beside the verdict, and what decides nothing: files for the NPU, pages of 16 KB, and
-Android's own model."""
+"""What people ask beside the verdict, and what decides nothing: pages of 16 KB, and Android's own model."""
 
 from __future__ import annotations
 
 from ...base.names import CheckStatus
 from ...reports.report import Check
 from ..case import Case, Question
-from .backends.npu import NpuRules
 from .loads import PAGE
 
 _AICORE = (
@@ -52,6 +50,5 @@ def notes(case: Case) -> list[str]:
     """The same in a line each, for whoever reads no checks."""
     checks = (*pages(case), *aicore(case))
     return [
-        *(f"NPU: {text}" for text in NpuRules().options(case)),
         *(f"{check.because} {check.remedy or ''}".rstrip() for check in checks),
     ]

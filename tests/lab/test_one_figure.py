@@ -83,7 +83,7 @@ def report(reported: Callable[[tuple[Measurement, ...]], Report]) -> Report:
 
 def screen(report: Report) -> str:
     out = StringIO()
-    render(report, Console(file=out, width=200, highlight=False))
+    render(report, Console(file=out, width=200, highlight=False), verbose=True)
     return out.getvalue()
 
 

@@ -27,13 +27,15 @@ class NpuRules(Rules):
             )
         if all(model.npu_soc and not _is_for(model.npu_soc, case) for model in self._files(case)):
             reason = f"{self.backend}.no-file"
-            because = _sentences(
+            general = _sentences(
                 case.knowledge.reasons[reason].because, self._others(case, self._files(case))
             )
+            because = _sentences(*self.options(case)) or general
             return case.check(about, CheckStatus.SKIP, reason, found=here, required=required, because=because)
         reason = f"{self.backend}.untested"
         trouble = f"Known trouble: {maker.fails}." if (maker := self._maker(case)) is not None else ""
-        because = _sentences(case.knowledge.reasons[reason].because, self._needs(case), trouble)
+        options = self.options(case) or [case.knowledge.reasons[reason].because, self._needs(case)]
+        because = _sentences(*options, trouble)
         return case.check(about, UNKNOWN, reason, found=here, required=required, because=because)
 
     def capable(self, case: Case, scheme: str | None = None) -> Check | None:
@@ -84,7 +86,7 @@ class NpuRules(Rules):
                 return []
             return [
                 _sentences(
-                    f"no file of {family.title} is compiled for {chip}.",
+                    f"No file of {family.title} is compiled for {chip}.",
                     self._others(case, files),
                 )
             ]
