@@ -2,8 +2,9 @@
 """Writes the parts of the documentation that follow from the code; --check only says if they are current.
 
 The README's help texts are between `<!-- help: COMMAND -->` and `<!-- end -->`, its table of exit statuses
-after `<!-- exit statuses -->`, the causes of docs/phones.md after `<!-- agent causes -->`, the rooms in
-docs/develop.md after `<!-- rooms -->`; docs/report.schema.json is the report's JSON Schema.
+after `<!-- exit statuses -->`, what `check` says of a recording after `<!-- screen: NAME -->`, and an excerpt
+of its report after `<!-- report: NAME -->`; the causes of docs/phones.md after `<!-- agent causes -->`, the
+rooms in docs/develop.md after `<!-- rooms -->`; docs/report.schema.json is the report's JSON Schema.
 """
 
 from __future__ import annotations
@@ -14,9 +15,13 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import rooms
+import yaml
 
 ROOT = Path(__file__).parents[1]
 STATUSES = re.compile(r"(<!-- exit statuses -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -24,6 +29,9 @@ ROOMS = re.compile(r"(<!-- rooms -->\n).*?(<!-- end -->)", re.DOTALL)
 SLACK = 0.2
 """How far the numbers of the rooms may be from today's: a line of code more must not make a page stale."""
 BLOCK = re.compile(r"(<!-- help: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+SCREEN = re.compile(r"(<!-- screen: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+REPORT = re.compile(r"(<!-- report: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+RECORDINGS = "tests/replay/captures"
 CAUSES = re.compile(r"(<!-- agent causes -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -35,6 +43,38 @@ def help_text(command: str) -> str:
     return shown.replace("python -m gemmafit.cli.main", "gemmafit")
 
 
+def screen(name: str) -> str:
+    """What `gemmafit check replay:` shows of a recording, 100 columns wide."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "report.yaml")
+        file.write_text(yaml.safe_dump(report(name), sort_keys=False), encoding="utf-8")
+        words = [sys.executable, "-m", "gemmafit.cli.main", "report", str(file)]
+        environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1"}
+        shown = subprocess.run(words, capture_output=True, text=True, check=True, env=environment).stdout
+    lines = "\n".join(line.rstrip() for line in shown.splitlines())
+    return f"```text\n$ gemmafit check replay:{name}.yaml -o report.yaml\n{lines}\n```\n"
+
+
+@cache
+def report(name: str) -> dict[str, Any]:
+    """The report on a recording."""
+    target = f"replay:{ROOT / RECORDINGS / name}.yaml"
+    words = [sys.executable, "-m", "gemmafit.cli.main", "check", target, "-f", "yaml", "--quiet"]
+    return dict(yaml.safe_load(subprocess.run(words, capture_output=True, text=True, check=False).stdout))
+
+
+def excerpt(name: str) -> str:
+    """The parts of a report that the README explains."""
+    found = report(name)
+    best = next(key for key in ("recommendation", "works_instead") if found[key])
+    gpu = found["backends"]["opencl"]
+    parts = {key: found[key] for key in ("schema", "verdict", "summary", best, "fallback")}
+    parts["backends"] = {"opencl": gpu}
+    parts["checks"] = [check for check in found["checks"] if check["id"] == gpu["decided_by"]]
+    text = yaml.safe_dump(parts, sort_keys=False, allow_unicode=True, width=110)
+    return f"```yaml\n{text}```\n"
+
+
 def readme() -> str:
     """The README with every help block and the table of exit statuses as they have to be."""
     from gemmafit.base.names import Exit
@@ -42,6 +82,8 @@ def readme() -> str:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     rows = "".join(f"| {status:d} | {status.meaning} |\n" for status in Exit)
     text = STATUSES.sub(lambda m: f"{m[1]}| status | meaning |\n|---|---|\n{rows}{m[2]}", text)
+    text = SCREEN.sub(lambda m: f"{m[1]}{screen(m[2])}{m[3]}", text)
+    text = REPORT.sub(lambda m: f"{m[1]}{excerpt(m[2])}{m[3]}", text)
     return BLOCK.sub(lambda m: f"{m[1]}```console\n$ {m[2]} --help\n{help_text(m[2])}```\n{m[3]}", text)
 
 

@@ -110,8 +110,7 @@ def decisive(report: Report, console: Console) -> None:
         why = _works(report, name) if check is None else check.because.rstrip(".")
         if check is not None and len(why) > MAX_WHY:
             why = check.brief
-        if check is not None and check.column in (Column.MEMORY, Column.SPEED):
-            why = f"{why}: {check.found}"
+        why += check.figure if check is not None else ""
         table.add_row(cell(row.status, words=False), f"[bold]{safe(label)}[/bold]", safe(why, 600))
     console.print(table)
     concern = _CONCERN[report.verdict]

@@ -111,7 +111,7 @@ def _first_problem(judged: Judged) -> str:
     for status in (CheckStatus.FAIL, CheckStatus.ERROR, CheckStatus.WARN, CheckStatus.UNKNOWN):
         for check in judged.checks:
             if check.status is status:
-                return f"{_clause(check)}: {check.found}"
+                return f"{_clause(check)}{check.figure or f' ({check.found})'}"
     return "it is slower than the alternative for this use"
 
 

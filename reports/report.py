@@ -102,6 +102,11 @@ class Check:
     runtime: str | None = None
 
     @property
+    def figure(self) -> str:
+        """`: ` and what was found, where that is a number that a person compares; else nothing."""
+        return f": {self.found}" if self.column in (Column.MEMORY, Column.SPEED) else ""
+
+    @property
     def whole(self) -> bool:
         """Whether it is about the whole device."""
         return self.variant is None and self.backend is None and self.runtime is None
