@@ -48,7 +48,7 @@ def _console(stream: TextIO) -> Console:
     from rich.console import Console
 
     console = Console(file=stream, highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
+    if not console.is_terminal and not os.environ.get("COLUMNS"):
         console.width = UNWRAPPED  # who searches a file or a pipe finds a phrase on one line
     return console
 

@@ -113,7 +113,8 @@ def test_a_repeat_that_would_outlast_the_deadline_is_not_begun(agent: Any) -> No
     ended = agent.plan(head + step.format("slow", units), deadline=1.6 * seconds)
     assert ended.exit == 0
     (slow,) = ended.result.steps
-    assert (slow.status, slow.reason) == ("ok", "deadline after 1 repeats")
+    done = len(slow.samples_ns)  # two where the machine has become faster meanwhile
+    assert (slow.status, slow.reason) == ("ok", f"deadline after {done} repeats") and done in (1, 2)
 
 
 def test_the_watchdog_ends_what_hangs_and_earlier_rows_stay(agent: Any) -> None:
