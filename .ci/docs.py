@@ -65,11 +65,13 @@ def report(name: str) -> dict[str, Any]:
 
 def excerpt(name: str) -> str:
     """The parts of a report that the README explains."""
+    from gemmafit.base.names import Backend
+
     found = report(name)
     best = next(key for key in ("recommendation", "works_instead") if found[key])
-    gpu = found["backends"]["opencl"]
+    name, gpu = next(pair for pair in found["backends"].items() if Backend(pair[0]).about.is_gpu)
     parts = {key: found[key] for key in ("schema", "verdict", "summary", best, "fallback")}
-    parts["backends"] = {"opencl": gpu}
+    parts["backends"] = {name: gpu}
     parts["checks"] = [check for check in found["checks"] if check["id"] == gpu["decided_by"]]
     text = yaml.safe_dump(parts, sort_keys=False, allow_unicode=True, width=110)
     return f"```yaml\n{text}```\n"
