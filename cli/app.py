@@ -68,7 +68,7 @@ TARGET_HELP = (
 TargetArgument = Annotated[str | None, typer.Argument(metavar="TARGET", help=TARGET_HELP)]
 AdbOption = Annotated[
     str | None,
-    typer.Option("--adb", metavar="HOST:PORT", help="adb server to connect to (default: the local one)."),
+    typer.Option("--adb", metavar="HOST:PORT", help="adb server to connect to (default: the one adb uses)."),
 ]
 ProfilesOption = Annotated[
     Path | None,

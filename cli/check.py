@@ -30,7 +30,7 @@ from .app import (
     app,
     tuning,
 )
-from .console import safe, stderr
+from .console import stderr
 from .files import write, write_report
 
 if TYPE_CHECKING:
@@ -151,9 +151,7 @@ def check(
     if not quiet:
         from .render import render
 
-        render(report, stderr(), verbose)
-        if output is not None:
-            stderr().print(f"[dim]report: {safe(output)}[/dim]")
+        render(report, stderr(), verbose, saved=output)
     if examination.broken is not None:
         raise examination.broken
     raise typer.Exit(report.exit(strict=strict))

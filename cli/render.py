@@ -12,9 +12,11 @@ from ..reports.report import AGENT, Predicted
 from .console import safe
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
-    from ..reports.report import Report
+    from ..reports.report import BackendResult, Check, Report
 
 _STYLE = {
     "pass": "green",
@@ -49,13 +51,13 @@ _CONCERN = {
 MAX_ADVICE, MAX_STEPS, MAX_WHY = 2, 3, 100
 """Remedies, steps of the fallback chain, and characters of a reason that is not cut to its first sentence."""
 
-_NO_FILE = ", no model file known to gemmafit is expected to work here"
 MAX_VARIANTS = 8
 """Rows of the model table on a screen; the report has them all."""
 
 
-def render(report: Report, console: Console, verbose: bool = False) -> None:
-    """Print a report: the answer first and last, between them a line a backend, or (verbose) everything."""
+def render(report: Report, console: Console, verbose: bool = False, saved: Path | None = None) -> None:
+    """Print a report: the answer first and last, between them a line a backend, or (verbose) everything, and
+    the file that it was saved in."""
     opening(report, console)
     answer(report, console)
     if verbose:
@@ -66,13 +68,17 @@ def render(report: Report, console: Console, verbose: bool = False) -> None:
         causes(report, console)
     else:
         decisive(report, console)
+        _rest(report, console)
+    if saved is not None:
+        console.print(_marked("", f"[dim]report: {safe(saved)}[/dim]"))
     closing(report, console)
 
 
 def opening(report: Report, console: Console) -> None:
     """The verdict, what it rests on, the device, and what kept the run from saying more."""
-    ran = any(row.samples_s for row in report.measurements)
-    basis = "" if ran else " [dim](predicted, nothing was run)[/dim]"
+    ran = [row for row in report.measurements if row.samples_s]
+    why = "what was run does not count" if ran else "nothing was run"
+    basis = "" if any(row.valid for row in ran) else f" [dim](predicted, {why})[/dim]"
     console.print(_marked(*_verdict(report, basis)))
     console.print(_marked("", _device(report)))
     _agent(report, console)
@@ -95,14 +101,23 @@ def _verdict(report: Report, more: str) -> tuple[str, str]:
 def closing(report: Report, console: Console) -> None:
     """The answer again: after a long text the last line is what a person reads."""
     best = report.recommendation or report.works_instead
-    file = f": ship [bold]{safe(best.file)}[/bold] on {_place(best.backend)}" if best else _NO_FILE
-    console.print(_marked(*_verdict(report, file)))
+    instead = "" if report.recommendation is not None else " instead"
+    file = (
+        f"ship [bold]{safe(best.file)}[/bold] on {_place(best.backend)}{instead}" if best else _none(report)
+    )
+    console.print(_marked(*_verdict(report, f": {file}")))
+
+
+def _none(report: Report) -> str:
+    """That there is no file to ship. What is not known may well work."""
+    if report.verdict is Verdict.INCONCLUSIVE:
+        return "which model file works here is not known"
+    return "no model file known to gemmafit is expected to work here"
 
 
 def decisive(report: Report, console: Console) -> None:
-    """A line a backend with the reason that decided it, what to do, and how much more there is to read."""
-    checks = {check.id: check for check in report.checks}
-    lines = [(name, row, checks.get(row.decided_by or "")) for name, row in report.backends.items()]
+    """A line a backend with the reason that decided it, and what to do."""
+    lines = _lines(report)
     table = _grid(3)
     for name, row, check in lines:
         known = Backend.of(name)
@@ -119,11 +134,20 @@ def decisive(report: Report, console: Console) -> None:
     decided.sort(key=lambda check: -(check.gravity or 0))
     for remedy in list(dict.fromkeys(check.remedy for check in decided if check.remedy))[:MAX_ADVICE]:
         console.print(_marked("[cyan]→[/cyan]", f"[cyan]{safe(remedy)}[/cyan]"))
+
+
+def _lines(report: Report) -> list[tuple[str, BackendResult, Check | None]]:
+    checks = {check.id: check for check in report.checks}
+    return [(name, row, checks.get(row.decided_by or "")) for name, row in report.backends.items()]
+
+
+def _rest(report: Report, console: Console) -> None:
+    """What to know about the answers, but for the kernels, and how much more there is to read."""
     kernels = set(sentences(every(report.measurements)))
     for note in report.notes:
         if note not in kernels:
             console.print(_marked("", f"[dim]{safe(note)}[/dim]"))
-    shown = {check.because for _, _, check in lines if check is not None}
+    shown = {check.because for _, _, check in _lines(report) if check is not None}
     more = len({because for _, because, _ in _grouped(report)} - shown) + len(kernels)
     remarks = f"{more} more remark{'' if more == 1 else 's'} and the tables" if more else "the tables"
     console.print(_marked("", f"[dim]{remarks}: --verbose[/dim]"))
@@ -250,7 +274,7 @@ def answer(report: Report, console: Console) -> None:
     """The file to ship or, where the family has none, what works instead; then the fallback chain."""
     best = report.recommendation or report.works_instead
     if best is None:
-        console.print(_marked(cell("fail", words=False), _NO_FILE.removeprefix(", ")))
+        console.print(_marked(_verdict(report, "")[0], _none(report)))
         return
     word = "SHIP" if report.recommendation is not None else "SHIP INSTEAD"
     memory = best.predicted.peak_memory_bytes

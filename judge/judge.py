@@ -273,16 +273,17 @@ def _backend(case: Case, backend: Backend, shared: _Shared, judged: Sequence[Jud
         speed=status.get(Column.SPEED, CheckStatus.SKIP),
         memory=status.get(Column.MEMORY, CheckStatus.SKIP),
         reasons=tuple(dict.fromkeys(reasons)),
-        decided_by=_decisive(checks),
+        decided_by=_decisive(checks, RULES[backend].remarks_only),
     )
 
 
-def _decisive(checks: Sequence[Check]) -> str | None:
-    """The gravest of those that gave their line its status."""
+def _decisive(checks: Sequence[Check], remarks: Container[str | None]) -> str | None:
+    """The gravest of those that gave their line its status; one that decides no file only if no other did."""
     status = worst([check.status for check in checks])
     if status is CheckStatus.PASS:
         return None
-    return max((c for c in checks if c.status is status), key=lambda check: check.gravity or 0).id
+    causes = [check for check in checks if check.status is status]
+    return max(causes, key=lambda check: (check.gravity or 0, check.reason not in remarks)).id
 
 
 def _right(checks: Sequence[Check]) -> CheckStatus:

@@ -64,7 +64,7 @@ _BASES = {
     "measured": "kernels that ran here",
     "chip": "this chip in another phone",
     "specification": "the chip's specification",
-    "estimated": "what is usual for such a phone",
+    "estimated": "the memory of its chip",
 }
 
 

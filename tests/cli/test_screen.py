@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
-from gemmafit.base.names import Backend, CheckStatus
+from gemmafit.base.names import Backend, CheckStatus, Status, Verdict
 from gemmafit.base.options import Options
-from gemmafit.cli import console
+from gemmafit.benchmarks.measurements import Measurement
+from gemmafit.cli import console, main  # noqa: F401  (main registers the commands)
+from gemmafit.cli.app import app
 from gemmafit.cli.render import MAX_STEPS, render
 from gemmafit.judge.judge import judge
 from gemmafit.judge.references import load
@@ -49,8 +53,32 @@ def test_the_answer_is_first_and_last_and_nothing_is_cut(path: Path, width: int)
         assert f"{answer}: ship {best.file} on {Backend(best.backend).about.title}" in end
         assert f"{best.file} on" in text.split("CPU ")[0]
     else:
-        assert f"{answer}, no model file" in end and "✗ no model file" in text
+        assert f"{answer}: no model file" in end and "✗ no model file" in text
     assert all(f" {backend.about.label} " in text for backend in Backend)
+
+
+def test_what_is_not_known_may_well_work() -> None:
+    found = replace(report_of(CAPTURES[0]), verdict=Verdict.INCONCLUSIVE, recommendation=None, fallback=())
+    lines = shown(found)
+    assert lines[0].startswith("? NOT KNOWN for Gemma 2B")
+    assert [line for line in lines if "which model file works here is not known" in line]
+    assert not [line for line in lines if "✗" in line or "no model file" in line]
+
+
+def test_what_was_run_and_does_not_count_leaves_a_prediction() -> None:
+    report = report_of(CAPTURES[0])
+    row = Measurement(Backend.CPU, "int8", "decode", "fused", Status.OK, samples_s=(0.1, 0.1))
+    assert "predicted" not in shown(replace(report, measurements=(row,)))[0]
+    void = replace(report, measurements=(replace(row, valid=False),))
+    assert "(predicted, what was run does not count)" in shown(void)[0]
+
+
+def test_an_estimate_says_each_thing_once_and_points_to_no_option_it_lacks() -> None:
+    result = CliRunner().invoke(
+        app, ["estimate", "--gpu", "Adreno 740", "--ram", "8"], env={"COLUMNS": "300"}
+    )
+    assert result.exit_code == 0 and result.output.count("assumed: ") == 1
+    assert "--verbose" not in result.output
 
 
 @PHONES
